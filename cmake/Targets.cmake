@@ -1,0 +1,33 @@
+# libthalweg (static and shared) from every folder but cmd, the program over it, install rules.
+get_property(objects GLOBAL PROPERTY TW_OBJECTS)
+set(library_objects ${objects})
+list(FILTER library_objects EXCLUDE REGEX "tw_cmd>")
+
+add_library(thalweg_static STATIC ${library_objects})
+target_link_libraries(thalweg_static PUBLIC ${TW_LINK_LIBRARIES})
+set_target_properties(thalweg_static PROPERTIES OUTPUT_NAME thalweg)
+
+add_library(thalweg_shared SHARED ${library_objects})
+target_link_libraries(thalweg_shared PUBLIC ${TW_LINK_LIBRARIES})
+set_target_properties(thalweg_shared PROPERTIES OUTPUT_NAME thalweg VERSION ${PROJECT_VERSION} SOVERSION 0)
+
+if(TARGET tw_cmd)
+  add_executable(thalweg $<TARGET_OBJECTS:tw_cmd>)
+  target_link_libraries(thalweg PRIVATE thalweg_static)
+  install(TARGETS thalweg RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+
+install(TARGETS thalweg_static thalweg_shared
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(DIRECTORY include/thalweg DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+
+configure_file(cmake/thalweg.pc.in thalweg.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/thalweg.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+include(CMakePackageConfigHelpers)
+configure_package_config_file(cmake/thalwegConfig.cmake.in ${CMAKE_BINARY_DIR}/thalwegConfig.cmake
+                              PATH_VARS CMAKE_INSTALL_LIBDIR CMAKE_INSTALL_INCLUDEDIR
+                              INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/thalweg)
+write_basic_package_version_file(${CMAKE_BINARY_DIR}/thalwegConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/thalwegConfig.cmake ${CMAKE_BINARY_DIR}/thalwegConfigVersion.cmake
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/thalweg)

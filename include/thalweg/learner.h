@@ -1,0 +1,71 @@
+/* learner.h: the contract of an algorithm. A learner sees a batch and its rows; no store, no socket, no thread, no clock,
+ * no allocation. Everything it must remember lives in rows and blocks that its schema declares, so that it gets shards,
+ * checkpoints, resume, serving and export without a line of its own. Start from algorithms/counter.c.
+ *
+ * Thread rule: one thread at a time per learner object. `predict` may run on another thread than `learn`, never at the
+ * same time. The state block `self` is `state_size` bytes, zeroed and 64-byte aligned, owned by the caller; it may hold
+ * options and scratch, never anything that must survive. */
+#ifndef THALWEG_LEARNER_H
+#define THALWEG_LEARNER_H
+
+#include "thalweg/batch.h"
+#include "thalweg/options.h"
+#include "thalweg/schema.h"
+
+enum { TW_ABI_VERSION = 1 };
+
+/* Where the state of a batch lies. Entries with equal keys share one row; rows of different keys never overlap. */
+typedef struct tw_rows {
+    void *const *row;   /* [n_entries]        the learner's row struct of each entry; NULL if the schema has no row */
+    void *const *block; /* [schema n_blocks]  first record of each block; records are contiguous */
+} tw_rows;
+
+typedef enum tw_task {
+    TW_TASK_BINARY = 1,     /* labels 0 or 1; the score is a margin, sigmoid(score) is the probability of 1 */
+    TW_TASK_REGRESSION = 2, /* real labels; the score is the prediction */
+    TW_TASK_CLUSTERING = 3, /* no labels; scores are [squared distance to the nearest centre, its index] */
+    TW_TASK_COUNTING = 4,   /* no labels; the score is the number of keys counted */
+} tw_task;
+
+/* What `open` says about the learner: set by `open`, constant afterwards. The schema arrives with the caller's blocks
+ * possibly already in it (transform state): a learner appends its own and finds them by the index that it was given. */
+typedef struct tw_learner_traits {
+    tw_task task;
+    uint32_t n_outputs;   /* floats per event in `scores`, >= 1 */
+    uint32_t dense_width; /* > 0: batches must carry dense rows of this width */
+    tw_schema schema;
+} tw_learner_traits;
+
+typedef struct tw_learner_ops {
+    uint32_t abi_version, struct_size; /* TW_ABI_VERSION, sizeof(tw_learner_ops) */
+    const char *name, *summary;        /* "ftrl", one line */
+    const tw_option *options;          /* ends with a {NULL} row */
+
+    /* Bytes of the state block for these options. Pure. */
+    size_t (*state_size)(const tw_option_values *options);
+
+    /* Checks combinations, fills the traits. May not block. `traits->dense_width` holds, on entry, the number of dense
+     * columns that the feature plan has (0: unknown), for learners whose width comes from the data. */
+    tw_status (*open)(void *self, const tw_option_values *options, tw_learner_traits *traits, tw_error *error);
+
+    /* scores: [n_events x n_outputs]. Changes nothing. Rows of unknown keys hold the initial record. */
+    void (*predict)(const void *self, const tw_batch *batch, const tw_rows *rows, float *scores);
+
+    /* Walks events in order; writes scores[i] before it learns event i; changes rows in place. A key that occurs twice
+     * in an event is updated in entry order. Events with a NaN label are scored and not learned (tasks with labels);
+     * weight 0 likewise. NUMERIC when a result is not finite: rows then are as after the last good event. */
+    tw_status (*learn)(void *self, const tw_batch *batch, const tw_rows *rows, float *scores, tw_error *error);
+
+    /* Optional. How many events may be in flight over all workers once `events_learned` events are learned, without
+     * harm to the model; absent: no bound. Constant merge order is not assumed. */
+    double (*flight)(const void *self, uint64_t events_learned);
+
+    /* Optional. Contribution of each entry to score 0: contribution [n_entries]. */
+    tw_status (*explain)(
+        const void *self, const tw_batch *batch, const tw_rows *rows, float *contribution, tw_error *error);
+
+    /* Optional. The value that a user would call the weight of a row, for `model show` and weight counts. */
+    double (*weight)(const void *self, const void *row);
+} tw_learner_ops;
+
+#endif

@@ -1,0 +1,101 @@
+/* params.h: where rows live. A local table and remote shards are two implementations of this contract; nothing above can
+ * tell which. Thread rule: one thread at a time per object. */
+#ifndef THALWEG_PARAMS_H
+#define THALWEG_PARAMS_H
+
+#include "thalweg/batch.h"
+#include "thalweg/learner.h"
+#include "thalweg/schema.h"
+
+typedef enum tw_access {
+    TW_ACCESS_READ = 1,  /* never inserts: an absent key reads the initial record */
+    TW_ACCESS_WRITE = 2, /* rows may be changed until release */
+} tw_access;
+
+typedef enum tw_table_kind {
+    TW_TABLE_EXACT = 1,  /* one row a key, open addressing */
+    TW_TABLE_HASHED = 2, /* 2^bits rows, index = top `bits` bits of the key, no keys kept */
+} tw_table_kind;
+
+/* What defines a model's rows; two stores that hold parts of one model must agree on all of it. */
+typedef struct tw_table_spec {
+    tw_schema schema;
+    tw_table_kind kind;
+    uint32_t bits;      /* hashed: 12 .. 31 */
+    uint64_t hash_seed; /* seed of feature keys and of initial values */
+    uint64_t max_bytes; /* cap on rows' memory; 0: none. Reaching it is a named error, never an eviction */
+} tw_table_spec;
+
+/* How far a split is applied: offsets up to and including `to` are in the rows. */
+typedef struct tw_mark {
+    uint64_t split, to;
+} tw_mark;
+
+typedef struct tw_params tw_params;
+struct tw_row_files;
+
+/* Receives one record of a finished scan: `block` is -1 for rows (key = feature key; hashed tables: index << (64 - bits)),
+ * else the block's index and `key` the record's index. The record is borrowed for the call. */
+typedef tw_status (*tw_record_visit)(void *context, int block, uint64_t key, const void *record, tw_error *error);
+
+typedef struct tw_params_stats {
+    uint64_t rows;           /* live rows; hashed tables: rows that differ from the initial record are not counted, 2^bits is */
+    uint64_t bytes;          /* memory of rows and index */
+    uint64_t events_learned; /* T: events that the model has learned, over all workers */
+    uint64_t pulls, pushes, conflicts, reconnects, bytes_sent, bytes_received; /* remote only */
+} tw_params_stats;
+
+typedef struct tw_params_ops {
+    uint32_t abi_version, struct_size;
+
+    /* Resolves a row for every entry and every block into `out`, valid until release. WRITE must be released before the
+     * next acquire. REWIND: a shard lost rows; nothing is acquired, call `mark` and seek. */
+    tw_status (*acquire)(tw_params *self, const tw_batch *batch, tw_access access, tw_rows *out, tw_error *error);
+
+    /* Ends the acquisition. WRITE: the change is applied exactly once together with mark (split, from, to], and
+     * `events_learned` grows by `n_learned`. */
+    tw_status (*release)(tw_params *self, const tw_batch *batch, tw_rows *rows, uint64_t n_learned, tw_error *error);
+
+    /* Ends a WRITE acquisition whose learn failed: nothing is pushed (local rows keep what learn left). */
+    void (*abandon)(tw_params *self, const tw_batch *batch, tw_rows *rows);
+
+    /* All marks of `split`, ascending and distinct: one for a local table, up to one a shard. A split that nobody knows
+     * has the single mark 0. marks: [*n_marks] in: room, out: filled. Learning resumes at the lowest; batches must be cut
+     * at each of them. */
+    tw_status (*mark)(tw_params *self, uint64_t split, uint64_t *marks, uint32_t *n_marks, tw_error *error);
+
+    /* Waits until every released change is applied everywhere, at most timeout_ms; names the culprit on TIMEOUT. */
+    tw_status (*flush)(tw_params *self, int timeout_ms, tw_error *error);
+
+    /* Takes a consistent cut now (fast, at most 20 ms) and writes it beside learning. `directory` and `id` name the
+     * files: see store/checkpoint.h. snapshot_poll: IDLE while it is being written, OK once every file is durable
+     * (then the file names are in the manifest given), an error if it failed; at most one snapshot runs at a time. */
+    tw_status (*snapshot_start)(tw_params *self, const char *directory, uint64_t id, tw_error *error);
+    tw_status (*snapshot_poll)(tw_params *self, int timeout_ms, struct tw_row_files *out, tw_error *error);
+
+    /* Replaces all rows, blocks and marks by those of the files that a manifest names. */
+    tw_status (*restore)(tw_params *self, const char *directory, const struct tw_row_files *files, tw_error *error);
+
+    /* Calls `visit` for every block record, then every row, in no given order. Not while a WRITE is acquired. */
+    tw_status (*scan)(tw_params *self, tw_record_visit visit, void *context, tw_error *error);
+
+    void (*stats)(tw_params *self, tw_params_stats *out);
+    void (*close)(tw_params *self);
+} tw_params_ops;
+
+struct tw_params {
+    const tw_params_ops *ops; /* implementations put this first and their own state behind */
+};
+
+/* The files of one snapshot, as a manifest lists them. Owned by the holder; names are relative to the directory. */
+enum { TW_ROW_FILES_MAX = 256, TW_FILE_NAME_SIZE = 96 };
+typedef struct tw_row_file {
+    char name[TW_FILE_NAME_SIZE];
+    uint64_t size, checksum, rows; /* bytes; XXH3-64 of the file; rows in it */
+} tw_row_file;
+typedef struct tw_row_files {
+    uint32_t n_files;
+    tw_row_file file[TW_ROW_FILES_MAX];
+} tw_row_files;
+
+#endif

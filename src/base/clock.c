@@ -1,0 +1,30 @@
+#include "base/clock.h"
+
+#include <errno.h>
+#include <time.h>
+
+static int64_t clock_read(clockid_t clock)
+{
+    struct timespec now;
+    (void)clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t tw_clock_monotonic_us(void)
+{
+    return clock_read(CLOCK_MONOTONIC);
+}
+
+int64_t tw_clock_wall_us(void)
+{
+    return clock_read(CLOCK_REALTIME);
+}
+
+void tw_clock_sleep_us(int64_t duration_us)
+{
+    if (duration_us <= 0)
+        return;
+    struct timespec left = {.tv_sec = duration_us / 1000000, .tv_nsec = (long)(duration_us % 1000000) * 1000};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR)
+        continue;
+}

@@ -1,0 +1,58 @@
+/* file.h: every file call of the project, so that tests can make the n-th one fail. Errors name the path and the call.
+ * Interrupted and short reads and writes are continued. */
+#ifndef TW_BASE_FILE_H
+#define TW_BASE_FILE_H
+
+#include <stddef.h>
+
+#include "thalweg/status.h"
+
+typedef struct tw_file_info {
+    uint64_t size, device, inode;
+    int64_t modified_us;
+    bool is_directory, is_regular;
+} tw_file_info;
+
+typedef enum tw_open_mode {
+    TW_OPEN_READ,
+    TW_OPEN_WRITE_NEW, /* creates or truncates */
+    TW_OPEN_APPEND,    /* creates if missing; position at the end; tw_file_truncate works */
+} tw_open_mode;
+
+/* NOT_FOUND for a missing path, IO otherwise (a directory opened for reading: IO "is a directory"). */
+TW_MUST_USE tw_status tw_file_open(const char *path, tw_open_mode mode, int *fd, tw_error *error);
+TW_MUST_USE tw_status tw_file_close(int *fd, const char *path, tw_error *error); /* sets *fd to -1; NULL-safe on -1 */
+
+/* Up to `size` bytes from the current position; *n_read 0 at the end of the file. */
+TW_MUST_USE tw_status tw_file_read(int fd, const char *path, void *bytes, size_t size, size_t *n_read, tw_error *error);
+TW_MUST_USE tw_status tw_file_read_at(
+    int fd, const char *path, uint64_t offset, void *bytes, size_t size, size_t *n_read, tw_error *error);
+TW_MUST_USE tw_status tw_file_write(int fd, const char *path, const void *bytes, size_t size, tw_error *error);
+TW_MUST_USE tw_status tw_file_seek(int fd, const char *path, uint64_t offset, tw_error *error);
+TW_MUST_USE tw_status tw_file_truncate(int fd, const char *path, uint64_t size, tw_error *error);
+TW_MUST_USE tw_status tw_file_reserve(int fd, const char *path, uint64_t size, tw_error *error); /* fallocate */
+TW_MUST_USE tw_status tw_file_sync(int fd, const char *path, tw_error *error);                   /* fdatasync */
+TW_MUST_USE tw_status tw_file_stat(const char *path, tw_file_info *info, tw_error *error);
+TW_MUST_USE tw_status tw_file_fstat(int fd, const char *path, tw_file_info *info, tw_error *error);
+TW_MUST_USE tw_status tw_file_rename(const char *from, const char *to, tw_error *error);
+TW_MUST_USE tw_status tw_file_remove(const char *path, tw_error *error); /* a missing file is OK */
+
+TW_MUST_USE tw_status tw_directory_create(const char *path, tw_error *error); /* with parents; existing is OK */
+TW_MUST_USE tw_status tw_directory_sync(const char *path, tw_error *error);   /* fsync */
+
+/* Names in a directory (not "." and ".."), sorted bytewise; release with tw_names_free. */
+typedef struct tw_names {
+    char **name;
+    size_t count, capacity;
+} tw_names;
+TW_MUST_USE tw_status tw_directory_list(const char *path, tw_names *out, tw_error *error);
+TW_MUST_USE tw_status tw_names_add(tw_names *self, const char *name, tw_error *error);
+void tw_names_free(tw_names *self);
+
+/* A whole file up to `limit` bytes, 0-terminated behind the size; release with tw_free. INVALID above the limit. */
+TW_MUST_USE tw_status tw_file_load(const char *path, size_t limit, char **bytes, size_t *size, tw_error *error);
+
+/* Writes to a temporary name beside `path`, syncs, renames, syncs the directory. */
+TW_MUST_USE tw_status tw_file_store(const char *path, const void *bytes, size_t size, tw_error *error);
+
+#endif

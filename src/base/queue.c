@@ -1,0 +1,127 @@
+#include "base/queue.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <time.h>
+
+#include "base/alloc.h"
+
+struct tw_queue {
+    pthread_mutex_t mutex;
+    pthread_cond_t not_empty, not_full;
+    size_t capacity, head, count;
+    bool is_closed;
+    void *item[];
+};
+
+static void queue_condition_init(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(condition, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+}
+
+tw_status tw_queue_create(size_t capacity, tw_queue **out, tw_error *error)
+{
+    size_t size = sizeof(tw_queue) + capacity * sizeof(void *);
+    tw_queue *self = tw_alloc_zero(size);
+    *out = self;
+    if (self == NULL)
+        return tw_no_memory(error, size);
+    self->capacity = capacity;
+    (void)pthread_mutex_init(&self->mutex, NULL);
+    queue_condition_init(&self->not_empty);
+    queue_condition_init(&self->not_full);
+    return TW_STATUS_OK;
+}
+
+void tw_queue_destroy(tw_queue **self)
+{
+    if (*self == NULL)
+        return;
+    (void)pthread_cond_destroy(&(*self)->not_full);
+    (void)pthread_cond_destroy(&(*self)->not_empty);
+    (void)pthread_mutex_destroy(&(*self)->mutex);
+    tw_free(*self);
+    *self = NULL;
+}
+
+static struct timespec deadline_after(int timeout_ms)
+{
+    struct timespec at;
+    (void)clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_sec += timeout_ms / 1000;
+    at.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+    if (at.tv_nsec >= 1000000000) {
+        at.tv_sec++;
+        at.tv_nsec -= 1000000000;
+    }
+    return at;
+}
+
+/* Waits on `condition` until *blocked_at differs from the count or the queue closes; false: the time is over. */
+static bool queue_wait(tw_queue *self, pthread_cond_t *condition, size_t blocking_count, int timeout_ms)
+{
+    struct timespec deadline = deadline_after(timeout_ms < 0 ? 0 : timeout_ms);
+    while (self->count == blocking_count && !self->is_closed) {
+        if (timeout_ms < 0)
+            (void)pthread_cond_wait(condition, &self->mutex);
+        else if (timeout_ms == 0 || pthread_cond_timedwait(condition, &self->mutex, &deadline) == ETIMEDOUT)
+            return self->count != blocking_count || self->is_closed;
+    }
+    return true;
+}
+
+tw_status tw_queue_push(tw_queue *self, void *item, int timeout_ms)
+{
+    tw_status status = TW_STATUS_OK;
+    (void)pthread_mutex_lock(&self->mutex);
+    if (!queue_wait(self, &self->not_full, self->capacity, timeout_ms)) {
+        status = TW_STATUS_TIMEOUT;
+    } else if (self->is_closed) {
+        status = TW_STATUS_CANCELLED;
+    } else {
+        self->item[(self->head + self->count++) % self->capacity] = item;
+        (void)pthread_cond_signal(&self->not_empty);
+    }
+    (void)pthread_mutex_unlock(&self->mutex);
+    return status;
+}
+
+tw_status tw_queue_pop(tw_queue *self, void **item, int timeout_ms)
+{
+    tw_status status = TW_STATUS_OK;
+    *item = NULL;
+    (void)pthread_mutex_lock(&self->mutex);
+    if (!queue_wait(self, &self->not_empty, 0, timeout_ms)) {
+        status = TW_STATUS_TIMEOUT;
+    } else if (self->count == 0) {
+        status = TW_STATUS_CANCELLED;
+    } else {
+        *item = self->item[self->head];
+        self->head = (self->head + 1) % self->capacity;
+        self->count--;
+        (void)pthread_cond_signal(&self->not_full);
+    }
+    (void)pthread_mutex_unlock(&self->mutex);
+    return status;
+}
+
+void tw_queue_close(tw_queue *self)
+{
+    (void)pthread_mutex_lock(&self->mutex);
+    self->is_closed = true;
+    (void)pthread_cond_broadcast(&self->not_empty);
+    (void)pthread_cond_broadcast(&self->not_full);
+    (void)pthread_mutex_unlock(&self->mutex);
+}
+
+size_t tw_queue_count(tw_queue *self)
+{
+    (void)pthread_mutex_lock(&self->mutex);
+    size_t count = self->count;
+    (void)pthread_mutex_unlock(&self->mutex);
+    return count;
+}

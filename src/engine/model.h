@@ -1,0 +1,71 @@
+/* model.h: a learner with its transforms, schema and rows: what learns, predicts, is saved and is served.
+ *
+ * Thread rule: every function may be called from any thread; calls take turns by a fair lock (a batch is a turn), so one
+ * prediction never sees half a batch and never mixes two models. */
+#ifndef TW_ENGINE_MODEL_H
+#define TW_ENGINE_MODEL_H
+
+#include "data/builder.h"
+#include "data/plan.h"
+#include "store/checkpoint.h"
+#include "thalweg/learner.h"
+#include "thalweg/params.h"
+#include "thalweg/transform.h"
+
+typedef struct tw_model tw_model;
+
+/* What a prediction was made by. */
+typedef struct tw_model_stamp {
+    uint64_t version; /* id of the last checkpoint written or loaded; 0: none yet */
+    uint64_t events;  /* events learned up to this prediction */
+    int64_t age_ms;   /* since the last event was learned (or, in a model that only serves, since its checkpoint was made) */
+} tw_model_stamp;
+
+typedef struct tw_model_spec {
+    const char *name;                        /* of the pipeline; copied */
+    const tw_learner_ops *learner;
+    const tw_option_values *learner_options; /* borrowed for the model's life */
+    const tw_transform_ops *scaler;          /* NULL when no column is scaled */
+    const tw_option_values *scaler_options;
+    tw_plan_spec plan;                       /* borrowed for the model's life, with all it points to */
+    tw_table_kind table_kind;
+    uint32_t bits;
+    uint64_t max_bytes;
+} tw_model_spec;
+
+/* Opens the learner and builds schema and table spec; rows come with tw_model_attach. */
+TW_MUST_USE tw_status tw_model_create(const tw_model_spec *spec, tw_model **out, tw_error *error);
+void tw_model_destroy(tw_model **self); /* closes the params too */
+
+const tw_table_spec *tw_model_table_spec(const tw_model *self);
+const tw_learner_traits *tw_model_traits(const tw_model *self);
+const tw_learner_ops *tw_model_learner(const tw_model *self);
+const tw_model_spec *tw_model_spec_of(const tw_model *self);
+const char *tw_model_name(const tw_model *self);
+
+/* Gives the model its rows, local or remote; owned by the model from here on. */
+void tw_model_attach(tw_model *self, tw_params *params);
+tw_params *tw_model_params(tw_model *self); /* for the engine's thread only */
+
+/* A plan of its own for a thread that decodes rows for this model (plans are not shared between threads). */
+TW_MUST_USE tw_status tw_model_plan_create(const tw_model *self, tw_plan **out, tw_error *error);
+/* A batch builder that fits the model (dense width). */
+TW_MUST_USE tw_status tw_model_builder_create(
+    const tw_model *self, uint32_t max_events, tw_builder **out, tw_error *error);
+
+/* Learns the batch: transforms (the builder's values change), scores, learns, releases with the batch's mark.
+ * scores: [n_events x n_outputs], raw as the learner gives them. REWIND: see params.h; nothing was learned. */
+TW_MUST_USE tw_status tw_model_learn(tw_model *self, tw_builder *batch, float *scores, tw_error *error);
+
+/* Scores the rows; changes nothing but the builder's values. prediction: [n_events x n_outputs] as users see it
+ * (binary: output 0 is the probability). */
+TW_MUST_USE tw_status tw_model_predict(
+    tw_model *self, tw_builder *rows, double *prediction, tw_model_stamp *stamp, tw_error *error);
+
+/* Raw score to what users see: sigmoid for a binary task, else the value itself. */
+double tw_model_link(tw_task task, float score);
+
+void tw_model_stamp_now(tw_model *self, tw_model_stamp *out);
+void tw_model_set_version(tw_model *self, uint64_t version);
+
+#endif
