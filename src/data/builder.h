@@ -106,6 +106,7 @@ static inline void tw_builder_skip(tw_builder *self, uint64_t offset, uint64_t l
 {
     self->to = offset;
     self->line = line;
+    self->n_bytes = offset - self->from;
 }
 
 /* The view; valid until the builder changes. */
