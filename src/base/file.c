@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,6 +134,16 @@ tw_status tw_file_sync(int fd, const char *path, tw_error *error)
 {
     if (tw_fault_hit(TW_FAULT_FILE) || fdatasync(fd) != 0)
         return file_error(error, "sync", path);
+    return TW_STATUS_OK;
+}
+
+tw_status tw_file_wait(int fd, const char *path, int timeout_ms, bool *is_ready, tw_error *error)
+{
+    struct pollfd wanted = {.fd = fd, .events = POLLIN};
+    int n = tw_fault_hit(TW_FAULT_FILE) ? -1 : poll(&wanted, 1, timeout_ms);
+    *is_ready = n > 0;
+    if (n < 0 && errno != EINTR)
+        return file_error(error, "wait for", path);
     return TW_STATUS_OK;
 }
 

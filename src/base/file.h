@@ -32,6 +32,8 @@ TW_MUST_USE tw_status tw_file_seek(int fd, const char *path, uint64_t offset, tw
 TW_MUST_USE tw_status tw_file_truncate(int fd, const char *path, uint64_t size, tw_error *error);
 TW_MUST_USE tw_status tw_file_reserve(int fd, const char *path, uint64_t size, tw_error *error); /* fallocate */
 TW_MUST_USE tw_status tw_file_sync(int fd, const char *path, tw_error *error);                   /* fdatasync */
+/* Waits until a read of a pipe or terminal would not block; a signal ends the wait early. -1: no limit. */
+TW_MUST_USE tw_status tw_file_wait(int fd, const char *path, int timeout_ms, bool *is_ready, tw_error *error);
 TW_MUST_USE tw_status tw_file_stat(const char *path, tw_file_info *info, tw_error *error);
 TW_MUST_USE tw_status tw_file_fstat(int fd, const char *path, tw_file_info *info, tw_error *error);
 TW_MUST_USE tw_status tw_file_rename(const char *from, const char *to, tw_error *error);
