@@ -1,0 +1,62 @@
+/* number.h: text to number without the C library: no locale, no terminating 0, the same bits as a correctly rounded
+ * strtod.
+ *
+ * Grammar of a real: [+-] digits [. digits] [e [+-] digits], with at least one digit before or behind the point.
+ * Blanks, hexadecimal forms and anything behind the number are refused. */
+#ifndef TW_DATA_NUMBER_H
+#define TW_DATA_NUMBER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum tw_number {
+    TW_NUMBER_NONE = 0,       /* not a number */
+    TW_NUMBER_FINITE = 1,     /* *value is set */
+    TW_NUMBER_NOT_FINITE = 2, /* nan, inf or infinity in any case, with or without sign, or too large for a double */
+} tw_number;
+
+/* The nearest double, ties to even; subnormal numbers included. */
+tw_number tw_number_parse(const char *text, size_t size, double *value);
+
+/* Digits only, with optional sign for i64. False: anything else, or out of range. */
+bool tw_number_parse_u64(const char *text, size_t size, uint64_t *value);
+bool tw_number_parse_i64(const char *text, size_t size, int64_t *value);
+
+/* ln(1 + x) for x > -1 from IEEE basic operations alone, so that every machine gives the same bits; within 2 ulp. */
+double tw_number_log1p(double x);
+
+/* Powers of ten that a double holds exactly. */
+extern const double tw_number_power[23];
+
+/* The frequent short form, [-] digits [. digits] with at most 15 digits in all: both the digits and the power of ten
+ * are exact doubles, so one division rounds correctly (Clinger 1990). False: ask tw_number_parse. */
+static inline bool tw_number_parse_short(const char *text, size_t size, double *value)
+{
+    if (size == 0 || size > 16)
+        return false;
+    const char *at = text, *end = text + size, *point = NULL;
+    bool is_negative = *at == '-';
+    at += is_negative;
+    uint64_t digits = 0;
+    const char *first = at;
+    for (; at < end; at++) {
+        unsigned digit = (unsigned)(unsigned char)*at - '0';
+        if (digit <= 9)
+            digits = digits * 10 + digit;
+        else if (*at == '.' && point == NULL)
+            point = at;
+        else
+            return false;
+    }
+    size_t n_digits = (size_t)(end - first) - (point != NULL);
+    if (n_digits == 0 || n_digits > 15)
+        return false;
+    double magnitude = (double)digits;
+    if (point != NULL)
+        magnitude /= tw_number_power[end - point - 1];
+    *value = is_negative ? -magnitude : magnitude;
+    return true;
+}
+
+#endif
