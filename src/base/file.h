@@ -21,7 +21,7 @@ typedef enum tw_open_mode {
 
 /* NOT_FOUND for a missing path, IO otherwise (a directory opened for reading: IO "is a directory"). */
 TW_MUST_USE tw_status tw_file_open(const char *path, tw_open_mode mode, int *fd, tw_error *error);
-TW_MUST_USE tw_status tw_file_close(int *fd, const char *path, tw_error *error); /* sets *fd to -1; NULL-safe on -1 */
+tw_status tw_file_close(int *fd, const char *path, tw_error *error); /* sets *fd to -1; NULL-safe on -1 */
 
 /* Up to `size` bytes from the current position; *n_read 0 at the end of the file. */
 TW_MUST_USE tw_status tw_file_read(int fd, const char *path, void *bytes, size_t size, size_t *n_read, tw_error *error);

@@ -57,6 +57,9 @@ TW_MUST_USE tw_status tw_model_builder_create(
  * scores: [n_events x n_outputs], raw as the learner gives them. REWIND: see params.h; nothing was learned. */
 TW_MUST_USE tw_status tw_model_learn(tw_model *self, tw_builder *batch, float *scores, tw_error *error);
 
+/* Raw scores of a batch, changing nothing but the builder's values: evaluation without learning. */
+TW_MUST_USE tw_status tw_model_score(tw_model *self, tw_builder *batch, float *scores, tw_error *error);
+
 /* Scores the rows; changes nothing but the builder's values. prediction: [n_events x n_outputs] as users see it
  * (binary: output 0 is the probability). */
 TW_MUST_USE tw_status tw_model_predict(
@@ -65,7 +68,25 @@ TW_MUST_USE tw_status tw_model_predict(
 /* Raw score to what users see: sigmoid for a binary task, else the value itself. */
 double tw_model_link(tw_task task, float score);
 
+/* As tw_model_link for output 0 of each event; further outputs are copied. Both [n_events x n_outputs]. */
+void tw_model_link_all(const tw_learner_traits *traits, const float *scores, uint32_t n_events, double *prediction);
+
 void tw_model_stamp_now(tw_model *self, tw_model_stamp *out);
-void tw_model_set_version(tw_model *self, uint64_t version);
+
+/* Names the checkpoint that the model was loaded from or just saved as. made_us: when it was made, for the age of models
+ * that only serve; 0: keep. */
+void tw_model_set_version(tw_model *self, uint64_t version, int64_t made_us);
+
+/* The members of tw_params_ops of the same names, taken in turn with predictions. */
+TW_MUST_USE tw_status tw_model_marks(
+    tw_model *self, uint64_t split, uint64_t *marks, uint32_t *n_marks, tw_error *error);
+TW_MUST_USE tw_status tw_model_snapshot_start(tw_model *self, const char *directory, uint64_t id, tw_error *error);
+TW_MUST_USE tw_status tw_model_snapshot_poll(tw_model *self, int timeout_ms, tw_row_files *out, tw_error *error);
+TW_MUST_USE tw_status tw_model_flush(tw_model *self, int timeout_ms, tw_error *error);
+TW_MUST_USE tw_status tw_model_scan(tw_model *self, tw_record_visit visit, void *context, tw_error *error);
+void tw_model_stats(tw_model *self, tw_params_stats *out);
+
+/* Rows whose weight is not zero (a scan); UINT64_MAX when the learner has no weights. */
+TW_MUST_USE tw_status tw_model_count_weights(tw_model *self, uint64_t *out, tw_error *error);
 
 #endif

@@ -1,0 +1,151 @@
+#include "engine/checkpointer.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/file.h"
+
+typedef enum checkpoint_phase { PHASE_NONE, PHASE_ROWS, PHASE_COMMIT } checkpoint_phase;
+
+struct tw_checkpointer {
+    tw_checkpoint_policy policy;
+    tw_model *model;
+    checkpoint_phase phase;
+    uint64_t next_id;
+    tw_manifest manifest;
+    int64_t started_us, last_us; /* monotonic */
+    uint64_t last_events;
+    pthread_t committer;
+    atomic_bool is_committed;
+    tw_status commit_status;
+    tw_error commit_error;
+};
+
+tw_status tw_checkpointer_create(
+    const tw_checkpoint_policy *policy, tw_model *model, tw_checkpointer **out, tw_error *error)
+{
+    *out = NULL;
+    tw_checkpointer *self = tw_alloc_zero(sizeof *self);
+    if (self == NULL)
+        return tw_no_memory(error, sizeof *self);
+    self->policy = *policy;
+    self->model = model;
+    self->last_us = tw_clock_monotonic_us();
+    tw_status status = TW_STATUS_OK;
+    if (policy->directory != NULL) {
+        status = tw_directory_create(policy->directory, error);
+        if (status == TW_STATUS_OK)
+            status = tw_checkpoint_next_id(policy->directory, &self->next_id, error);
+    }
+    if (status < 0) {
+        tw_free(self);
+        return status;
+    }
+    tw_model_stamp stamp;
+    tw_model_stamp_now(model, &stamp);
+    self->last_events = stamp.events;
+    *out = self;
+    return TW_STATUS_OK;
+}
+
+void tw_checkpointer_destroy(tw_checkpointer **self)
+{
+    if (*self == NULL)
+        return;
+    if ((*self)->phase == PHASE_COMMIT)
+        (void)pthread_join((*self)->committer, NULL);
+    tw_manifest_fini(&(*self)->manifest);
+    tw_free(*self);
+    *self = NULL;
+}
+
+bool tw_checkpointer_is_running(const tw_checkpointer *self)
+{
+    return self->phase != PHASE_NONE;
+}
+
+bool tw_checkpointer_is_due(const tw_checkpointer *self, uint64_t events)
+{
+    const tw_checkpoint_policy *policy = &self->policy;
+    if (policy->directory == NULL || self->phase != PHASE_NONE || events == self->last_events)
+        return false;
+    if (policy->every_events > 0 && events >= self->last_events + policy->every_events)
+        return true;
+    return policy->every_us > 0 && tw_clock_monotonic_us() - self->last_us >= policy->every_us;
+}
+
+tw_status tw_checkpointer_start(tw_checkpointer *self, tw_manifest *manifest, tw_error *error)
+{
+    tw_manifest_fini(&self->manifest);
+    self->manifest = *manifest;
+    memset(manifest, 0, sizeof *manifest);
+    self->started_us = self->last_us = tw_clock_monotonic_us();
+    self->last_events = self->manifest.events;
+    self->manifest.id = self->next_id++;
+    self->manifest.created_us = tw_clock_wall_us();
+    tw_status status = tw_model_snapshot_start(self->model, self->policy.directory, self->manifest.id, error);
+    if (status == TW_STATUS_OK)
+        self->phase = PHASE_ROWS;
+    return status;
+}
+
+static void *checkpointer_commit(void *argument)
+{
+    tw_checkpointer *self = argument;
+    self->commit_status = tw_checkpoint_commit(self->policy.directory, &self->manifest, &self->commit_error);
+    if (self->commit_status == TW_STATUS_OK)
+        self->commit_status = tw_checkpoint_prune(self->policy.directory, self->policy.keep, &self->commit_error);
+    atomic_store(&self->is_committed, true);
+    return NULL;
+}
+
+static tw_status poll_rows(tw_checkpointer *self, tw_error *error)
+{
+    tw_status status = tw_model_snapshot_poll(self->model, 0, &self->manifest.files, error);
+    if (status == TW_STATUS_IDLE)
+        return status;
+    self->phase = PHASE_NONE;
+    if (status != TW_STATUS_OK)
+        return status;
+    atomic_store(&self->is_committed, false);
+    self->commit_error = (tw_error){0};
+    int errnum = pthread_create(&self->committer, NULL, checkpointer_commit, self);
+    if (errnum != 0)
+        return tw_error_errno(error, TW_STATUS_NO_MEMORY, errnum, "checkpoint: the writer thread cannot be started");
+    self->phase = PHASE_COMMIT;
+    return TW_STATUS_IDLE;
+}
+
+static uint64_t rows_bytes(const tw_manifest *manifest)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < manifest->files.n_files; i++)
+        bytes += manifest->files.file[i].size;
+    return bytes;
+}
+
+tw_status tw_checkpointer_poll(tw_checkpointer *self, tw_checkpoint_result *result, tw_error *error)
+{
+    if (self->phase == PHASE_ROWS)
+        return poll_rows(self, error);
+    if (self->phase != PHASE_COMMIT || !atomic_load(&self->is_committed))
+        return TW_STATUS_IDLE;
+    (void)pthread_join(self->committer, NULL);
+    self->phase = PHASE_NONE;
+    if (self->commit_status < 0) {
+        if (error != NULL)
+            *error = self->commit_error;
+        return self->commit_status;
+    }
+    *result = (tw_checkpoint_result){
+        .id = self->manifest.id,
+        .events = self->manifest.events,
+        .bytes = rows_bytes(&self->manifest),
+        .seconds = (double)(tw_clock_monotonic_us() - self->started_us) / 1e6,
+    };
+    tw_model_set_version(self->model, self->manifest.id, self->manifest.created_us);
+    return TW_STATUS_OK;
+}

@@ -1,0 +1,341 @@
+#include "engine/engine.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "engine/engine_state.h"
+
+enum { MIN_RECORDS_FOR_LIMIT = 1000 };
+
+void engine_tell(tw_engine *self, tw_engine_event event, const tw_error *error)
+{
+    if (self->options.listener == NULL)
+        return;
+    tw_report report;
+    tw_engine_report(self, event == TW_ENGINE_PROGRESS, &report);
+    self->options.listener(self->options.listener_context, event, &report, error);
+}
+
+static tw_status engine_restore(tw_engine *self, const tw_manifest *manifest, tw_error *error)
+{
+    const tw_section *metrics = tw_manifest_find(manifest, "metrics");
+    const tw_section *counters = tw_manifest_find(manifest, "counters");
+    if (metrics == NULL || counters == NULL || counters->size != sizeof self->counters)
+        return tw_error_set(error, TW_STATUS_CORRUPT, "checkpoint %06llu: sections \"metrics\" or \"counters\" are missing",
+            (unsigned long long)manifest->id);
+    memcpy(&self->counters, counters->bytes, sizeof self->counters);
+    self->saved_events = manifest->events;
+    tw_status status = tw_splits_copy(&self->splits, manifest->split, manifest->n_splits, error);
+    if (status == TW_STATUS_OK && manifest->n_splits > 0)
+        status = tw_grow(&self->released, sizeof *self->released, &self->released_capacity, manifest->n_splits, error);
+    for (size_t i = 0; i < self->released_capacity; i++)
+        self->released[i] = i < manifest->n_splits ? manifest->split[i].offset : 0;
+    if (status == TW_STATUS_OK)
+        status = tw_metrics_load(self->metrics, metrics->bytes, metrics->size, error);
+    return status;
+}
+
+static tw_status engine_open(tw_engine *self, tw_error *error)
+{
+    const tw_engine_options *options = &self->options;
+    const tw_learner_traits *traits = tw_model_traits(options->model);
+    size_t n_scores = (size_t)options->batch_events * traits->n_outputs;
+    self->scores = tw_alloc(n_scores * sizeof *self->scores);
+    if (self->scores == NULL)
+        return tw_no_memory(error, n_scores * sizeof *self->scores);
+    tw_status status =
+        tw_metrics_create(traits->task, traits->n_outputs, options->has_exact_auc, &self->metrics, error);
+    if (status == TW_STATUS_OK && options->resume != NULL)
+        status = engine_restore(self, options->resume, error);
+    const tw_section *positions = options->resume != NULL ? tw_manifest_find(options->resume, "outputs") : NULL;
+    if (status == TW_STATUS_OK)
+        status = tw_outputs_open(options->sink, options->n_sinks, options->bad.dead_letter, traits, positions,
+            &self->outputs, error);
+    if (status == TW_STATUS_OK)
+        status = tw_checkpointer_create(&options->checkpoint, options->model, &self->checkpointer, error);
+    return status;
+}
+
+tw_status tw_engine_create(const tw_engine_options *options, tw_engine **out, tw_error *error)
+{
+    *out = NULL;
+    tw_engine *self = tw_alloc_zero(sizeof *self);
+    if (self == NULL)
+        return tw_no_memory(error, sizeof *self);
+    self->options = *options;
+    self->newest_event_us = INT64_MIN;
+    self->saved_events = UINT64_MAX;
+    (void)pthread_mutex_init(&self->mutex, NULL);
+    (void)pthread_cond_init(&self->checkpointed, NULL);
+    self->run_start_us = tw_clock_monotonic_us();
+    tw_status status = engine_open(self, error);
+    if (status < 0)
+        tw_engine_destroy(&self);
+    *out = self;
+    return status;
+}
+
+void tw_engine_destroy(tw_engine **self)
+{
+    tw_engine *engine = *self;
+    if (engine == NULL)
+        return;
+    *self = NULL;
+    tw_checkpointer_destroy(&engine->checkpointer);
+    tw_outputs_close(&engine->outputs);
+    tw_metrics_destroy(&engine->metrics);
+    tw_splits_fini(&engine->splits);
+    (void)pthread_cond_destroy(&engine->checkpointed);
+    (void)pthread_mutex_destroy(&engine->mutex);
+    tw_free(engine->released);
+    tw_free(engine->scores);
+    tw_free(engine);
+}
+
+static void tell_bad_records(tw_engine *self, const tw_work *work)
+{
+    for (uint32_t i = 0; i < work->builder->n_bad; i++) {
+        const tw_bad_record *bad = &work->builder->bad[i];
+        tw_error error;
+        (void)tw_error_set(&error, TW_STATUS_DATA, "%s", bad->message);
+        tw_error_at(&error, work->split.name, bad->line, bad->column);
+        tw_error_code(&error, bad->code);
+        engine_tell(self, TW_ENGINE_BAD_RECORD, &error);
+    }
+}
+
+/* The last of the batch's malformed records as the error that ends the run. */
+static tw_status refuse_records(const tw_engine *self, const tw_work *work, tw_error *error)
+{
+    uint64_t n_bad = self->counters.bad_events, n = self->counters.events + n_bad;
+    const tw_bad_policy *policy = &self->options.bad;
+    if (work->builder->n_bad == 0)
+        return TW_STATUS_OK;
+    const tw_bad_record *bad = &work->builder->bad[work->builder->n_bad - 1];
+    if (policy->is_stopping)
+        bad = &work->builder->bad[0];
+    else if (n < MIN_RECORDS_FOR_LIMIT || (double)n_bad <= policy->limit * (double)n)
+        return TW_STATUS_OK;
+    if (policy->is_stopping)
+        (void)tw_error_set(error, TW_STATUS_DATA, "%s; bad_records.action is stop", bad->message);
+    else
+        (void)tw_error_set(error, TW_STATUS_DATA,
+            "%llu of %llu records are malformed, more than the limit of %g %% (bad_records.limit); the last one: %s",
+            (unsigned long long)n_bad, (unsigned long long)n, policy->limit * 100, bad->message);
+    tw_error_at(error, work->split.name, bad->line, bad->column);
+    tw_error_code(error, bad->code);
+    return TW_STATUS_DATA;
+}
+
+static void note_times(tw_engine *self, const tw_builder *builder)
+{
+    for (uint32_t i = 0; i < builder->n_events; i++) {
+        if (builder->time_us[i] > self->newest_event_us)
+            self->newest_event_us = builder->time_us[i];
+    }
+}
+
+/* Notes how far the split is; *is_replayed: outputs and metrics have this batch already. */
+static tw_status note_progress(tw_engine *self, const tw_work *work, bool *is_replayed, tw_error *error)
+{
+    tw_split fresh = work->split;
+    fresh.offset = fresh.line = 0;
+    fresh.is_done = false;
+    tw_status status = tw_splits_put(&self->splits, &fresh, error);
+    size_t before = self->released_capacity;
+    if (status == TW_STATUS_OK)
+        status = tw_grow(
+            &self->released, sizeof *self->released, &self->released_capacity, self->splits.count, error);
+    if (status < 0)
+        return status;
+    for (size_t i = before; i < self->released_capacity; i++)
+        self->released[i] = 0;
+    tw_split *split = tw_splits_find(&self->splits, work->split.id);
+    const tw_builder *batch = work->builder;
+    self->released[split - self->splits.split] = batch->to;
+    *is_replayed = batch->to <= split->offset && batch->to > batch->from;
+    if (*is_replayed)
+        return TW_STATUS_OK;
+    split->offset = batch->to;
+    split->line = batch->line;
+    split->is_done = work->is_split_done;
+    return TW_STATUS_OK;
+}
+
+static tw_status engine_account(tw_engine *self, tw_work *work, tw_error *error)
+{
+    tw_builder *builder = work->builder;
+    bool is_replayed = false;
+    (void)pthread_mutex_lock(&self->mutex);
+    tw_status status = note_progress(self, work, &is_replayed, error);
+    if (status == TW_STATUS_OK && !is_replayed) {
+        tw_batch batch = tw_builder_batch(builder);
+        status = tw_metrics_add(self->metrics, &batch, self->scores, error);
+        self->counters.events += builder->n_events;
+        self->counters.bad_events += builder->n_bad;
+        uint64_t same_pass = tw_position_pass(builder->from) == tw_position_pass(builder->to);
+        uint64_t bytes = same_pass ? builder->to - builder->from : tw_position_offset(builder->to);
+        self->counters.bytes += bytes;
+        self->run_bytes += bytes;
+        self->counters.batches += builder->n_events > 0;
+        self->run_events += builder->n_events;
+        note_times(self, builder);
+    }
+    self->is_dirty = true;
+    (void)pthread_mutex_unlock(&self->mutex);
+    if (status < 0 || is_replayed)
+        return status;
+    status = tw_outputs_write(self->outputs, builder, self->scores, error);
+    if (status == TW_STATUS_OK && builder->n_bad > 0) {
+        tell_bad_records(self, work);
+        status = refuse_records(self, work, error);
+    }
+    return status;
+}
+
+tw_status tw_engine_learn(tw_engine *self, tw_work *work, tw_error *error)
+{
+    tw_status status = self->options.is_learning
+                           ? tw_model_learn(self->options.model, work->builder, self->scores, error)
+                           : tw_model_score(self->options.model, work->builder, self->scores, error);
+    if (status != TW_STATUS_OK) {
+        if (status < 0 && error != NULL && error->file[0] == '\0')
+            tw_error_at(error, work->split.name, work->builder->line, 0);
+        return status;
+    }
+    return engine_account(self, work, error);
+}
+
+static double run_seconds(const tw_engine *self)
+{
+    return (double)(tw_clock_monotonic_us() - self->run_start_us) / 1e6;
+}
+
+static void report_machine(tw_report *out)
+{
+    struct rusage usage;
+    (void)getrusage(RUSAGE_SELF, &usage);
+    out->peak_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
+}
+
+void tw_engine_report(tw_engine *self, bool is_last_reset, tw_report *out)
+{
+    memset(out, 0, sizeof *out);
+    tw_params_stats stats;
+    tw_model_stats(self->options.model, &stats);
+    tw_model_stamp stamp;
+    tw_model_stamp_now(self->options.model, &stamp);
+    (void)pthread_mutex_lock(&self->mutex);
+    tw_metrics_report(self->metrics, is_last_reset, out);
+    out->events = self->counters.events;
+    out->bad_events = self->counters.bad_events;
+    out->bytes = self->counters.bytes;
+    out->batches = self->counters.batches;
+    out->rewinds = self->counters.rewinds;
+    out->seconds = self->counters.seconds + run_seconds(self);
+    out->events_per_second = (double)self->run_events / run_seconds(self);
+    out->lag_seconds =
+        self->newest_event_us == INT64_MIN ? (double)NAN : (double)(tw_clock_wall_us() - self->newest_event_us) / 1e6;
+    out->backlog_bytes = self->backlog;
+    out->checkpoints = self->counters.checkpoints;
+    out->checkpoint_failures = self->checkpoint_failures;
+    out->checkpoint_seconds = self->last_checkpoint.seconds;
+    out->checkpoint_bytes = self->last_checkpoint.bytes;
+    out->checkpoint_wall_us = self->last_checkpoint_wall_us;
+    (void)pthread_mutex_unlock(&self->mutex);
+    out->weights = UINT64_MAX;
+    out->model_version = stamp.version;
+    out->rows = stats.rows;
+    out->table_bytes = stats.bytes;
+    out->conflicts = stats.conflicts;
+    out->reconnects = stats.reconnects;
+    report_machine(out);
+}
+
+uint64_t tw_engine_run_events(const tw_engine *self)
+{
+    return self->run_events;
+}
+
+static tw_status capture_splits(tw_engine *self, tw_manifest *out, tw_error *error)
+{
+    size_t n = self->splits.count;
+    if (n == 0)
+        return TW_STATUS_OK;
+    out->split = tw_alloc(n * sizeof *out->split);
+    if (out->split == NULL)
+        return tw_no_memory(error, n * sizeof *out->split);
+    memcpy(out->split, self->splits.split, n * sizeof *out->split);
+    out->n_splits = n;
+    return TW_STATUS_OK;
+}
+
+static tw_status capture_sections(tw_engine *self, tw_manifest *out, tw_error *error)
+{
+    engine_counters counters = self->counters;
+    counters.seconds += run_seconds(self);
+    counters.checkpoints++;
+    void *metrics = NULL;
+    size_t size = 0;
+    tw_status status = tw_metrics_save(self->metrics, &metrics, &size, error);
+    if (status == TW_STATUS_OK)
+        status = tw_manifest_add(out, "metrics", metrics, size, error);
+    tw_free(metrics);
+    if (status == TW_STATUS_OK)
+        status = tw_manifest_add(out, "counters", &counters, sizeof counters, error);
+    if (status == TW_STATUS_OK && self->options.pipeline_text != NULL)
+        status = tw_manifest_add(
+            out, "pipeline", self->options.pipeline_text, strlen(self->options.pipeline_text), error);
+    if (status == TW_STATUS_OK)
+        status = tw_outputs_save(self->outputs, out, error);
+    return status;
+}
+
+tw_status engine_capture(tw_engine *self, tw_manifest *out, tw_error *error)
+{
+    memset(out, 0, sizeof *out);
+    tw_model_stamp stamp;
+    tw_model_stamp_now(self->options.model, &stamp);
+    out->events = stamp.events;
+    out->spec = *tw_model_table_spec(self->options.model);
+    (void)snprintf(out->learner, sizeof out->learner, "%s", tw_model_learner(self->options.model)->name);
+    tw_status status = capture_splits(self, out, error);
+    if (status == TW_STATUS_OK)
+        status = capture_sections(self, out, error);
+    if (status < 0)
+        tw_manifest_fini(out);
+    return status;
+}
+
+static struct timespec wall_deadline(int timeout_ms)
+{
+    int64_t at_us = tw_clock_wall_us() + (int64_t)timeout_ms * 1000;
+    return (struct timespec){.tv_sec = at_us / 1000000, .tv_nsec = (long)(at_us % 1000000) * 1000};
+}
+
+tw_status tw_engine_request_checkpoint(tw_engine *self, int timeout_ms, uint64_t *id, tw_error *error)
+{
+    if (self->options.checkpoint.directory == NULL)
+        return tw_error_set(error, TW_STATUS_UNSUPPORTED, "no checkpoint directory: set checkpoint.dir in the pipeline");
+    struct timespec deadline = wall_deadline(timeout_ms);
+    (void)pthread_mutex_lock(&self->mutex);
+    uint64_t number = ++self->wanted;
+    int errnum = 0;
+    while (self->finished < number && errnum != ETIMEDOUT)
+        errnum = pthread_cond_timedwait(&self->checkpointed, &self->mutex, &deadline);
+    tw_status status = self->finished < number ? TW_STATUS_TIMEOUT : self->finished_status;
+    *id = self->last_checkpoint.id;
+    tw_error failure = self->finished_error;
+    (void)pthread_mutex_unlock(&self->mutex);
+    if (status == TW_STATUS_TIMEOUT)
+        return tw_error_set(error, status, "the checkpoint is not durable after %d ms; it goes on", timeout_ms);
+    if (status < 0 && error != NULL)
+        *error = failure;
+    return status;
+}

@@ -1,0 +1,46 @@
+/* engine_state.h: the engine's members, shared by engine.c (steps) and run.c (the loop). */
+#ifndef TW_ENGINE_ENGINE_STATE_H
+#define TW_ENGINE_ENGINE_STATE_H
+
+#include <pthread.h>
+
+#include "engine/engine.h"
+#include "engine/pump.h"
+
+/* Saved in the manifest's section "counters". */
+typedef struct engine_counters {
+    uint64_t events, bad_events, bytes, batches, rewinds, checkpoints, pass;
+    double seconds; /* of earlier runs too */
+} engine_counters;
+
+struct tw_engine {
+    tw_engine_options options;
+    tw_metrics *metrics;
+    tw_outputs *outputs;
+    tw_checkpointer *checkpointer;
+    float *scores;
+    tw_splits splits;       /* how far outputs and metrics are */
+    uint64_t *released;     /* [splits.capacity] how far rows are released to the parameter store */
+    size_t released_capacity;
+    engine_counters counters;
+    uint64_t run_events, run_bytes;
+    int64_t run_start_us;
+    int64_t newest_event_us;
+    uint64_t checkpoint_failures, backlog;
+    tw_checkpoint_result last_checkpoint;
+    int64_t last_checkpoint_wall_us;
+    uint64_t saved_events; /* learned when the last checkpoint was cut; UINT64_MAX: none yet */
+    bool is_dirty;         /* something was read since then */
+    pthread_mutex_t mutex; /* guards the figures that tw_engine_report reads, and the request below */
+    pthread_cond_t checkpointed;
+    uint64_t wanted, started, finished; /* numbers of checkpoint requests */
+    tw_status finished_status;
+    tw_error finished_error;
+};
+
+/* Fills a manifest with everything but id, files and time. */
+tw_status engine_capture(tw_engine *self, tw_manifest *out, tw_error *error);
+
+void engine_tell(tw_engine *self, tw_engine_event event, const tw_error *error);
+
+#endif

@@ -1,0 +1,397 @@
+#include "engine/model.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "engine/turnstile.h"
+#include "math/function.h"
+
+struct tw_model {
+    tw_model_spec spec;
+    char name[128];
+    tw_learner_traits traits;
+    tw_table_spec table;
+    void *learner;
+    void *scaler;             /* NULL: nothing is scaled */
+    uint32_t n_scaled;        /* scaled numeric columns ... */
+    uint16_t *scaled_field;   /* [n_scaled] ... their field ids ... */
+    uint32_t *scaled_dense;   /* [n_scaled] ... and their columns in dense rows */
+    tw_params *params;
+    tw_turnstile turn;
+    float *scores; /* scratch of predictions, used inside a turn */
+    size_t scores_capacity;
+    _Atomic uint64_t version, events;
+    _Atomic int64_t learned_us, made_us; /* monotonic; wall */
+};
+
+static tw_status model_open_scaler(tw_model *self, tw_error *error)
+{
+    tw_plan *plan = NULL;
+    tw_status status = tw_plan_create(&self->spec.plan, &plan, error);
+    if (status < 0)
+        return status;
+    uint32_t n = 0;
+    const uint16_t *fields = tw_plan_scaled(plan, &n);
+    if (n > 0 && self->spec.scaler != NULL) {
+        size_t size = self->spec.scaler->state_size(self->spec.scaler_options);
+        self->scaler = tw_alloc_aligned(64, size);
+        self->scaled_field = tw_alloc(n * sizeof *self->scaled_field);
+        self->scaled_dense = tw_alloc(n * sizeof *self->scaled_dense);
+        if (self->scaler == NULL || self->scaled_field == NULL || self->scaled_dense == NULL)
+            status = tw_no_memory(error, size);
+    }
+    if (status == TW_STATUS_OK && self->scaler != NULL) {
+        memcpy(self->scaled_field, fields, n * sizeof *fields);
+        self->n_scaled = n;
+        status = self->spec.scaler->open(
+            self->scaler, self->spec.scaler_options, self->scaled_field, n, &self->traits.schema, error);
+    }
+    self->traits.dense_width = tw_plan_dense_width(plan);
+    tw_plan_destroy(&plan);
+    return status;
+}
+
+/* Scaled columns in order of declaration have ascending field ids; a dense row has all numeric columns in that order. */
+static void model_place_scaled(tw_model *self)
+{
+    uint32_t dense = 0, scaled = 0;
+    for (uint32_t i = 0; i < self->spec.plan.n_columns && scaled < self->n_scaled; i++) {
+        const tw_column_spec *column = &self->spec.plan.column[i];
+        if (column->kind != TW_COLUMN_NUMERIC)
+            continue;
+        if (column->is_scaled)
+            self->scaled_dense[scaled++] = dense;
+        dense++;
+    }
+}
+
+static tw_status model_open_learner(tw_model *self, tw_error *error)
+{
+    size_t size = self->spec.learner->state_size(self->spec.learner_options);
+    self->learner = tw_alloc_aligned(64, size < 64 ? 64 : size);
+    if (self->learner == NULL)
+        return tw_no_memory(error, size);
+    tw_status status = self->spec.learner->open(self->learner, self->spec.learner_options, &self->traits, error);
+    if (status < 0)
+        return status;
+    self->spec.plan.is_dense = self->traits.dense_width > 0;
+    self->spec.plan.dense_width = self->traits.dense_width;
+    bool needs_label = self->traits.task == TW_TASK_BINARY || self->traits.task == TW_TASK_REGRESSION;
+    if (!needs_label)
+        self->spec.plan.label_kind = TW_LABEL_NONE;
+    else
+        self->spec.plan.label_kind = self->traits.task == TW_TASK_BINARY ? TW_LABEL_BINARY : TW_LABEL_REAL;
+    self->table = (tw_table_spec){
+        .schema = self->traits.schema,
+        .kind = self->spec.table_kind,
+        .bits = self->spec.table_kind == TW_TABLE_HASHED ? self->spec.bits : 0,
+        .hash_seed = self->spec.plan.hash_seed,
+        .max_bytes = self->spec.max_bytes,
+    };
+    return TW_STATUS_OK;
+}
+
+tw_status tw_model_create(const tw_model_spec *spec, tw_model **out, tw_error *error)
+{
+    *out = NULL;
+    tw_model *self = tw_alloc_zero(sizeof *self);
+    if (self == NULL)
+        return tw_no_memory(error, sizeof *self);
+    self->spec = *spec;
+    tw_turnstile_init(&self->turn);
+    size_t length = strlen(spec->name);
+    if (length >= sizeof self->name)
+        length = sizeof self->name - 1;
+    memcpy(self->name, spec->name, length);
+    atomic_store(&self->learned_us, INT64_MIN);
+    /* A learner that takes its width from the data needs the count of dense columns that the plan would have. */
+    self->spec.plan.is_dense = true;
+    tw_status status = model_open_scaler(self, error);
+    if (status == TW_STATUS_OK)
+        status = model_open_learner(self, error);
+    if (status < 0) {
+        tw_model_destroy(&self);
+        return status;
+    }
+    model_place_scaled(self);
+    *out = self;
+    return TW_STATUS_OK;
+}
+
+void tw_model_destroy(tw_model **self)
+{
+    tw_model *model = *self;
+    if (model == NULL)
+        return;
+    *self = NULL;
+    if (model->params != NULL)
+        model->params->ops->close(model->params);
+    tw_turnstile_fini(&model->turn);
+    tw_free(model->scores);
+    tw_free(model->scaled_dense);
+    tw_free(model->scaled_field);
+    tw_free(model->scaler);
+    tw_free(model->learner);
+    tw_free(model);
+}
+
+const tw_table_spec *tw_model_table_spec(const tw_model *self)
+{
+    return &self->table;
+}
+
+const tw_learner_traits *tw_model_traits(const tw_model *self)
+{
+    return &self->traits;
+}
+
+const tw_learner_ops *tw_model_learner(const tw_model *self)
+{
+    return self->spec.learner;
+}
+
+const tw_model_spec *tw_model_spec_of(const tw_model *self)
+{
+    return &self->spec;
+}
+
+const char *tw_model_name(const tw_model *self)
+{
+    return self->name;
+}
+
+void tw_model_attach(tw_model *self, tw_params *params)
+{
+    self->params = params;
+    tw_params_stats stats;
+    params->ops->stats(params, &stats);
+    atomic_store(&self->events, stats.events_learned);
+}
+
+tw_params *tw_model_params(tw_model *self)
+{
+    return self->params;
+}
+
+tw_status tw_model_plan_create(const tw_model *self, tw_plan **out, tw_error *error)
+{
+    return tw_plan_create(&self->spec.plan, out, error);
+}
+
+tw_status tw_model_builder_create(const tw_model *self, uint32_t max_events, tw_builder **out, tw_error *error)
+{
+    return tw_builder_create(max_events, self->traits.dense_width, out, error);
+}
+
+static void model_scale(tw_model *self, tw_builder *builder, const tw_batch *batch, void *const *block, bool is_learning)
+{
+    if (self->scaler == NULL)
+        return;
+    self->spec.scaler->apply(self->scaler, batch, builder->value, block, is_learning);
+    if (builder->dense == NULL)
+        return;
+    for (uint32_t event = 0; event < batch->n_events; event++) {
+        float *row = builder->dense + (size_t)event * builder->dense_width;
+        for (uint32_t i = batch->row_start[event]; i < batch->row_start[event + 1]; i++) {
+            for (uint32_t s = 0; s < self->n_scaled; s++) {
+                if (self->scaled_field[s] == batch->field[i])
+                    row[self->scaled_dense[s]] = batch->value[i];
+            }
+        }
+    }
+}
+
+static uint64_t count_learned(tw_task task, const tw_batch *batch)
+{
+    uint64_t n = 0;
+    bool needs_label = task == TW_TASK_BINARY || task == TW_TASK_REGRESSION;
+    for (uint32_t i = 0; i < batch->n_events; i++)
+        n += batch->weight[i] > 0 && !(needs_label && isnan(batch->label[i]));
+    return n;
+}
+
+/* One batch inside its turn. */
+static tw_status model_learn_turn(tw_model *self, tw_builder *builder, float *scores, tw_error *error)
+{
+    tw_batch batch = tw_builder_batch(builder);
+    tw_rows rows;
+    tw_status status = self->params->ops->acquire(self->params, &batch, TW_ACCESS_WRITE, &rows, error);
+    if (status != TW_STATUS_OK)
+        return status;
+    model_scale(self, builder, &batch, rows.block, true);
+    status = self->spec.learner->learn(self->learner, &batch, &rows, scores, error);
+    if (status < 0) {
+        self->params->ops->abandon(self->params, &batch, &rows);
+        return status;
+    }
+    uint64_t n_learned = count_learned(self->traits.task, &batch);
+    status = self->params->ops->release(self->params, &batch, &rows, n_learned, error);
+    if (status != TW_STATUS_OK)
+        return status;
+    if (batch.n_events > 0) {
+        atomic_fetch_add_explicit(&self->events, n_learned, memory_order_relaxed);
+        atomic_store_explicit(&self->learned_us, tw_clock_monotonic_us(), memory_order_relaxed);
+    }
+    return TW_STATUS_OK;
+}
+
+tw_status tw_model_learn(tw_model *self, tw_builder *batch, float *scores, tw_error *error)
+{
+    tw_turnstile_enter(&self->turn);
+    tw_status status = model_learn_turn(self, batch, scores, error);
+    tw_turnstile_leave(&self->turn);
+    return status;
+}
+
+static tw_status model_score_turn(tw_model *self, tw_builder *builder, float *scores, tw_error *error)
+{
+    tw_batch batch = tw_builder_batch(builder);
+    if (batch.n_events == 0)
+        return TW_STATUS_OK;
+    tw_rows rows;
+    tw_status status = self->params->ops->acquire(self->params, &batch, TW_ACCESS_READ, &rows, error);
+    if (status == TW_STATUS_REWIND)
+        return tw_error_set(error, TW_STATUS_BUSY, "a parameter-server shard is being restored; try again");
+    if (status != TW_STATUS_OK)
+        return status;
+    model_scale(self, builder, &batch, rows.block, false);
+    self->spec.learner->predict(self->learner, &batch, &rows, scores);
+    status = self->params->ops->release(self->params, &batch, &rows, 0, error);
+    return status < 0 ? status : TW_STATUS_OK;
+}
+
+tw_status tw_model_score(tw_model *self, tw_builder *batch, float *scores, tw_error *error)
+{
+    tw_turnstile_enter(&self->turn);
+    tw_status status = model_score_turn(self, batch, scores, error);
+    tw_turnstile_leave(&self->turn);
+    return status;
+}
+
+void tw_model_link_all(const tw_learner_traits *traits, const float *scores, uint32_t n_events, double *prediction)
+{
+    for (uint32_t i = 0; i < n_events; i++) {
+        const float *score = scores + (size_t)i * traits->n_outputs;
+        double *out = prediction + (size_t)i * traits->n_outputs;
+        out[0] = tw_model_link(traits->task, score[0]);
+        for (uint32_t j = 1; j < traits->n_outputs; j++)
+            out[j] = (double)score[j];
+    }
+}
+
+tw_status tw_model_predict(
+    tw_model *self, tw_builder *rows, double *prediction, tw_model_stamp *stamp, tw_error *error)
+{
+    tw_turnstile_enter(&self->turn);
+    size_t n = (size_t)rows->n_events * self->traits.n_outputs;
+    tw_status status = tw_grow(&self->scores, sizeof *self->scores, &self->scores_capacity, n, error);
+    if (status == TW_STATUS_OK)
+        status = model_score_turn(self, rows, self->scores, error);
+    if (status == TW_STATUS_OK)
+        tw_model_link_all(&self->traits, self->scores, rows->n_events, prediction);
+    if (stamp != NULL)
+        tw_model_stamp_now(self, stamp);
+    tw_turnstile_leave(&self->turn);
+    return status;
+}
+
+double tw_model_link(tw_task task, float score)
+{
+    return task == TW_TASK_BINARY ? tw_sigmoid((double)score) : (double)score;
+}
+
+void tw_model_stamp_now(tw_model *self, tw_model_stamp *out)
+{
+    int64_t learned_us = atomic_load_explicit(&self->learned_us, memory_order_relaxed);
+    int64_t made_us = atomic_load_explicit(&self->made_us, memory_order_relaxed);
+    out->version = atomic_load_explicit(&self->version, memory_order_relaxed);
+    out->events = atomic_load_explicit(&self->events, memory_order_relaxed);
+    if (learned_us != INT64_MIN)
+        out->age_ms = (tw_clock_monotonic_us() - learned_us) / 1000;
+    else
+        out->age_ms = made_us != 0 ? (tw_clock_wall_us() - made_us) / 1000 : -1;
+}
+
+void tw_model_set_version(tw_model *self, uint64_t version, int64_t made_us)
+{
+    atomic_store(&self->version, version);
+    if (made_us != 0)
+        atomic_store(&self->made_us, made_us);
+}
+
+tw_status tw_model_marks(tw_model *self, uint64_t split, uint64_t *marks, uint32_t *n_marks, tw_error *error)
+{
+    tw_turnstile_enter(&self->turn);
+    tw_status status = self->params->ops->mark(self->params, split, marks, n_marks, error);
+    tw_turnstile_leave(&self->turn);
+    return status;
+}
+
+tw_status tw_model_snapshot_start(tw_model *self, const char *directory, uint64_t id, tw_error *error)
+{
+    tw_turnstile_enter(&self->turn);
+    tw_status status = self->params->ops->snapshot_start(self->params, directory, id, error);
+    tw_turnstile_leave(&self->turn);
+    return status;
+}
+
+tw_status tw_model_snapshot_poll(tw_model *self, int timeout_ms, tw_row_files *out, tw_error *error)
+{
+    tw_turnstile_enter(&self->turn);
+    tw_status status = self->params->ops->snapshot_poll(self->params, timeout_ms, out, error);
+    tw_turnstile_leave(&self->turn);
+    return status;
+}
+
+tw_status tw_model_flush(tw_model *self, int timeout_ms, tw_error *error)
+{
+    tw_turnstile_enter(&self->turn);
+    tw_status status = self->params->ops->flush(self->params, timeout_ms, error);
+    tw_turnstile_leave(&self->turn);
+    return status;
+}
+
+tw_status tw_model_scan(tw_model *self, tw_record_visit visit, void *context, tw_error *error)
+{
+    tw_turnstile_enter(&self->turn);
+    tw_status status = self->params->ops->scan(self->params, visit, context, error);
+    tw_turnstile_leave(&self->turn);
+    return status;
+}
+
+void tw_model_stats(tw_model *self, tw_params_stats *out)
+{
+    tw_turnstile_enter(&self->turn);
+    self->params->ops->stats(self->params, out);
+    tw_turnstile_leave(&self->turn);
+}
+
+typedef struct weight_count {
+    const tw_model *model;
+    uint64_t n;
+} weight_count;
+
+static tw_status count_weight(void *context, int block, uint64_t key, const void *record, tw_error *error)
+{
+    weight_count *count = context;
+    (void)key;
+    (void)error;
+    if (block < 0)
+        count->n += count->model->spec.learner->weight(count->model->learner, record) != 0.0;
+    return TW_STATUS_OK;
+}
+
+tw_status tw_model_count_weights(tw_model *self, uint64_t *out, tw_error *error)
+{
+    *out = UINT64_MAX;
+    if (self->spec.learner->weight == NULL || self->traits.schema.row.size == 0)
+        return TW_STATUS_OK;
+    weight_count count = {.model = self};
+    tw_status status = tw_model_scan(self, count_weight, &count, error);
+    if (status == TW_STATUS_OK)
+        *out = count.n;
+    return status;
+}
