@@ -47,7 +47,7 @@ void tw_record_bad(
         .column = place != NULL ? (uint64_t)(place - io->at) + 1 : 0,
     };
     memcpy(bad.code, error->code, sizeof bad.code);
-    (void)snprintf(bad.message, sizeof bad.message, "%s", error->message);
+    (void)snprintf(bad.message, sizeof bad.message, "%.199s", error->message);
     tw_builder_drop(out);
     io->offset += (uint64_t)(next - io->at);
     io->line++;
