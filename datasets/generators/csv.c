@@ -12,21 +12,21 @@ static const char *const REGIONS[N_REGIONS] = {"north", "south", "east", "west",
 static const char *const CHANNELS[N_CHANNELS] = {"web", "shop", "phone"};
 
 /* `scaled` with `decimals`, or nothing for a missing value; a comma behind. */
-static void csv_add_number(tw_text *line, bool is_missing, int64_t scaled, unsigned decimals)
+static void csv_add_number(tw_line *line, bool is_missing, int64_t scaled, unsigned decimals)
 {
     if (!is_missing) {
-        tw_text_add_fixed(line, scaled, decimals);
+        tw_line_add_fixed(line, scaled, decimals);
     }
-    tw_text_add(line, ",");
+    tw_line_add(line, ",");
 }
 
-static void csv_add_word(tw_text *line, const char *word)
+static void csv_add_word(tw_line *line, const char *word)
 {
-    tw_text_add(line, word);
-    tw_text_add(line, ",");
+    tw_line_add(line, word);
+    tw_line_add(line, ",");
 }
 
-static void csv_write(const tw_generator_settings *settings, uint64_t index, tw_text *line)
+static void csv_write(const tw_generator_settings *settings, uint64_t index, tw_line *line)
 {
     tw_random random = tw_random_of(settings->seed, PURPOSE_EVENT, index);
     uint64_t epoch = settings->drift_every ? index / settings->drift_every : 0;
@@ -40,9 +40,9 @@ static void csv_write(const tw_generator_settings *settings, uint64_t index, tw_
     margin += 0.7 * tw_bell_of(settings->seed + epoch, FIELD_PLAN, plan);
     margin += no_region ? 0 : 0.6 * tw_bell_of(settings->seed + epoch, FIELD_REGION, region);
     margin += 0.4 * tw_bell_of(settings->seed + epoch, FIELD_CHANNEL, channel);
-    tw_text_add(line, "c");
-    tw_text_add_int(line, (int64_t)index + 1);
-    tw_text_add(line, ",");
+    tw_line_add(line, "c");
+    tw_line_add_int(line, (int64_t)index + 1);
+    tw_line_add(line, ",");
     csv_add_number(line, no_age, (int64_t)(44 + 12 * age), 0);
     csv_add_number(line, no_income, (int64_t)(3200000 * tw_exp(0.45 * income)), 2);
     csv_add_number(line, false, (int64_t)(tenure * 1200), 1);
@@ -50,7 +50,7 @@ static void csv_write(const tw_generator_settings *settings, uint64_t index, tw_
     csv_add_word(line, PLANS[plan]);
     csv_add_word(line, no_region ? "" : REGIONS[region]);
     csv_add_word(line, CHANNELS[channel]);
-    tw_text_add(line, tw_random_uniform(&random) < tw_sigmoid(margin) ? "1\n" : "0\n");
+    tw_line_add(line, tw_random_uniform(&random) < tw_sigmoid(margin) ? "1\n" : "0\n");
 }
 
 const tw_generator_ops tw_generator_csv = {

@@ -35,9 +35,9 @@ static tw_status generator_find(const char *name, const tw_generator_ops **out, 
             return TW_STATUS_OK;
         }
         size_t used = strlen(names);
-        tw_text list = {names + used, sizeof names - used - 1, 0};
-        tw_text_add(&list, i ? ", " : "");
-        tw_text_add(&list, KINDS[i]->kind.name);
+        tw_line list = {names + used, sizeof names - used - 1, 0};
+        tw_line_add(&list, i ? ", " : "");
+        tw_line_add(&list, KINDS[i]->kind.name);
         names[used + (list.size <= list.capacity ? list.size : 0)] = '\0';
     }
     return tw_error_set(error, TW_STATUS_NOT_FOUND, "generator \"%.64s\" does not exist; there are: %s", name, names);
@@ -73,10 +73,10 @@ tw_status tw_generator_next(tw_generator *self, char *line, size_t capacity, siz
         return tw_error_set(error, TW_STATUS_INVALID,
             "generator line: %zu bytes of room are below the %d that a line needs", capacity, TW_GENERATOR_LINE_SIZE);
     }
-    tw_text text = {line, capacity, 0};
+    tw_line text = {line, capacity, 0};
     if (self->is_header_due) {
         self->is_header_due = false;
-        tw_text_add(&text, self->ops->header);
+        tw_line_add(&text, self->ops->header);
     } else {
         self->ops->write(&self->settings, self->index++, &text);
     }

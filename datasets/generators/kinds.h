@@ -4,12 +4,12 @@
 #define TW_GENERATORS_KINDS_H
 
 #include "generators/generator.h"
-#include "generators/text.h"
+#include "generators/line.h"
 
 typedef struct tw_generator_ops {
     tw_generator_kind kind;
     const char *header; /* first line, newline included, or NULL */
-    void (*write)(const tw_generator_settings *settings, uint64_t index, tw_text *line);
+    void (*write)(const tw_generator_settings *settings, uint64_t index, tw_line *line);
 } tw_generator_ops;
 
 extern const tw_generator_ops tw_generator_clicks;

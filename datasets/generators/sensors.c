@@ -31,7 +31,7 @@ static double sensors_centre(const tw_generator_settings *settings, unsigned at,
     return CHANNEL[at].low + (CHANNEL[at].high - CHANNEL[at].low) * part;
 }
 
-static void sensors_write(const tw_generator_settings *settings, uint64_t index, tw_text *line)
+static void sensors_write(const tw_generator_settings *settings, uint64_t index, tw_line *line)
 {
     static const int64_t POWER[] = {1, 10, 100, 1000};
     uint64_t machine = index % MACHINES, stretch = index / MACHINES / STRETCH;
@@ -39,22 +39,22 @@ static void sensors_write(const tw_generator_settings *settings, uint64_t index,
     tw_random mode = tw_random_of(settings->seed, PURPOSE_STATE, stretch * MACHINES + machine);
     uint32_t state = tw_random_below(&mode, STATES);
     tw_random random = tw_random_of(settings->seed, PURPOSE_READING, index);
-    tw_text_add(line, "{\"ts\":");
-    tw_text_add_int(line, settings->start_ms + (int64_t)(index * settings->step_ms));
-    tw_text_add(line, ",\"machine\":\"m");
-    tw_text_add_int(line, (int64_t)machine);
-    tw_text_add(line, "\"");
+    tw_line_add(line, "{\"ts\":");
+    tw_line_add_int(line, settings->start_ms + (int64_t)(index * settings->step_ms));
+    tw_line_add(line, ",\"machine\":\"m");
+    tw_line_add_int(line, (int64_t)machine);
+    tw_line_add(line, "\"");
     for (unsigned at = 0; at < CHANNELS; at++) {
         double value = sensors_centre(settings, at, state, epoch) + CHANNEL[at].noise * tw_random_bell(&random);
         double scaled = value * (double)POWER[CHANNEL[at].decimals];
-        tw_text_add(line, ",\"");
-        tw_text_add(line, CHANNEL[at].name);
-        tw_text_add(line, "\":");
-        tw_text_add_fixed(line, (int64_t)(scaled < 0 ? scaled - 0.5 : scaled + 0.5), CHANNEL[at].decimals);
+        tw_line_add(line, ",\"");
+        tw_line_add(line, CHANNEL[at].name);
+        tw_line_add(line, "\":");
+        tw_line_add_fixed(line, (int64_t)(scaled < 0 ? scaled - 0.5 : scaled + 0.5), CHANNEL[at].decimals);
     }
-    tw_text_add(line, ",\"state\":");
-    tw_text_add_int(line, state);
-    tw_text_add(line, "}\n");
+    tw_line_add(line, ",\"state\":");
+    tw_line_add_int(line, state);
+    tw_line_add(line, "}\n");
 }
 
 const tw_generator_ops tw_generator_sensors = {

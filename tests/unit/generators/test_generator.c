@@ -14,9 +14,9 @@
 #include "base/hash.h"
 #include "generators/click.h"
 #include "generators/generator.h"
+#include "generators/line.h"
 #include "generators/random.h"
 #include "generators/templates.h"
-#include "generators/text.h"
 
 static tw_generator *open_kind(const char *kind, const tw_generator_settings *settings)
 {
@@ -212,8 +212,8 @@ static void fixed_decimals_are_written_with_sign_and_leading_zero(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         char bytes[32];
-        tw_text text = {bytes, sizeof bytes, 0};
-        tw_text_add_fixed(&text, CASES[i].scaled, CASES[i].decimals);
+        tw_line text = {bytes, sizeof bytes, 0};
+        tw_line_add_fixed(&text, CASES[i].scaled, CASES[i].decimals);
         bytes[text.size] = '\0';
         assert_string_equal(bytes, CASES[i].text);
     }
@@ -223,8 +223,8 @@ static void text_that_does_not_fit_is_counted_but_not_written(void **state)
 {
     (void)state;
     char bytes[4] = {'x', 'x', 'x', 'x'};
-    tw_text text = {bytes, 3, 0};
-    tw_text_add(&text, "abcd");
+    tw_line text = {bytes, 3, 0};
+    tw_line_add(&text, "abcd");
     assert_int_equal(text.size, 4);
     assert_memory_equal(bytes, "xxxx", 4);
 }

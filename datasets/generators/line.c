@@ -1,8 +1,8 @@
-#include "generators/text.h"
+#include "generators/line.h"
 
 #include <string.h>
 
-static void text_add_bytes(tw_text *self, const char *bytes, size_t size)
+static void line_add_bytes(tw_line *self, const char *bytes, size_t size)
 {
     if (self->size + size <= self->capacity) {
         memcpy(self->bytes + self->size, bytes, size);
@@ -10,17 +10,17 @@ static void text_add_bytes(tw_text *self, const char *bytes, size_t size)
     self->size += size;
 }
 
-void tw_text_add(tw_text *self, const char *words)
+void tw_line_add(tw_line *self, const char *words)
 {
-    text_add_bytes(self, words, strlen(words));
+    line_add_bytes(self, words, strlen(words));
 }
 
-void tw_text_add_int(tw_text *self, int64_t value)
+void tw_line_add_int(tw_line *self, int64_t value)
 {
-    tw_text_add_fixed(self, value, 0);
+    tw_line_add_fixed(self, value, 0);
 }
 
-void tw_text_add_fixed(tw_text *self, int64_t scaled, unsigned decimals)
+void tw_line_add_fixed(tw_line *self, int64_t scaled, unsigned decimals)
 {
     char digits[32];
     size_t at = sizeof digits;
@@ -35,5 +35,5 @@ void tw_text_add_fixed(tw_text *self, int64_t scaled, unsigned decimals)
     if (scaled < 0) {
         digits[--at] = '-';
     }
-    text_add_bytes(self, digits + at, sizeof digits - at);
+    line_add_bytes(self, digits + at, sizeof digits - at);
 }
