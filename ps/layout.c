@@ -1,0 +1,137 @@
+#include "ps/layout.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "ps/frame.h"
+
+enum { HELLO_FIXED = 48 };
+
+tw_status tw_block_places(const tw_schema *schema,
+    uint32_t first_slot,
+    uint32_t last_slot,
+    tw_block_place **out,
+    uint32_t *n_places,
+    tw_error *error)
+{
+    size_t capacity = 0, n = 0;
+    *out = NULL;
+    *n_places = 0;
+    for (uint32_t b = 0; b < schema->n_blocks; b++) {
+        const tw_block *block = &schema->block[b];
+        for (uint32_t r = 0; r < block->count; r++) {
+            uint32_t slot = tw_key_slot(tw_block_key(block->name, r));
+            if (slot < first_slot || slot > last_slot)
+                continue;
+            tw_status status = tw_grow(out, sizeof **out, &capacity, n + 1, error);
+            if (status < 0) {
+                tw_free(*out);
+                *out = NULL;
+                return status;
+            }
+            (*out)[n++] = (tw_block_place){b, r, block->record.size};
+        }
+    }
+    *n_places = (uint32_t)n;
+    return TW_STATUS_OK;
+}
+
+/* Fixed part: role u32, fresh u32, index u32, count u32, kind u32, bits u32, seed u64, max_bytes u64, name size u32,
+ * schema size u32; then name and schema. */
+tw_status tw_hello_encode(const tw_hello *self, tw_buffer *out, tw_error *error)
+{
+    size_t name_size = strlen(self->name), schema_size = tw_schema_encode(&self->spec.schema, NULL, 0);
+    unsigned char *at = tw_buffer_reserve(out, HELLO_FIXED + name_size + schema_size, error);
+    if (at == NULL)
+        return TW_STATUS_NO_MEMORY;
+    tw_put_u32(at, (uint32_t)self->role);
+    tw_put_u32(at + 4, self->is_fresh);
+    tw_put_u32(at + 8, self->index);
+    tw_put_u32(at + 12, self->count);
+    tw_put_u32(at + 16, (uint32_t)self->spec.kind);
+    tw_put_u32(at + 20, self->spec.bits);
+    tw_put_u64(at + 24, self->spec.hash_seed);
+    tw_put_u64(at + 32, self->spec.max_bytes);
+    tw_put_u32(at + 40, (uint32_t)name_size);
+    tw_put_u32(at + 44, (uint32_t)schema_size);
+    memcpy(at + HELLO_FIXED, self->name, name_size);
+    (void)tw_schema_encode(&self->spec.schema, at + HELLO_FIXED + name_size, schema_size);
+    return TW_STATUS_OK;
+}
+
+tw_status tw_hello_decode(tw_hello *self, const unsigned char *bytes, size_t size, tw_error *error)
+{
+    memset(self, 0, sizeof *self);
+    if (size < HELLO_FIXED)
+        return tw_error_set(error, TW_STATUS_PROTOCOL, "HELLO of %zu bytes is shorter than %d", size, HELLO_FIXED);
+    uint32_t role = tw_get_u32(bytes), kind = tw_get_u32(bytes + 16);
+    uint64_t name_size = tw_get_u32(bytes + 40), schema_size = tw_get_u32(bytes + 44);
+    if (role < TW_ROLE_OWNER || role > TW_ROLE_READER || tw_get_u32(bytes + 4) > 1)
+        return tw_error_set(error, TW_STATUS_PROTOCOL, "HELLO with unknown role %u", role);
+    if (name_size == 0 || name_size >= sizeof self->name || name_size + schema_size != size - HELLO_FIXED)
+        return tw_error_set(error, TW_STATUS_PROTOCOL, "HELLO whose name or schema does not fit its %zu bytes", size);
+    self->role = (tw_role)role;
+    self->is_fresh = tw_get_u32(bytes + 4) != 0;
+    self->index = tw_get_u32(bytes + 8);
+    self->count = tw_get_u32(bytes + 12);
+    self->spec.bits = tw_get_u32(bytes + 20);
+    self->spec.hash_seed = tw_get_u64(bytes + 24);
+    self->spec.max_bytes = tw_get_u64(bytes + 32);
+    memcpy(self->name, bytes + HELLO_FIXED, (size_t)name_size);
+    if (kind != TW_TABLE_EXACT && kind != TW_TABLE_HASHED)
+        return tw_error_set(error, TW_STATUS_PROTOCOL, "HELLO with unknown table kind %u", kind);
+    self->spec.kind = (tw_table_kind)kind;
+    if (kind == TW_TABLE_HASHED && (self->spec.bits < TW_SLOT_BITS || self->spec.bits > 31))
+        return tw_error_set(error, TW_STATUS_PROTOCOL, "HELLO with %u table bits", self->spec.bits);
+    return tw_schema_decode(&self->spec.schema, bytes + HELLO_FIXED + name_size, (size_t)schema_size, error);
+}
+
+static tw_status record_compare(const char *what, const tw_record *there, const tw_record *wanted, tw_error *error)
+{
+    if (there->n_fields != wanted->n_fields || there->size != wanted->size)
+        return tw_error_set(error, TW_STATUS_CONFLICT, "%s has %u fields in %u bytes there, wanted %u in %u", what,
+            there->n_fields, there->size, wanted->n_fields, wanted->size);
+    for (uint32_t i = 0; i < there->n_fields; i++) {
+        const tw_field *a = &there->field[i], *b = &wanted->field[i];
+        if (strcmp(a->name, b->name) != 0 || a->type != b->type || a->merge != b->merge || a->init != b->init ||
+            a->count != b->count || a->offset != b->offset ||
+            memcmp(&a->init_value, &b->init_value, sizeof a->init_value) != 0)
+            return tw_error_set(error, TW_STATUS_CONFLICT,
+                "%s: field %u is \"%s\" (type %d, count %u, start %g) there, wanted \"%s\" (type %d, count %u, "
+                "start %g)",
+                what, i, a->name, (int)a->type, a->count, a->init_value, b->name, (int)b->type, b->count,
+                b->init_value);
+    }
+    return TW_STATUS_OK;
+}
+
+static tw_status schema_compare(const tw_schema *there, const tw_schema *wanted, tw_error *error)
+{
+    tw_status status = record_compare("the row", &there->row, &wanted->row, error);
+    if (status < 0)
+        return status;
+    if (there->n_blocks != wanted->n_blocks)
+        return tw_error_set(error, TW_STATUS_CONFLICT, "%u blocks there, wanted %u", there->n_blocks, wanted->n_blocks);
+    for (uint32_t i = 0; i < there->n_blocks && status == TW_STATUS_OK; i++) {
+        const tw_block *a = &there->block[i], *b = &wanted->block[i];
+        if (strcmp(a->name, b->name) != 0 || a->count != b->count)
+            return tw_error_set(error, TW_STATUS_CONFLICT, "block %u is \"%s\" x %u there, wanted \"%s\" x %u", i,
+                a->name, a->count, b->name, b->count);
+        status = record_compare(a->name, &a->record, &b->record, error);
+    }
+    return status;
+}
+
+tw_status tw_spec_compare(const tw_table_spec *there, const tw_table_spec *wanted, tw_error *error)
+{
+    if (there->kind != wanted->kind)
+        return tw_error_set(error, TW_STATUS_CONFLICT, "the table is %s there, wanted %s",
+            there->kind == TW_TABLE_EXACT ? "exact" : "hashed", wanted->kind == TW_TABLE_EXACT ? "exact" : "hashed");
+    if (there->kind == TW_TABLE_HASHED && there->bits != wanted->bits)
+        return tw_error_set(
+            error, TW_STATUS_CONFLICT, "the table has %u bits there, wanted %u", there->bits, wanted->bits);
+    if (there->hash_seed != wanted->hash_seed)
+        return tw_error_set(error, TW_STATUS_CONFLICT, "the hash seed is %llu there, wanted %llu",
+            (unsigned long long)there->hash_seed, (unsigned long long)wanted->hash_seed);
+    return schema_compare(&there->schema, &wanted->schema, error);
+}

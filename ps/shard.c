@@ -1,0 +1,504 @@
+#include "ps/shard.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/hash.h"
+#include "ps/shard_state.h"
+
+enum {
+    SHARD_MAX_SESSIONS = 64,
+    SHARD_SCAN_FRAMES = 32, /* frames that answer one SCAN */
+    SHARD_MAX_BLOCK_RECORDS = 1 << 22,
+    SHARD_MAX_BLOCK_BYTES = 1 << 30,
+};
+
+tw_status tw_shard_create(const tw_shard_options *options, tw_shard **out, tw_error *error)
+{
+    if (options->count == 0 || options->count > TW_MAX_SHARDS || options->index >= options->count)
+        return tw_error_set(error, TW_STATUS_INVALID, "shard %u of %u: there are 1 to %d shards, counted from 0",
+            options->index, options->count, TW_MAX_SHARDS);
+    tw_shard *self = tw_alloc_zero(sizeof *self);
+    if (self == NULL)
+        return tw_no_memory(error, sizeof *self);
+    self->options = *options;
+    self->options.max_sessions = options->max_sessions ? options->max_sessions : SHARD_MAX_SESSIONS;
+    self->options.max_session_bytes = options->max_session_bytes ? options->max_session_bytes : (uint64_t)256 << 20;
+    self->options.credit_frames = options->credit_frames ? options->credit_frames : TW_SESSION_KEY_LISTS;
+    self->options.credit_bytes = options->credit_bytes ? options->credit_bytes : 32u << 20;
+    self->incarnation = options->incarnation ? options->incarnation : 1;
+    self->first_slot = tw_shard_first_slot(options->index, options->count);
+    self->last_slot = tw_shard_first_slot(options->index + 1, options->count) - 1;
+    self->session = tw_alloc_zero(self->options.max_sessions * sizeof *self->session);
+    if (self->session == NULL) {
+        tw_status status = tw_no_memory(error, self->options.max_sessions * sizeof *self->session);
+        tw_shard_destroy(&self);
+        return status;
+    }
+    *out = self;
+    return TW_STATUS_OK;
+}
+
+void tw_shard_destroy(tw_shard **out)
+{
+    tw_shard *self = *out;
+    if (self == NULL)
+        return;
+    for (uint32_t i = 0; self->session != NULL && i < self->options.max_sessions; i++)
+        tw_session_fini(&self->session[i]);
+    tw_free(self->session);
+    tw_free(self->place);
+    tw_free(self->row);
+    tw_free(self->key);
+    tw_free(self->out.bytes);
+    tw_table_destroy(&self->table);
+    tw_free(self);
+    *out = NULL;
+}
+
+tw_table *tw_shard_table(tw_shard *self)
+{
+    return self->table;
+}
+
+uint64_t tw_shard_session_bytes(const tw_shard *self, uint32_t *n_sessions)
+{
+    uint64_t bytes = 0;
+    *n_sessions = 0;
+    for (uint32_t i = 0; i < self->options.max_sessions; i++) {
+        *n_sessions += self->session[i].is_open;
+        bytes += tw_session_bytes(&self->session[i]);
+    }
+    return bytes;
+}
+
+tw_frame tw_shard_answer(const tw_shard *self, const tw_session *session, const tw_frame *request, tw_frame_type type)
+{
+    return (tw_frame){
+        .type = type,
+        .model = self->model,
+        .sender = request->sender,
+        .epoch = session != NULL ? session->epoch : self->epoch,
+        .incarnation = self->incarnation,
+        .ack = request->sequence,
+        .credit_bytes = self->options.credit_bytes,
+        .credit_frames = self->options.credit_frames,
+        .generation = self->generation,
+    };
+}
+
+void tw_shard_send(tw_shard *self, const void *peer, size_t peer_size, const tw_frame *frame)
+{
+    tw_frame_finish(&self->out, frame);
+    self->options.emit(self->options.context, peer, peer_size, self->out.bytes, self->out.size);
+}
+
+void tw_shard_nack(tw_shard *self,
+    const void *peer,
+    size_t peer_size,
+    const tw_frame *request,
+    tw_nack_reason reason,
+    const tw_frame_mark *mark,
+    const char *message)
+{
+    tw_frame answer = tw_shard_answer(self, NULL, request, TW_FRAME_NACK);
+    answer.reason = reason;
+    if (mark != NULL)
+        answer.mark[answer.n_marks++] = *mark;
+    /* Without memory for a NACK the peer's deadline does its work. */
+    if (tw_frame_begin(&self->out, &answer, NULL, NULL) == TW_STATUS_OK &&
+        tw_buffer_append(&self->out, message, strlen(message), NULL) == TW_STATUS_OK)
+        tw_shard_send(self, peer, peer_size, &answer);
+}
+
+/* --- HELLO -------------------------------------------------------------------------------------------------------- */
+
+static tw_status schema_check_size(const tw_schema *schema, tw_error *error)
+{
+    uint64_t n_records = 0, n_bytes = 0;
+    for (uint32_t i = 0; i < schema->n_blocks; i++) {
+        n_records += schema->block[i].count;
+        n_bytes += (uint64_t)schema->block[i].count * schema->block[i].record.size;
+    }
+    if (n_records > SHARD_MAX_BLOCK_RECORDS || n_bytes > SHARD_MAX_BLOCK_BYTES)
+        return tw_error_set(error, TW_STATUS_INVALID, "blocks of %llu records and %llu bytes, at most %d and %d",
+            (unsigned long long)n_records, (unsigned long long)n_bytes, SHARD_MAX_BLOCK_RECORDS, SHARD_MAX_BLOCK_BYTES);
+    return TW_STATUS_OK;
+}
+
+/* Puts the table in the old one's place; on an error everything is as before. */
+static tw_status shard_set_table(tw_shard *self, tw_table *table, tw_error *error)
+{
+    tw_block_place *place = NULL;
+    uint32_t n_places = 0;
+    tw_status status =
+        tw_block_places(&tw_table_spec_of(table)->schema, self->first_slot, self->last_slot, &place, &n_places, error);
+    if (status < 0)
+        return status;
+    tw_free(self->place);
+    tw_table_destroy(&self->table);
+    self->place = place;
+    self->n_places = n_places;
+    self->table = table;
+    return TW_STATUS_OK;
+}
+
+tw_status tw_shard_adopt_take(tw_shard *self, tw_table *table, tw_error *error)
+{
+    return shard_set_table(self, table, error);
+}
+
+static tw_status shard_create_table(tw_shard *self, const tw_hello *hello, tw_error *error)
+{
+    tw_table_spec spec = hello->spec;
+    tw_table *table = NULL;
+    if (self->options.max_bytes != 0 && (spec.max_bytes == 0 || spec.max_bytes > self->options.max_bytes))
+        spec.max_bytes = self->options.max_bytes;
+    tw_status status = schema_check_size(&spec.schema, error);
+    if (status == TW_STATUS_OK)
+        status = tw_table_create(&spec, self->first_slot, self->last_slot, &table, error);
+    if (status == TW_STATUS_OK)
+        status = shard_set_table(self, table, error);
+    if (status < 0) {
+        tw_table_destroy(&table);
+        return status;
+    }
+    self->generation = 0;
+    return TW_STATUS_OK;
+}
+
+/* OK, or the reason of the NACK with its text. */
+static tw_nack_reason hello_check(const tw_shard *self, const tw_frame *frame, const tw_hello *hello, tw_error *error)
+{
+    if (hello->index != self->options.index || hello->count != self->options.count) {
+        (void)tw_error_set(error, TW_STATUS_CONFLICT, "this is shard %u of %u, wanted %u of %u", self->options.index,
+            self->options.count, hello->index, hello->count);
+        return TW_NACK_SCHEMA;
+    }
+    if (frame->epoch != 0 && self->owner != 0 && self->owner != frame->sender && hello->role == TW_ROLE_OWNER) {
+        (void)tw_error_set(error, TW_STATUS_CONFLICT, "another worker has taken over the model");
+        return TW_NACK_STALE_EPOCH;
+    }
+    if (self->table == NULL || hello->is_fresh) {
+        if (self->table != NULL && (self->is_busy || self->has_barrier)) {
+            (void)tw_error_set(error, TW_STATUS_BUSY, "a snapshot is being written");
+            return TW_NACK_OVERLOAD;
+        }
+        return TW_NACK_NONE;
+    }
+    if (self->name[0] != '\0' && strcmp(self->name, hello->name) != 0) {
+        (void)tw_error_set(
+            error, TW_STATUS_CONFLICT, "this shard holds the model \"%s\", wanted \"%s\"", self->name, hello->name);
+        return TW_NACK_SCHEMA;
+    }
+    return tw_spec_compare(tw_table_spec_of(self->table), &hello->spec, error) < 0 ? TW_NACK_SCHEMA : TW_NACK_NONE;
+}
+
+static tw_session *session_find(tw_shard *self, const void *peer, size_t peer_size)
+{
+    for (uint32_t i = 0; i < self->options.max_sessions; i++) {
+        tw_session *session = &self->session[i];
+        if (session->is_open && session->peer_size == peer_size && memcmp(session->peer, peer, peer_size) == 0)
+            return session;
+    }
+    return NULL;
+}
+
+/* The peer's own session, a free one, or the one that was silent longest. */
+static tw_session *session_open(tw_shard *self, const void *peer, size_t peer_size)
+{
+    tw_session *session = session_find(self, peer, peer_size), *oldest = &self->session[0];
+    for (uint32_t i = 0; session == NULL && i < self->options.max_sessions; i++) {
+        if (!self->session[i].is_open)
+            session = &self->session[i];
+        else if (self->session[i].last_used < oldest->last_used)
+            oldest = &self->session[i];
+    }
+    if (session == NULL)
+        session = oldest;
+    tw_session_fini(session);
+    memcpy(session->peer, peer, peer_size);
+    session->peer_size = peer_size;
+    session->is_open = true;
+    return session;
+}
+
+/* Payload: events learned u64, number of marks u64, then (split, mark) each. */
+static void shard_welcome(tw_shard *self, const tw_session *session, const tw_frame *frame)
+{
+    size_t n_marks = 0;
+    const tw_mark *mark = tw_table_marks(self->table, &n_marks);
+    tw_frame answer = tw_shard_answer(self, session, frame, TW_FRAME_WELCOME);
+    if (tw_frame_begin(&self->out, &answer, NULL, NULL) < 0)
+        return;
+    unsigned char *at = tw_buffer_reserve(&self->out, 16 + n_marks * 16, NULL);
+    if (at == NULL)
+        return;
+    tw_put_u64(at, tw_table_events_learned(self->table));
+    tw_put_u64(at + 8, n_marks);
+    for (size_t i = 0; i < n_marks; i++) {
+        tw_put_u64(at + 16 + i * 16, mark[i].split);
+        tw_put_u64(at + 24 + i * 16, mark[i].to);
+    }
+    tw_shard_send(self, session->peer, session->peer_size, &answer);
+}
+
+static void shard_hello(tw_shard *self, const void *peer, size_t peer_size, const tw_frame *frame)
+{
+    tw_hello hello;
+    tw_error error = {0};
+    if (tw_hello_decode(&hello, frame->payload, frame->payload_size, &error) < 0) {
+        tw_shard_nack(self, peer, peer_size, frame, TW_NACK_BAD_FRAME, NULL, error.message);
+        return;
+    }
+    tw_nack_reason reason = hello_check(self, frame, &hello, &error);
+    bool is_new = reason == TW_NACK_NONE && (self->table == NULL || hello.is_fresh);
+    if (is_new && shard_create_table(self, &hello, &error) < 0)
+        reason = error.status == TW_STATUS_NO_MEMORY ? TW_NACK_OVERLOAD : TW_NACK_SCHEMA;
+    if (reason != TW_NACK_NONE) {
+        tw_shard_nack(self, peer, peer_size, frame, reason, NULL, error.message);
+        return;
+    }
+    if (is_new) {
+        /* Whoever knew the old rows must notice that they are gone. */
+        for (uint32_t i = 0; i < self->options.max_sessions; i++)
+            tw_session_fini(&self->session[i]);
+        self->incarnation = tw_mix64(self->incarnation + 1);
+    }
+    memcpy(self->name, hello.name, sizeof self->name);
+    self->model = tw_hash(self->name, strlen(self->name));
+    if (hello.role == TW_ROLE_OWNER) {
+        self->epoch++;
+        self->owner = frame->sender;
+    }
+    tw_session *session = session_open(self, peer, peer_size);
+    session->role = hello.role;
+    session->sender = frame->sender;
+    session->epoch = self->epoch;
+    session->sequence = frame->sequence;
+    session->last_used = ++self->clock;
+    shard_welcome(self, session, frame);
+}
+
+/* --- scan, stats, snapshots --------------------------------------------------------------------------------------- */
+
+typedef struct shard_scan {
+    tw_shard *shard;
+    const tw_session *session;
+    tw_frame answer;
+    uint64_t n_skip, n_seen;
+    uint32_t n_frames;
+} shard_scan;
+
+static tw_status scan_begin(shard_scan *self, tw_error *error)
+{
+    return tw_frame_begin(&self->shard->out, &self->answer, NULL, error);
+}
+
+static void scan_send(shard_scan *self, bool has_more, bool is_finished)
+{
+    self->answer.flags = has_more ? TW_FRAME_MORE : 0;
+    self->answer.handle = self->n_seen;
+    self->answer.generation = is_finished;
+    self->n_frames++;
+    tw_shard_send(self->shard, self->session->peer, self->session->peer_size, &self->answer);
+}
+
+/* Payload per record: block i32, size u32, key u64, bytes. */
+static tw_status scan_visit(void *context, int block, uint64_t key, const void *record, tw_error *error)
+{
+    shard_scan *self = context;
+    tw_shard *shard = self->shard;
+    if (self->n_seen < self->n_skip) {
+        self->n_seen++;
+        return TW_STATUS_OK;
+    }
+    const tw_schema *schema = &tw_table_spec_of(shard->table)->schema;
+    uint32_t size = block < 0 ? schema->row.size : schema->block[block].record.size;
+    if (shard->out.size > TW_FRAME_HEADER && shard->out.size + size > TW_FRAME_CHUNK) {
+        if (self->n_frames + 1 == SHARD_SCAN_FRAMES)
+            return TW_STATUS_CANCELLED;
+        scan_send(self, true, false);
+        if (scan_begin(self, error) < 0)
+            return TW_STATUS_NO_MEMORY;
+    }
+    unsigned char *at = tw_buffer_reserve(&shard->out, 16 + (size_t)size, error);
+    if (at == NULL)
+        return TW_STATUS_NO_MEMORY;
+    tw_put_u32(at, (uint32_t)block);
+    tw_put_u32(at + 4, size);
+    tw_put_u64(at + 8, key);
+    memcpy(at + 16, record, size);
+    self->n_seen++;
+    return TW_STATUS_OK;
+}
+
+static void shard_scan_table(tw_shard *self, const tw_session *session, const tw_frame *frame)
+{
+    shard_scan scan = {.shard = self, .session = session, .n_skip = frame->handle};
+    tw_error error = {0};
+    scan.answer = tw_shard_answer(self, session, frame, TW_FRAME_SCANNED);
+    tw_status status = scan_begin(&scan, &error);
+    if (status == TW_STATUS_OK)
+        status = tw_table_scan(self->table, scan_visit, &scan, &error);
+    if (status == TW_STATUS_OK || status == TW_STATUS_CANCELLED)
+        scan_send(&scan, false, status == TW_STATUS_OK);
+    else
+        tw_shard_nack(self, session->peer, session->peer_size, frame, TW_NACK_FAILED, NULL, error.message);
+}
+
+/* Payload: rows, bytes, events learned, u64 each. */
+static void shard_stats(tw_shard *self, const tw_session *session, const tw_frame *frame)
+{
+    tw_params_stats stats = {0};
+    tw_table_stats(self->table, &stats);
+    tw_frame answer = tw_shard_answer(self, session, frame, TW_FRAME_STATS_ARE);
+    if (tw_frame_begin(&self->out, &answer, NULL, NULL) < 0)
+        return;
+    unsigned char *at = tw_buffer_reserve(&self->out, 24, NULL);
+    if (at == NULL)
+        return;
+    tw_put_u64(at, stats.rows);
+    tw_put_u64(at + 8, stats.bytes);
+    tw_put_u64(at + 16, tw_table_events_learned(self->table));
+    tw_shard_send(self, session->peer, session->peer_size, &answer);
+}
+
+static void shard_barrier(tw_shard *self, const tw_session *session, const tw_frame *frame)
+{
+    if (self->has_barrier) {
+        tw_shard_nack(self, session->peer, session->peer_size, frame, TW_NACK_OVERLOAD, NULL,
+            "a snapshot is still being written");
+        return;
+    }
+    self->has_barrier = true;
+    self->is_barrier_cut = false;
+    self->barrier_id = frame->handle;
+    self->barrier_sequence = frame->sequence;
+    self->barrier_peer_size = session->peer_size;
+    memcpy(self->barrier_peer, session->peer, session->peer_size);
+}
+
+bool tw_shard_snapshot_wanted(tw_shard *self, uint64_t *id)
+{
+    if (!self->has_barrier || self->is_barrier_cut || self->is_busy)
+        return false;
+    self->is_barrier_cut = true;
+    *id = self->barrier_id;
+    return true;
+}
+
+static void barrier_answer(tw_shard *self, tw_frame_type type, const unsigned char *payload, size_t size)
+{
+    tw_frame request = {.sequence = self->barrier_sequence};
+    tw_frame answer = tw_shard_answer(self, NULL, &request, type);
+    answer.handle = self->barrier_id;
+    if (tw_frame_begin(&self->out, &answer, NULL, NULL) == TW_STATUS_OK &&
+        tw_buffer_append(&self->out, payload, size, NULL) == TW_STATUS_OK)
+        tw_shard_send(self, self->barrier_peer, self->barrier_peer_size, &answer);
+}
+
+static void barrier_fail(tw_shard *self, tw_status status, const char *message)
+{
+    tw_frame request = {.sequence = self->barrier_sequence};
+    self->has_barrier = false;
+    tw_shard_nack(self, self->barrier_peer, self->barrier_peer_size, &request,
+        status == TW_STATUS_CONFLICT ? TW_NACK_CONFLICT : TW_NACK_FAILED, NULL, message);
+}
+
+void tw_shard_snapshot_started(tw_shard *self, tw_status status, const char *message)
+{
+    if (status < 0)
+        barrier_fail(self, status, message);
+    else
+        barrier_answer(self, TW_FRAME_ACK, NULL, 0);
+}
+
+/* Payload of BARRIER_DONE: size, checksum, rows, u64 each; name, TW_FILE_NAME_SIZE bytes. */
+void tw_shard_snapshot_done(tw_shard *self, tw_status status, const tw_row_file *file, const char *message)
+{
+    if (!self->has_barrier)
+        return;
+    if (status < 0) {
+        barrier_fail(self, status, message);
+        return;
+    }
+    unsigned char payload[24 + TW_FILE_NAME_SIZE];
+    tw_put_u64(payload, file->size);
+    tw_put_u64(payload + 8, file->checksum);
+    tw_put_u64(payload + 16, file->rows);
+    memcpy(payload + 24, file->name, TW_FILE_NAME_SIZE);
+    barrier_answer(self, TW_FRAME_BARRIER_DONE, payload, sizeof payload);
+    self->has_barrier = false;
+}
+
+void tw_shard_set_busy(tw_shard *self, bool is_busy)
+{
+    self->is_busy = is_busy;
+}
+
+/* --- dispatch ----------------------------------------------------------------------------------------------------- */
+
+static void session_dispatch(tw_shard *self, tw_session *session, const tw_frame *frame)
+{
+    switch ((int)frame->type) {
+    case TW_FRAME_PULL:
+        tw_shard_pull(self, session, frame);
+        break;
+    case TW_FRAME_PUSH:
+        tw_shard_push(self, session, frame);
+        break;
+    case TW_FRAME_BARRIER:
+        shard_barrier(self, session, frame);
+        break;
+    case TW_FRAME_SCAN:
+        shard_scan_table(self, session, frame);
+        break;
+    case TW_FRAME_STATS:
+        shard_stats(self, session, frame);
+        break;
+    case TW_FRAME_PING: {
+        tw_frame answer = tw_shard_answer(self, session, frame, TW_FRAME_PONG);
+        if (tw_frame_begin(&self->out, &answer, NULL, NULL) == TW_STATUS_OK)
+            tw_shard_send(self, session->peer, session->peer_size, &answer);
+        break;
+    }
+    default:
+        tw_shard_nack(self, session->peer, session->peer_size, frame, TW_NACK_UNKNOWN_TYPE, NULL,
+            "a shard does not take frames of this type");
+        break;
+    }
+}
+
+void tw_shard_receive(tw_shard *self, const void *peer, size_t peer_size, const void *bytes, size_t size)
+{
+    tw_frame frame;
+    tw_error error = {0};
+    if (peer_size > TW_PEER_SIZE)
+        return;
+    if (tw_frame_decode(bytes, size, &frame, &error) < 0) {
+        tw_shard_nack(self, peer, peer_size, &frame, frame.reason, NULL, error.message);
+        return;
+    }
+    tw_session *session = session_find(self, peer, peer_size);
+    /* A frame seen before: its answer went out, and marks alone would not tell parts of a push apart. */
+    if (session != NULL && session->sender == frame.sender && frame.sequence <= session->sequence)
+        return;
+    if (frame.type == TW_FRAME_HELLO) {
+        shard_hello(self, peer, peer_size, &frame);
+        return;
+    }
+    if (session == NULL || session->sender != frame.sender || frame.incarnation != self->incarnation ||
+        frame.model != self->model) {
+        tw_shard_nack(self, peer, peer_size, &frame, TW_NACK_STALE_INCARNATION, NULL, "no such session here");
+        return;
+    }
+    if (frame.sequence != session->sequence + 1) {
+        tw_shard_nack(self, peer, peer_size, &frame, TW_NACK_GAP, NULL, "a frame before this one is missing");
+        return;
+    }
+    session->sequence = frame.sequence;
+    session->last_used = ++self->clock;
+    session_dispatch(self, session, &frame);
+}

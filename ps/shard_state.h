@@ -1,0 +1,44 @@
+/* shard_state.h: the state of a shard, shared by shard.c (sessions, control) and shard_rows.c (pull and push). Private.
+ */
+#ifndef TW_PS_SHARD_STATE_H
+#define TW_PS_SHARD_STATE_H
+
+#include "ps/session.h"
+
+struct tw_shard {
+    tw_shard_options options;
+    uint32_t first_slot, last_slot;
+    tw_table *table;
+    char name[TW_MODEL_NAME_SIZE]; /* "": not known yet */
+    uint64_t model;                /* hash of it */
+    uint64_t epoch, owner, generation, clock;
+    uint64_t incarnation;
+    tw_block_place *place; /* [n_places] block records that lie here */
+    uint32_t n_places;
+    tw_session *session; /* [options.max_sessions] */
+    bool is_busy, has_barrier, is_barrier_cut;
+    uint64_t barrier_id, barrier_sequence;
+    unsigned char barrier_peer[TW_PEER_SIZE];
+    size_t barrier_peer_size;
+    void **row;
+    uint64_t *key;
+    size_t capacity_rows, capacity_keys;
+    tw_buffer out;
+};
+
+/* Starts the answer to `request` with everything but type and payload. */
+tw_frame tw_shard_answer(const tw_shard *self, const tw_session *session, const tw_frame *request, tw_frame_type type);
+void tw_shard_send(tw_shard *self, const void *peer, size_t peer_size, const tw_frame *frame);
+/* `mark` may be NULL. */
+void tw_shard_nack(tw_shard *self,
+    const void *peer,
+    size_t peer_size,
+    const tw_frame *request,
+    tw_nack_reason reason,
+    const tw_frame_mark *mark,
+    const char *message);
+
+void tw_shard_pull(tw_shard *self, tw_session *session, const tw_frame *frame);
+void tw_shard_push(tw_shard *self, tw_session *session, const tw_frame *frame);
+
+#endif
