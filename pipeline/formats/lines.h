@@ -1,0 +1,64 @@
+/* lines.h: what formats with one record a line and fixed separators share: whole lines only, line ends, blank lines,
+ * malformed lines. Lines end with LF or CR LF; the last line of a split needs neither. One thread per object. */
+#ifndef TW_FORMATS_LINES_H
+#define TW_FORMATS_LINES_H
+
+#include "data/feature.h"
+#include "data/scan.h"
+
+/* The record being read. limit: the end of the whole lines; stop: the separator that was read last; place: the byte
+ * that an error is about, NULL for the whole record. */
+typedef struct lines {
+    tw_plan *plan;
+    tw_builder *out;
+    const char *stop, *limit, *place;
+    tw_event event;
+    tw_scanner scanner;
+} lines;
+
+/* Reads the record that starts at `at` through lines_next, at most to its line end, and puts its values into the event.
+ * *is_blank (false on entry): the line holds no event. On an error the line is skipped and reported. */
+typedef tw_status (*lines_read)(void *format, const char *at, bool *is_blank, tw_error *error);
+
+/* `separators`: those of the format, with LF and CR among them. `plan` is borrowed. */
+void lines_init(lines *self, tw_plan *plan, const char *separators);
+
+/* The decode function of tw_format_ops; `format` is passed on to `read`. */
+tw_status lines_decode(lines *self, void *format, lines_read read, tw_cursor *io, tw_builder *out, tw_error *error);
+
+static inline void lines_next(lines *self)
+{
+    self->stop = tw_scanner_next(&self->scanner);
+}
+
+/* The separator is this byte. */
+static inline bool lines_is_at(const lines *self, char byte)
+{
+    return self->stop < self->limit && *self->stop == byte;
+}
+
+static inline bool lines_is_space(const lines *self)
+{
+    return self->stop < self->limit && (*self->stop == ' ' || *self->stop == '\t');
+}
+
+/* At LF, at a CR before it, or at the end of the text. */
+static inline bool lines_is_end(const lines *self)
+{
+    const char *stop = self->stop;
+    if (stop == self->limit || *stop == '\n')
+        return true;
+    return *stop == '\r' && (stop + 1 == self->limit || stop[1] == '\n');
+}
+
+/* D204 at `place`. */
+static inline tw_status lines_fail(lines *self, const char *place, const char *message, tw_error *error)
+{
+    self->place = place;
+    return tw_data_error(error, "D204", "%s", message);
+}
+
+/* The number in [text, text + size): D201 if it is none, D206 if it is not finite. */
+tw_status lines_number(lines *self, const char *text, size_t size, double *value, tw_error *error);
+
+#endif
