@@ -1,0 +1,41 @@
+/* output.h: the buffered file that text sinks write. Its position counts the bytes handed to it; a resume cuts the file
+ * back to a position. A write that fails halfway is taken back before the next one, so that no byte doubles. */
+#ifndef TW_SINKS_OUTPUT_H
+#define TW_SINKS_OUTPUT_H
+
+#include <stddef.h>
+
+#include "thalweg/status.h"
+
+typedef struct tw_output {
+    char *path;
+    char *buffer;
+    size_t used;
+    uint64_t length; /* bytes of the file that are known to be written */
+    int fd;
+    bool is_open, is_regular, is_torn; /* is_torn: the file may hold a part of the buffer behind `length` */
+} tw_output;
+
+enum { TW_OUTPUT_SIZE = 128 * 1024 };
+
+/* "-" is standard output, which is never cut back. `position` 0 starts a new file; > 0 cuts an existing one to that
+ * length: CONFLICT when it is shorter, NOT_FOUND when it is not there. */
+TW_MUST_USE tw_status tw_output_open(tw_output *self, const char *path, uint64_t position, tw_error *error);
+
+/* Space for `size` bytes (at most TW_OUTPUT_SIZE), writing out what is buffered if need be. */
+TW_MUST_USE tw_status tw_output_reserve(tw_output *self, size_t size, tw_error *error);
+
+/* Into reserved space. */
+static inline char *tw_output_at(tw_output *self)
+{
+    return self->buffer + self->used;
+}
+static inline void tw_output_advance(tw_output *self, size_t size)
+{
+    self->used += size;
+}
+
+TW_MUST_USE tw_status tw_output_flush(tw_output *self, bool is_durable, uint64_t *position, tw_error *error);
+void tw_output_close(tw_output *self); /* does not flush */
+
+#endif

@@ -1,0 +1,449 @@
+#include "sources/follow.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "sources/glob.h"
+
+static const int64_t gone_grace_us = 2000000;
+
+/* A file that may become a split. */
+typedef struct candidate {
+    char *path;
+    int64_t modified_us;
+    uint64_t number; /* at the end of the name: of siblings with equal times the higher one is older */
+} candidate;
+
+typedef struct candidates {
+    candidate *item;
+    size_t count, capacity;
+} candidates;
+
+static void candidates_free(candidates *self)
+{
+    for (size_t i = 0; i < self->count; i++)
+        tw_free(self->item[i].path);
+    tw_free(self->item);
+    *self = (candidates){0};
+}
+
+static uint64_t trailing_number(const char *name)
+{
+    size_t at = strlen(name);
+    while (at > 0 && name[at - 1] >= '0' && name[at - 1] <= '9')
+        at--;
+    return strtoull(name + at, NULL, 10);
+}
+
+static tw_status candidates_add(candidates *self, const char *path, const tw_file_info *info, tw_error *error)
+{
+    tw_status status = tw_grow(&self->item, sizeof *self->item, &self->capacity, self->count + 1, error);
+    if (status < 0)
+        return status;
+    char *copy = tw_strdup(path);
+    if (copy == NULL)
+        return tw_no_memory(error, strlen(path) + 1);
+    self->item[self->count++] = (candidate){copy, info->modified_us, trailing_number(path)};
+    return TW_STATUS_OK;
+}
+
+static int candidate_compare(const void *left, const void *right)
+{
+    const candidate *a = left, *b = right;
+    if (a->modified_us != b->modified_us)
+        return a->modified_us < b->modified_us ? -1 : 1;
+    return strcmp(a->path, b->path);
+}
+
+static int sibling_compare(const void *left, const void *right)
+{
+    const candidate *a = left, *b = right;
+    if (a->modified_us == b->modified_us && a->number != b->number)
+        return a->number > b->number ? -1 : 1;
+    return candidate_compare(left, right);
+}
+
+/* The newest split of an option, or NULL. */
+static tw_file_split *newest_of(const tw_follow *self, size_t pattern)
+{
+    for (size_t i = self->set->count; i-- > 0;) {
+        if (self->set->split[i].pattern == pattern)
+            return &self->set->split[i];
+    }
+    return NULL;
+}
+
+/* State of a split's file wherever it lies now; *has false: it is nowhere. */
+static tw_status info_of(
+    const tw_file_identity *identity, const char *path, tw_file_info *info, bool *has, tw_error *error)
+{
+    char found[TW_SPLIT_NAME_SIZE];
+    tw_stream *stream = NULL;
+    tw_status status = tw_file_locate(identity, path, found, &stream, error);
+    *has = stream != NULL;
+    if (status == TW_STATUS_OK && *has)
+        status = tw_stream_info(stream, info, error);
+    tw_stream_close(&stream);
+    return status;
+}
+
+static bool is_sibling(const char *path, const char *other)
+{
+    size_t size = strlen(path);
+    return strncmp(path, other, size) == 0 && strchr(other + size, '/') == NULL;
+}
+
+/* The file read last before the one that lies at the path now: of this run, else of the checkpoint. */
+static tw_status reference_of(const tw_follow *self, size_t pattern, tw_file_info *info, bool *has, tw_error *error)
+{
+    *has = false;
+    const tw_file_split *newest = newest_of(self, pattern);
+    if (newest != NULL && newest->stream != NULL) {
+        *has = true;
+        return tw_stream_info(newest->stream, info, error);
+    }
+    if (newest != NULL)
+        return info_of(&newest->identity, newest->path, info, has, error);
+    tw_status status = TW_STATUS_OK;
+    for (size_t i = 0; i < self->set->n_known && status == TW_STATUS_OK; i++) {
+        const tw_split *known = &self->set->known[i];
+        tw_file_identity identity;
+        tw_file_info other;
+        bool is_there = false;
+        tw_identity_decode(&identity, known->identity);
+        if (identity.is_pipe == 0 && is_sibling(self->path->name[pattern], known->name))
+            status = info_of(&identity, known->name, &other, &is_there, error);
+        if (is_there && (!*has || other.modified_us >= info->modified_us))
+            *info = other;
+        *has = *has || is_there;
+    }
+    return status;
+}
+
+/* A name behind `base` that rotation gives: "log.1", "log-20260101". */
+static bool is_rotated_name(const char *base, const char *name)
+{
+    size_t size = strlen(base);
+    return strncmp(base, name, size) == 0 && name[size] != '\0' && strchr(".-_0123456789", name[size]) != NULL;
+}
+
+static tw_status siblings_find(
+    const char *path, const tw_file_info *reference, const tw_file_info *current, candidates *out, tw_error *error)
+{
+    char folder[TW_SPLIT_NAME_SIZE], sibling[2 * TW_SPLIT_NAME_SIZE];
+    tw_names names = {0};
+    if (!tw_path_folder(path, folder, sizeof folder))
+        return TW_STATUS_OK;
+    const char *base = tw_path_base(path);
+    tw_status status = tw_directory_list(folder, &names, error);
+    for (size_t i = 0; i < names.count && status == TW_STATUS_OK; i++) {
+        int n = snprintf(sibling, sizeof sibling, "%.*s%s", (int)(base - path), path, names.name[i]);
+        if (!is_rotated_name(base, names.name[i]) || n >= TW_SPLIT_NAME_SIZE)
+            continue;
+        tw_file_info info;
+        status = tw_file_stat(sibling, &info, error);
+        bool is_old = status == TW_STATUS_OK && info.modified_us < reference->modified_us;
+        bool is_current = info.inode == current->inode && info.device == current->device;
+        if (status == TW_STATUS_NOT_FOUND)
+            status = TW_STATUS_OK;
+        else if (status == TW_STATUS_OK && info.is_regular && info.size > 0 && !is_old && !is_current)
+            status = candidates_add(out, sibling, &info, error);
+    }
+    tw_names_free(&names);
+    return status;
+}
+
+/* Adds what rotation moved away unseen, in front of the newest split. */
+static tw_status follow_add_siblings(
+    const tw_follow *self, size_t pattern, const tw_file_info *reference, size_t newest, tw_error *error)
+{
+    tw_file_split *split = &self->set->split[newest];
+    tw_file_info current = {.device = split->identity.device, .inode = split->identity.inode};
+    if (reference->device == current.device && reference->inode == current.inode)
+        return TW_STATUS_OK;
+    candidates found = {0};
+    tw_status status = siblings_find(self->path->name[pattern], reference, &current, &found, error);
+    if (status == TW_STATUS_OK && found.count > 1)
+        qsort(found.item, found.count, sizeof found.item[0], sibling_compare);
+    size_t before = self->set->count;
+    for (size_t i = 0; i < found.count && status >= 0; i++) {
+        tw_file_split *added = NULL;
+        status = tw_file_set_adopt(self->set, found.item[i].path, pattern, false, &added, error);
+        if (status == TW_STATUS_NOT_FOUND)
+            status = TW_STATUS_OK;
+        if (status == TW_STATUS_OK && added != NULL && added->identity.is_packed != 0)
+            added->is_done = true;
+        if (status == TW_STATUS_OK && added != NULL && added->is_done)
+            tw_stream_close(&added->stream);
+    }
+    candidates_free(&found);
+    if (status >= 0 && self->set->count > before)
+        tw_file_set_move_last(self->set, newest);
+    return status < 0 ? status : TW_STATUS_OK;
+}
+
+/* Splits of the option before the newest end where they end; one with the newest's inode was truncated in place. */
+static void follow_retire(const tw_follow *self, size_t pattern)
+{
+    const tw_file_split *newest = newest_of(self, pattern);
+    for (size_t i = 0; &self->set->split[i] != newest; i++) {
+        tw_file_split *split = &self->set->split[i];
+        if (split->pattern != pattern || split->is_done)
+            continue;
+        split->is_gone = true;
+        bool is_same =
+            split->identity.device == newest->identity.device && split->identity.inode == newest->identity.inode;
+        if (is_same && !split->is_replaced) {
+            split->is_replaced = true;
+            split->end = split->offset;
+        }
+    }
+}
+
+static bool is_live(const tw_file_split *split, const tw_file_info *info)
+{
+    return split != NULL && !split->is_done && !split->is_replaced && split->identity.device == info->device &&
+           split->identity.inode == info->inode;
+}
+
+static tw_status follow_scan_path(const tw_follow *self, size_t pattern, tw_error *error)
+{
+    const char *path = self->path->name[pattern];
+    tw_file_info info, reference = {0};
+    bool has_reference = false;
+    tw_status status = tw_file_stat(path, &info, error);
+    if (status == TW_STATUS_NOT_FOUND)
+        return TW_STATUS_OK;
+    if (status < 0 || is_live(newest_of(self, pattern), &info))
+        return status;
+    status = reference_of(self, pattern, &reference, &has_reference, error);
+    tw_file_split *added = NULL;
+    if (status == TW_STATUS_OK)
+        status = tw_file_set_adopt(self->set, path, pattern, true, &added, error);
+    if (status == TW_STATUS_NOT_FOUND || status == TW_STATUS_IDLE)
+        return TW_STATUS_OK;
+    if (status < 0 || (status == TW_STATUS_END && (added->is_done || added->pattern != pattern)))
+        return status < 0 ? status : TW_STATUS_OK;
+    added->is_done = added->is_done && added->identity.is_packed != 0;
+    tw_file_set_move_last(self->set, (size_t)(added - self->set->split));
+    if (status == TW_STATUS_OK && has_reference)
+        status = follow_add_siblings(self, pattern, &reference, self->set->count - 1, error);
+    if (status >= 0)
+        follow_retire(self, pattern);
+    return status < 0 ? status : TW_STATUS_OK;
+}
+
+/* Sorts matches into those that are followed already (their path is noted) and candidates. */
+static tw_status glob_sort_out(
+    const tw_follow *self, const tw_names *names, candidates *out, int64_t now_us, tw_error *error)
+{
+    tw_status status = TW_STATUS_OK;
+    for (size_t i = 0; i < names->count && status == TW_STATUS_OK; i++) {
+        tw_file_info info;
+        status = tw_file_stat(names->name[i], &info, error);
+        if (status == TW_STATUS_NOT_FOUND) {
+            status = TW_STATUS_OK;
+            continue;
+        }
+        if (status < 0 || !info.is_regular)
+            continue;
+        tw_file_split *split = tw_file_set_by_inode(self->set, info.device, info.inode);
+        bool is_finished = split != NULL && split->is_done && !split->is_replaced && info.size == split->end;
+        if (is_live(split, &info) && strlen(names->name[i]) < sizeof split->path) {
+            (void)snprintf(split->path, sizeof split->path, "%s", names->name[i]);
+            split->gone_since_us = -now_us;
+        } else if (!is_finished) {
+            status = candidates_add(out, names->name[i], &info, error);
+        }
+    }
+    return status;
+}
+
+static tw_status glob_adopt(
+    const tw_follow *self, size_t pattern, const candidates *found, int64_t now_us, tw_error *error)
+{
+    tw_status status = TW_STATUS_OK;
+    for (size_t i = 0; i < found->count && status >= 0; i++) {
+        tw_file_split *added = NULL;
+        status = tw_file_set_adopt(self->set, found->item[i].path, pattern, true, &added, error);
+        if (status == TW_STATUS_NOT_FOUND)
+            status = TW_STATUS_OK;
+        if (status < 0 || added == NULL)
+            continue;
+        added->gone_since_us = -now_us;
+        added->is_done = added->is_done && (added->identity.is_packed != 0 || status == TW_STATUS_END);
+        for (size_t k = 0; status == TW_STATUS_OK && k + 1 < self->set->count; k++) {
+            tw_file_split *old = &self->set->split[k];
+            bool is_same = old->identity.inode == added->identity.inode &&
+                           old->identity.device == added->identity.device && old->identity.is_pipe == 0;
+            if (is_same && !old->is_done) {
+                old->is_replaced = old->is_gone = true;
+                old->end = old->offset;
+            }
+        }
+    }
+    return status < 0 ? status : TW_STATUS_OK;
+}
+
+/* Whether another file of the set lies where the split was. */
+static bool glob_is_succeeded(const tw_follow *self, const tw_file_split *split)
+{
+    tw_file_info info;
+    if (tw_file_stat(split->path, &info, NULL) < 0)
+        return false;
+    const tw_file_split *successor = tw_file_set_by_inode(self->set, info.device, info.inode);
+    return successor != NULL && successor != split;
+}
+
+/* Seen in this scan: gone_since_us is -now_us. */
+static void glob_retire(const tw_follow *self, size_t pattern, int64_t now_us)
+{
+    for (size_t i = 0; i < self->set->count; i++) {
+        tw_file_split *split = &self->set->split[i];
+        if (split->pattern != pattern || split->is_done)
+            continue;
+        if (split->gone_since_us == -now_us) {
+            split->gone_since_us = 0;
+            split->is_gone = split->is_replaced;
+            continue;
+        }
+        if (split->gone_since_us <= 0)
+            split->gone_since_us = now_us;
+        if (glob_is_succeeded(self, split) || now_us - split->gone_since_us >= gone_grace_us)
+            split->is_gone = true;
+    }
+}
+
+static tw_status follow_scan_glob(const tw_follow *self, size_t pattern, tw_error *error)
+{
+    tw_names names = {0};
+    candidates found = {0};
+    int64_t now_us = tw_clock_monotonic_us();
+    tw_status status = tw_glob_expand(self->path->name[pattern], &names, error);
+    if (status == TW_STATUS_OK)
+        status = glob_sort_out(self, &names, &found, now_us, error);
+    if (found.count > 1)
+        qsort(found.item, found.count, sizeof found.item[0], candidate_compare);
+    if (status == TW_STATUS_OK)
+        status = glob_adopt(self, pattern, &found, now_us, error);
+    if (status == TW_STATUS_OK)
+        glob_retire(self, pattern, now_us);
+    candidates_free(&found);
+    tw_names_free(&names);
+    return status;
+}
+
+tw_status tw_follow_scan(const tw_follow *self, tw_error *error)
+{
+    tw_status status = TW_STATUS_OK;
+    for (size_t i = 0; i < self->path->count && status == TW_STATUS_OK; i++) {
+        if (self->kind[i] == TW_PATH_PLAIN)
+            status = follow_scan_path(self, i, error);
+        else if (self->kind[i] == TW_PATH_GLOB)
+            status = follow_scan_glob(self, i, error);
+    }
+    return status;
+}
+
+static bool is_of_option(const tw_follow *self, size_t pattern, const tw_split *known)
+{
+    const char *path = self->path->name[pattern];
+    return self->kind[pattern] == TW_PATH_PLAIN
+               ? strcmp(path, known->name) == 0
+               : self->kind[pattern] == TW_PATH_GLOB && tw_glob_match(path, known->name);
+}
+
+/* Finds one unfinished split of the checkpoint that was moved away from its path. */
+static tw_status follow_resume_split(const tw_follow *self, size_t pattern, const tw_split *known, tw_error *error)
+{
+    tw_file_identity identity;
+    tw_identity_decode(&identity, known->identity);
+    char found[TW_SPLIT_NAME_SIZE];
+    tw_stream *stream = NULL;
+    tw_status status = tw_file_locate(&identity, known->name, found, &stream, error);
+    bool is_moved = stream != NULL && strcmp(found, known->name) != 0;
+    tw_stream_close(&stream);
+    tw_file_split *added = NULL;
+    if (status == TW_STATUS_OK && is_moved)
+        status = tw_file_set_adopt(self->set, found, pattern, false, &added, error);
+    return status == TW_STATUS_NOT_FOUND ? TW_STATUS_OK : status;
+}
+
+static tw_status follow_resume(const tw_follow *self, size_t pattern, tw_error *error)
+{
+    tw_status status = TW_STATUS_OK;
+    for (size_t i = 0; i < self->set->n_known && status >= 0; i++) {
+        const tw_split *known = &self->set->known[i];
+        if (!known->is_done && is_of_option(self, pattern, known))
+            status = follow_resume_split(self, pattern, known, error);
+    }
+    return status < 0 ? status : TW_STATUS_OK;
+}
+
+static void follow_report_lost(const tw_follow *self, const tw_split *known)
+{
+    char message[TW_ERROR_MESSAGE_SIZE];
+    (void)snprintf(message, sizeof message,
+        "%s: the file that was read up to byte %llu is in its folder no more; what followed in it is lost", known->name,
+        (unsigned long long)known->offset);
+    if (self->host != NULL && self->host->log != NULL)
+        self->host->log(TW_LOG_WARN, message);
+}
+
+/* Moves a new split behind the last newline that its file has now. */
+static tw_status follow_to_end(tw_file_split *split, tw_error *error)
+{
+    char block[4096];
+    tw_file_info info;
+    if (split->identity.is_packed != 0)
+        return tw_error_set(error, TW_STATUS_UNSUPPORTED,
+            "%s: option from: end does not go with compressed files; use from: start", split->path);
+    tw_status status = tw_stream_info(split->stream, &info, error);
+    uint64_t end = info.size;
+    size_t n = 0;
+    while (status == TW_STATUS_OK && end > 0) {
+        size_t size = end < sizeof block ? (size_t)end : sizeof block;
+        status = tw_stream_peek_raw(split->stream, end - size, block, size, &n, error);
+        while (n > 0 && block[n - 1] != '\n')
+            n--;
+        end -= size;
+        if (n > 0 || status < 0)
+            break;
+    }
+    if (status == TW_STATUS_OK) {
+        split->start = split->offset = end + n;
+        status = tw_stream_seek(split->stream, split->offset, error);
+    }
+    return status;
+}
+
+tw_status tw_follow_start(const tw_follow *self, bool is_from_end, tw_error *error)
+{
+    tw_file_set *set = self->set;
+    tw_status status = TW_STATUS_OK;
+    for (size_t i = 0; i < self->path->count && status == TW_STATUS_OK; i++)
+        status = follow_resume(self, i, error);
+    if (status == TW_STATUS_OK)
+        status = tw_follow_scan(self, error);
+    for (size_t i = 0; i < set->n_known && status == TW_STATUS_OK; i++) {
+        const tw_split *known = &set->known[i];
+        bool is_ours = false;
+        for (size_t k = 0; k < self->path->count; k++)
+            is_ours = is_ours || is_of_option(self, k, known);
+        if (is_ours && !known->is_done && tw_file_set_find(set, known->id) == NULL)
+            follow_report_lost(self, known);
+    }
+    for (size_t i = 0; i < set->count && is_from_end && status == TW_STATUS_OK; i++) {
+        bool is_known = false;
+        for (size_t k = 0; k < set->n_known; k++)
+            is_known = is_known || set->known[k].id == set->shown[i].id;
+        if (!is_known && set->split[i].stream != NULL && set->split[i].identity.is_pipe == 0)
+            status = follow_to_end(&set->split[i], error);
+    }
+    if (status == TW_STATUS_OK)
+        tw_file_set_sort_by_known(set);
+    return status;
+}
