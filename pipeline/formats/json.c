@@ -144,7 +144,7 @@ static tw_status json_check_finite(json *self, uint32_t key, const json_token *t
     tw_json_keys_name(&self->keys, key, name, sizeof name);
     int shown = (int)(token->size < 40 ? token->size : 40);
     return tw_json_fail(
-        &self->scan, token->start, "D201", "%s: the number %.*s is too large", name, shown, token->start);
+        &self->scan, token->start, "D206", "%s: the number %.*s is too large", name, shown, token->start);
 }
 
 /* An error of the plan belongs to the value's first byte. */
