@@ -251,10 +251,11 @@ static tw_status csv_use(csv *self, uint32_t cell, const char *name, size_t size
     return status;
 }
 
+/* Control characters other than tabs and line ends: the sign of a file that is not text. */
 static bool has_control(const char *text, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
-        if ((unsigned char)text[i] < 0x20)
+        if ((unsigned char)text[i] < 0x20 && text[i] != '\t' && text[i] != '\n' && text[i] != '\r')
             return true;
     }
     return false;
