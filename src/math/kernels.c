@@ -1,0 +1,75 @@
+#include "math/kernels.h"
+
+#include "math/kernels_body.h"
+
+/* One set of functions and their table for an instruction set. */
+#define TW_KERNEL_TABLE(NAME, TARGET)                                                                                  \
+    TARGET static float NAME##_dot(const float *a, const float *b, size_t count)                                       \
+    {                                                                                                                  \
+        return body_dot(a, b, count);                                                                                  \
+    }                                                                                                                  \
+    TARGET static float NAME##_dot_lanes(float *lane, const float *w, const float *x, size_t count)                    \
+    {                                                                                                                  \
+        return body_dot_lanes(lane, w, x, count);                                                                      \
+    }                                                                                                                  \
+    TARGET static uint32_t NAME##_nearest(                                                                             \
+        const float *x, const float *centres, size_t stride, uint32_t count, size_t width, float *distance)            \
+    {                                                                                                                  \
+        return body_nearest(x, centres, stride, count, width, distance);                                               \
+    }                                                                                                                  \
+    TARGET static void NAME##_ftrl_weights(                                                                            \
+        const tw_ftrl_rule *rule, const float *zn, float *w, float *root, size_t count)                                \
+    {                                                                                                                  \
+        body_ftrl_weights(rule, zn, w, root, count);                                                                   \
+    }                                                                                                                  \
+    TARGET static void NAME##_ftrl_update(const tw_ftrl_rule *rule, float error, const float *x, const float *w,       \
+        const float *root, const float *zn, float *after, size_t count)                                                \
+    {                                                                                                                  \
+        body_ftrl_update(rule, error, x, w, root, zn, after, count);                                                   \
+    }                                                                                                                  \
+    static const tw_kernels NAME##_kernels = {                                                                         \
+        #NAME, NAME##_dot, NAME##_dot_lanes, NAME##_nearest, NAME##_ftrl_weights, NAME##_ftrl_update};
+
+TW_KERNEL_TABLE(portable, )
+
+#if defined(__x86_64__)
+#if defined(__clang__)
+#define TW_TARGET_AVX512 __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl")))
+#else
+#define TW_TARGET_AVX512 __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,prefer-vector-width=512")))
+#endif
+TW_KERNEL_TABLE(avx2, __attribute__((target("avx2"))))
+TW_KERNEL_TABLE(avx512, TW_TARGET_AVX512)
+#endif
+
+const tw_kernels *tw_kernels_at(tw_kernel_level level)
+{
+    if (level == TW_KERNELS_PORTABLE) {
+        return &portable_kernels;
+    }
+#if defined(__x86_64__)
+    if (level == TW_KERNELS_AVX2 && __builtin_cpu_supports("avx2")) {
+        return &avx2_kernels;
+    }
+    if (level == TW_KERNELS_AVX512 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
+        return &avx512_kernels;
+    }
+#endif
+    return NULL;
+}
+
+const tw_kernels *tw_kernels_best(void)
+{
+    const tw_kernels *best = &portable_kernels;
+    for (int level = TW_KERNELS_PORTABLE; level < TW_KERNELS_N; level++) {
+        const tw_kernels *table = tw_kernels_at((tw_kernel_level)level);
+        best = table ? table : best;
+    }
+    return best;
+}
+
+float tw_lanes_sum(const float *lane)
+{
+    return tw_tree_sum(lane);
+}
