@@ -29,6 +29,8 @@ TW_MUST_USE tw_status tw_table_block(tw_table *self, uint32_t index, tw_access a
 TW_MUST_USE tw_status tw_table_block_record(
     tw_table *self, uint32_t block, uint32_t record, tw_access access, void **out, tw_error *error);
 
+bool tw_table_has_block_record(const tw_table *self, uint32_t block, uint32_t record);
+
 /* Marks and the count of learned events; saved with the rows. An unknown split has mark 0. */
 uint64_t tw_table_mark(const tw_table *self, uint64_t split);
 TW_MUST_USE tw_status tw_table_set_mark(tw_table *self, uint64_t split, uint64_t to, tw_error *error);

@@ -1,0 +1,122 @@
+/* internal.h: what the files of this folder share about tables and the objects frozen from them. */
+#ifndef TW_STORE_INTERNAL_H
+#define TW_STORE_INTERNAL_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "data/key.h"
+#include "store/table.h"
+
+enum {
+    TW_BUCKET_KEYS = 8,
+    TW_BUCKET_KEY_BYTES = TW_BUCKET_KEYS * 8, /* the keys of a bucket fill one cache line, its rows follow */
+    TW_CHUNK_SIZE = 4096,
+    TW_STALL_MAX_US = 20000,
+};
+
+/* A run of memory as it was when the table was frozen. Chunks go from UNSAVED over SAVING to SAVED; who moves one to
+ * SAVING may read it, and nobody writes to it before it is SAVED. `kept` of a chunk is set by a writer only (NULL: the
+ * copier was first). `owners`: the table has replaced the memory and the copier is finished with it; who comes second
+ * releases it. */
+enum { TW_CHUNK_UNSAVED, TW_CHUNK_SAVING, TW_CHUNK_SAVED };
+enum { TW_AREA_REPLACED = 1, TW_AREA_COPIED = 2 };
+typedef enum tw_area_kind { TW_AREA_BLOCK, TW_AREA_EXACT, TW_AREA_HASHED } tw_area_kind;
+
+typedef struct tw_area {
+    tw_area_kind kind;
+    uint32_t index, first_slot, last_slot; /* block index; slots of a segment */
+    uint64_t first_row;                    /* hashed: index of the first row in it */
+    unsigned char *live;
+    size_t size, n_chunks;
+    _Atomic uint8_t *state;
+    unsigned char **kept;
+    atomic_int owners;
+    tw_frozen *frozen;
+} tw_area;
+
+struct tw_frozen {
+    tw_table *table;
+    const tw_table_spec *spec;
+    uint32_t first_slot, last_slot;
+    tw_mark *mark; /* [n_marks] */
+    size_t n_marks;
+    uint64_t events;
+    tw_area *area; /* [n_areas] */
+    size_t n_areas;
+    _Atomic uint8_t *states;
+    unsigned char **kepts;
+    uint64_t max_kept_bytes;
+    _Atomic uint64_t kept_bytes;
+    atomic_bool is_copying, is_failed;
+    int64_t stall_left_us; /* of the batch at hand; table's thread */
+    uint64_t n_over, peak; /* chunks kept above the limit, most bytes kept; table's thread */
+};
+
+/* Segment of an exact table: n_buckets x (keys, rows), open addressing by bucket with linear overflow. */
+typedef struct tw_segment {
+    unsigned char *bytes;
+    size_t size;
+    uint64_t n_buckets, count, limit; /* grows when count reaches limit */
+    uint32_t first_slot, last_slot;
+    tw_area *area; /* NULL: nothing of it is frozen */
+} tw_segment;
+
+typedef struct tw_block_state {
+    unsigned char *bytes; /* [count x record size] */
+    size_t size;
+    unsigned char *is_here; /* [count]; NULL: all are */
+    uint32_t n_here;
+    tw_area *area;
+} tw_block_state;
+
+struct tw_table {
+    tw_table_spec spec;
+    uint32_t first_slot, last_slot;
+    uint32_t row_size;
+    bool has_constant_rows;
+    unsigned char *initial; /* one record, for READ of absent keys */
+    uint64_t bytes;         /* of rows, index and blocks */
+
+    tw_segment *segment; /* exact */
+    size_t n_segments, segment_capacity, stride;
+    uint16_t segment_of[TW_N_SLOTS];
+
+    unsigned char *rows; /* hashed */
+    size_t rows_size;
+    uint64_t first_row, n_rows;
+    uint32_t shift;
+    tw_area *row_area; /* [of n windows]; NULL: not frozen */
+    size_t area_size;
+
+    tw_block_state block[TW_SCHEMA_MAX_BLOCKS];
+    tw_mark *mark; /* sorted by split */
+    size_t n_marks, mark_capacity;
+    uint64_t events;
+    size_t n_loaded; /* row files */
+    char loaded[TW_FILE_NAME_SIZE];
+
+    unsigned char *scratch; /* READ of absent keys with initial values of their own */
+    size_t scratch_size;
+    uint32_t *scratch_index;
+    size_t scratch_index_size;
+
+    tw_frozen *frozen;
+};
+
+/* segment.c */
+TW_MUST_USE tw_status tw_segments_create(tw_table *self, tw_error *error);
+void tw_segments_destroy(tw_table *self);
+TW_MUST_USE tw_status tw_segments_rows(
+    tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void **row, tw_error *error);
+void tw_segment_memory_free(void *bytes, size_t size);
+
+/* table.c: the initial record of a row */
+void tw_table_initial(const tw_table *self, uint64_t key, void *out);
+
+/* frozen.c: keeps the chunks that [bytes, bytes + size) touches before they change */
+void tw_area_keep(tw_area *self, const void *bytes, size_t size);
+/* The table has given up the memory of `self`: true when the caller must release it, else the copier does. */
+bool tw_area_replace(tw_area *self);
+
+#endif

@@ -1,0 +1,369 @@
+/* Row files back into tables. A file is read twice: once to check everything, once to use it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "store/internal.h"
+#include "store/section.h"
+
+typedef struct loader {
+    const char *path, *name;
+    tw_table *table; /* NULL: only verify */
+    bool is_applying, has_spec;
+    tw_table_spec spec;
+    uint32_t first_slot, last_slot;
+    uint64_t events;
+    tw_mark *mark; /* [n_marks], of the file */
+    size_t n_marks;
+} loader;
+
+static tw_status bad(const loader *self, const tw_section_view *section, tw_error *error, const char *what)
+{
+    return tw_error_set(error, TW_STATUS_CORRUPT, "%s: section %s at byte %llu: %s", self->path,
+        tw_section_type_name(section->type), (unsigned long long)section->offset, what);
+}
+
+static tw_status differs(const loader *self, tw_error *error, const char *what, uint64_t file, uint64_t table)
+{
+    return tw_error_set(error, TW_STATUS_CONFLICT, "%s: %s is %llx in the file and %llx in the table", self->path, what,
+        (unsigned long long)file, (unsigned long long)table);
+}
+
+static tw_status check_records(
+    const loader *self, const tw_record *file, const tw_record *table, const char *owner, tw_error *error)
+{
+    if (file->n_fields != table->n_fields || file->size != table->size)
+        return tw_error_set(error, TW_STATUS_CONFLICT,
+            "%s: %s has %u fields in %u bytes in the file, %u fields in %u bytes in the model", self->path, owner,
+            file->n_fields, file->size, table->n_fields, table->size);
+    for (uint32_t i = 0; i < file->n_fields; i++) {
+        const tw_field *a = &file->field[i];
+        const tw_field *b = &table->field[i];
+        if (strcmp(a->name, b->name) != 0 || a->type != b->type || a->merge != b->merge || a->init != b->init ||
+            a->count != b->count || a->offset != b->offset || memcmp(&a->init_value, &b->init_value, 8) != 0)
+            return tw_error_set(error, TW_STATUS_CONFLICT,
+                "%s: %s: field %u is %s[%u] in the file and %s[%u] in the model, "
+                "or differs in type, rules or initial value",
+                self->path, owner, i, a->name, a->count, b->name, b->count);
+    }
+    return TW_STATUS_OK;
+}
+
+static tw_status check_spec(const loader *self, tw_error *error)
+{
+    const tw_table_spec *file = &self->spec;
+    const tw_table_spec *table = &self->table->spec;
+    if (file->kind != table->kind)
+        return differs(self, error, "table kind", (uint64_t)file->kind, (uint64_t)table->kind);
+    if (file->kind == TW_TABLE_HASHED && file->bits != table->bits)
+        return differs(self, error, "bits", file->bits, table->bits);
+    if (file->hash_seed != table->hash_seed)
+        return differs(self, error, "hash seed", file->hash_seed, table->hash_seed);
+    tw_status status = check_records(self, &file->schema.row, &table->schema.row, "row", error);
+    if (status == TW_STATUS_OK && file->schema.n_blocks != table->schema.n_blocks)
+        status = differs(self, error, "number of blocks", file->schema.n_blocks, table->schema.n_blocks);
+    for (uint32_t i = 0; i < file->schema.n_blocks && status == TW_STATUS_OK; i++) {
+        const tw_block *a = &file->schema.block[i];
+        const tw_block *b = &table->schema.block[i];
+        if (strcmp(a->name, b->name) != 0 || a->count != b->count)
+            return tw_error_set(error, TW_STATUS_CONFLICT, "%s: block %u is %s[%u] in the file and %s[%u] in the model",
+                self->path, i, a->name, a->count, b->name, b->count);
+        status = check_records(self, &a->record, &b->record, a->name, error);
+    }
+    return status;
+}
+
+static tw_status visit_spec(loader *self, const tw_section_view *section, tw_error *error)
+{
+    if (self->has_spec)
+        return bad(self, section, error, "occurs twice");
+    if (section->first_slot > section->last_slot || section->last_slot >= TW_N_SLOTS)
+        return bad(self, section, error, "its slots are not valid");
+    self->has_spec = true;
+    self->first_slot = section->first_slot;
+    self->last_slot = section->last_slot;
+    tw_status status = tw_spec_read(&self->spec, section, error);
+    if (status < 0 && error != NULL) {
+        char why[200];
+        (void)snprintf(why, sizeof why, "%.199s", error->message);
+        return bad(self, section, error, why);
+    }
+    return status < 0 || self->table == NULL ? status : check_spec(self, error);
+}
+
+/* Files of one model cut at different moments cannot be put together: an event between the cuts would be lost or
+ * doubled. */
+static tw_status check_mark(const loader *self, uint64_t split, uint64_t file, uint64_t table, tw_error *error)
+{
+    if (file == table)
+        return TW_STATUS_OK;
+    return tw_error_set(error, TW_STATUS_CONFLICT,
+        "%s: its mark of split %llx is %llu, that of %s is %llu: the files are not of one cut", self->name,
+        (unsigned long long)split, (unsigned long long)file, self->table->loaded, (unsigned long long)table);
+}
+
+static uint64_t file_mark(const loader *self, uint64_t split)
+{
+    for (size_t i = 0; i < self->n_marks; i++) {
+        if (self->mark[i].split == split)
+            return self->mark[i].to;
+    }
+    return 0;
+}
+
+static tw_status check_marks(const loader *self, tw_error *error)
+{
+    tw_status status = TW_STATUS_OK;
+    const tw_table *table = self->table;
+    if (table->n_loaded == 0)
+        return status;
+    for (size_t i = 0; i < self->n_marks && status == TW_STATUS_OK; i++) {
+        uint64_t split = self->mark[i].split;
+        status = check_mark(self, split, self->mark[i].to, tw_table_mark(table, split), error);
+    }
+    for (size_t i = 0; i < table->n_marks && status == TW_STATUS_OK; i++) {
+        uint64_t split = table->mark[i].split;
+        status = check_mark(self, split, file_mark(self, split), table->mark[i].to, error);
+    }
+    return status;
+}
+
+static tw_status visit_marks(loader *self, const tw_section_view *section, tw_error *error)
+{
+    if (section->length / 16 != section->count || section->length % 16 != 0)
+        return bad(self, section, error, "its length does not fit its count");
+    if (self->is_applying || self->mark != NULL)
+        return self->is_applying ? TW_STATUS_OK : bad(self, section, error, "occurs twice");
+    self->mark = tw_alloc(((size_t)section->count + 1) * sizeof *self->mark);
+    if (self->mark == NULL)
+        return tw_no_memory(error, (size_t)section->count * sizeof *self->mark);
+    tw_wire_in in = {.bytes = section->payload, .size = (size_t)section->length};
+    for (self->n_marks = 0; self->n_marks < section->count; self->n_marks++) {
+        self->mark[self->n_marks].split = tw_wire_get(&in, 8);
+        self->mark[self->n_marks].to = tw_wire_get(&in, 8);
+    }
+    return self->table == NULL ? TW_STATUS_OK : check_marks(self, error);
+}
+
+static uint64_t wire_u64(const unsigned char *bytes)
+{
+    tw_wire_in in = {.bytes = bytes, .size = 8};
+    return tw_wire_get(&in, 8);
+}
+
+static tw_status use_row(loader *self, uint64_t key, const unsigned char *row, tw_error *error)
+{
+    tw_table *table = self->table;
+    uint64_t slot = key >> (64 - TW_SLOT_BITS);
+    if (slot < table->first_slot || slot > table->last_slot)
+        return TW_STATUS_OK;
+    void *to = NULL;
+    tw_status status = tw_table_rows(table, &key, 1, TW_ACCESS_WRITE, &to, error);
+    if (status == TW_STATUS_OK)
+        memcpy(to, row, table->row_size);
+    return status;
+}
+
+static tw_status use_record(loader *self, uint32_t block, uint64_t index, const unsigned char *record, tw_error *error)
+{
+    void *to = NULL;
+    if (!tw_table_has_block_record(self->table, block, (uint32_t)index))
+        return TW_STATUS_OK;
+    tw_status status = tw_table_block_record(self->table, block, (uint32_t)index, TW_ACCESS_WRITE, &to, error);
+    if (status == TW_STATUS_OK)
+        memcpy(to, record, self->spec.schema.block[block].record.size);
+    return status;
+}
+
+static bool key_is_good(const loader *self, const tw_section_view *section, uint64_t key)
+{
+    uint64_t slot = key >> (64 - TW_SLOT_BITS);
+    if (slot < section->first_slot || slot > section->last_slot)
+        return false;
+    return self->spec.kind == TW_TABLE_HASHED ? (key << self->spec.bits) == 0 : key != 0;
+}
+
+static tw_status visit_pairs(loader *self, const tw_section_view *section, tw_error *error)
+{
+    bool is_block = section->type == TW_SECTION_BLOCK;
+    if (is_block && section->index >= self->spec.schema.n_blocks)
+        return bad(self, section, error, "the schema has no such block");
+    const tw_schema *schema = &self->spec.schema;
+    uint64_t size = 8 + (is_block ? schema->block[section->index].record.size : schema->row.size);
+    if (section->length / size != section->count || section->length % size != 0)
+        return bad(self, section, error, "its length does not fit its count");
+    uint64_t limit = is_block ? schema->block[section->index].count : 0;
+    for (uint64_t i = 0; i < section->count; i++) {
+        const unsigned char *pair = section->payload + i * size;
+        uint64_t key = wire_u64(pair);
+        if (is_block ? key >= limit : !key_is_good(self, section, key))
+            return bad(self, section, error, "a key in it is out of range");
+        tw_status status = TW_STATUS_OK;
+        if (self->is_applying)
+            status = is_block ? use_record(self, (uint32_t)section->index, key, pair + 8, error)
+                              : use_row(self, key, pair + 8, error);
+        if (status < 0)
+            return status;
+    }
+    return TW_STATUS_OK;
+}
+
+static tw_status visit_row_section(void *context, const tw_section_view *section, tw_error *error)
+{
+    loader *self = context;
+    if (section->type != TW_SECTION_SPEC && !self->has_spec)
+        return bad(self, section, error, "comes before the spec");
+    switch (section->type) {
+    case TW_SECTION_SPEC:
+        return visit_spec(self, section, error);
+    case TW_SECTION_MARKS:
+        return visit_marks(self, section, error);
+    case TW_SECTION_EVENTS:
+        self->events = section->count;
+        return TW_STATUS_OK;
+    case TW_SECTION_BLOCK:
+    case TW_SECTION_ROWS:
+        return visit_pairs(self, section, error);
+    case TW_SECTION_END:
+    case TW_SECTION_INFO:
+    case TW_SECTION_SPLITS:
+    case TW_SECTION_FILES:
+    case TW_SECTION_USER:
+        break;
+    }
+    return bad(self, section, error, "does not belong into a row file");
+}
+
+/* `file` NULL: whatever the file is. */
+static tw_status walk(loader *self, const tw_row_file *file, tw_row_file *found, tw_error *error)
+{
+    uint64_t schema_hash = 0;
+    self->has_spec = false;
+    tw_status status = tw_sections_read(self->path, TW_STORE_ROWS, &schema_hash, visit_row_section, self, found, error);
+    if (status < 0)
+        return status;
+    if (!self->has_spec || schema_hash != tw_schema_hash(&self->spec.schema))
+        return tw_error_set(
+            error, TW_STATUS_CORRUPT, "%s: header at byte 0: its schema hash is not that of the spec", self->path);
+    if (file != NULL && (file->size != found->size || file->checksum != found->checksum || file->rows != found->rows))
+        return tw_error_set(error, TW_STATUS_CORRUPT,
+            "%s: is not the file that was written: %llu bytes with checksum %llx, not %llu with %llx", self->path,
+            (unsigned long long)found->size, (unsigned long long)found->checksum, (unsigned long long)file->size,
+            (unsigned long long)file->checksum);
+    return TW_STATUS_OK;
+}
+
+static tw_status load_apply(loader *self, const tw_row_file *file, tw_error *error)
+{
+    tw_table *table = self->table;
+    tw_row_file found;
+    self->is_applying = true;
+    tw_status status = walk(self, file, &found, error);
+    for (size_t i = 0; i < self->n_marks && status == TW_STATUS_OK; i++)
+        status = tw_table_set_mark(table, self->mark[i].split, self->mark[i].to, error);
+    if (status < 0)
+        return status;
+    table->events = self->events > table->events ? self->events : table->events;
+    table->n_loaded++;
+    (void)snprintf(table->loaded, sizeof table->loaded, "%s", self->name);
+    return TW_STATUS_OK;
+}
+
+tw_status tw_table_load(tw_table *self, const char *directory, const tw_row_file *file, tw_error *error)
+{
+    char path[TW_STORE_PATH_SIZE];
+    tw_row_file found;
+    tw_status status = tw_store_path(path, directory, file->name, error);
+    if (status < 0)
+        return status;
+    loader *load = tw_alloc_zero(sizeof *load);
+    if (load == NULL)
+        return tw_no_memory(error, sizeof *load);
+    *load = (loader){.path = path, .name = file->name, .table = self};
+    status = walk(load, file, &found, error);
+    if (status == TW_STATUS_OK)
+        status = load_apply(load, file, error);
+    tw_free(load->mark);
+    tw_free(load);
+    return status;
+}
+
+static tw_status verify(const char *directory,
+    const char *name,
+    const tw_row_file *file,
+    tw_row_file *found,
+    tw_table_spec *spec,
+    tw_error *error)
+{
+    char path[TW_STORE_PATH_SIZE];
+    tw_status status = tw_store_path(path, directory, name, error);
+    if (status < 0)
+        return status;
+    loader *load = tw_alloc_zero(sizeof *load);
+    if (load == NULL)
+        return tw_no_memory(error, sizeof *load);
+    *load = (loader){.path = path, .name = name};
+    status = walk(load, file, found, error);
+    if (status == TW_STATUS_OK && spec != NULL)
+        *spec = load->spec;
+    tw_free(load->mark);
+    tw_free(load);
+    return status;
+}
+
+tw_status tw_row_file_verify(const char *directory, const tw_row_file *file, tw_table_spec *spec, tw_error *error)
+{
+    tw_row_file found;
+    return verify(directory, file->name, file, &found, spec, error);
+}
+
+void tw_row_file_name(uint64_t id, uint32_t index, uint32_t count, char name[TW_FILE_NAME_SIZE])
+{
+    (void)snprintf(name, TW_FILE_NAME_SIZE, "%06llu.rows-%u-of-%u", (unsigned long long)id, index, count);
+}
+
+static bool file_id(const char *name, uint32_t index, uint32_t count, uint64_t *id)
+{
+    char wanted[TW_FILE_NAME_SIZE];
+    *id = 0;
+    size_t digits = strspn(name, "0123456789");
+    if (digits < 6 || digits > 19)
+        return false;
+    for (size_t i = 0; i < digits; i++)
+        *id = *id * 10 + (uint64_t)(name[i] - '0');
+    tw_row_file_name(*id, index, count, wanted);
+    return strcmp(name, wanted) == 0;
+}
+
+tw_status tw_row_file_find(
+    const char *directory, uint32_t index, uint32_t count, uint64_t *id, tw_row_file *out, tw_error *error)
+{
+    tw_names names;
+    uint64_t below = UINT64_MAX;
+    tw_status status = tw_directory_list(directory, &names, error);
+    if (status < 0)
+        return status;
+    for (;;) {
+        uint64_t best = 0;
+        for (size_t i = 0; i < names.count; i++) {
+            uint64_t found;
+            if (file_id(names.name[i], index, count, &found) && found < below && found >= best)
+                best = found;
+        }
+        if (best == 0)
+            break;
+        char name[TW_FILE_NAME_SIZE];
+        tw_row_file_name(best, index, count, name);
+        memset(out, 0, sizeof *out);
+        if (verify(directory, name, NULL, out, NULL, NULL) == TW_STATUS_OK) {
+            memcpy(out->name, name, sizeof name);
+            *id = best;
+            tw_names_free(&names);
+            return TW_STATUS_OK;
+        }
+        below = best;
+    }
+    tw_names_free(&names);
+    return tw_error_set(error, TW_STATUS_NOT_FOUND, "%s: no whole row file of shard %u of %u", directory, index, count);
+}

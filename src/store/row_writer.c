@@ -1,0 +1,209 @@
+/* The copier: walks what was frozen, joins live and kept chunks into an image of each area, and writes its rows. */
+#include <sched.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "store/internal.h"
+#include "store/section.h"
+
+typedef struct copier {
+    tw_frozen *frozen;
+    tw_section_writer *out;
+    unsigned char *image;
+    size_t image_capacity;
+    unsigned char *initial; /* one row */
+    bool has_initial;       /* it is the same for all rows */
+} copier;
+
+static tw_status copy_failed(tw_error *error)
+{
+    return tw_error_set(error, TW_STATUS_NO_MEMORY,
+        "snapshot: out of memory for rows that changed while it was written; it is given up, the rows are untouched");
+}
+
+/* Whoever moves a chunk from UNSAVED to SAVING alone may read the live bytes. */
+static tw_status copy_chunk(tw_area *area, size_t chunk, unsigned char *to, tw_error *error)
+{
+    size_t start = chunk * TW_CHUNK_SIZE;
+    size_t size = area->size - start < TW_CHUNK_SIZE ? area->size - start : TW_CHUNK_SIZE;
+    uint8_t expected = TW_CHUNK_UNSAVED;
+    if (atomic_compare_exchange_strong_explicit(
+            &area->state[chunk], &expected, TW_CHUNK_SAVING, memory_order_acquire, memory_order_acquire)) {
+        memcpy(to + start, area->live + start, size);
+        atomic_store_explicit(&area->state[chunk], TW_CHUNK_SAVED, memory_order_release);
+        return TW_STATUS_OK;
+    }
+    while (atomic_load_explicit(&area->state[chunk], memory_order_acquire) != TW_CHUNK_SAVED)
+        (void)sched_yield();
+    if (area->kept[chunk] == NULL)
+        return copy_failed(error);
+    memcpy(to + start, area->kept[chunk], size);
+    tw_free(area->kept[chunk]);
+    area->kept[chunk] = NULL;
+    atomic_fetch_sub(&area->frozen->kept_bytes, size);
+    return TW_STATUS_OK;
+}
+
+static tw_status copy_area(copier *self, tw_area *area, tw_error *error)
+{
+    tw_status status = tw_grow(&self->image, 1, &self->image_capacity, area->size, error);
+    for (size_t i = 0; i < area->n_chunks && status == TW_STATUS_OK; i++)
+        status = copy_chunk(area, i, self->image, error);
+    if (status < 0)
+        return status;
+    if (atomic_fetch_or(&area->owners, TW_AREA_COPIED) & TW_AREA_REPLACED)
+        tw_segment_memory_free(area->live, area->size);
+    return TW_STATUS_OK;
+}
+
+static void put_pair(tw_section_writer *out, uint64_t key, const void *record, size_t size)
+{
+    tw_wire_out wire = {.bytes = out->body, .size = out->body_size};
+    tw_wire_put(&wire, key, 8);
+    tw_wire_put_bytes(&wire, record, size);
+    out->body_size = wire.size;
+    out->header.count++;
+}
+
+static tw_status write_exact(copier *self, const tw_area *area, tw_error *error)
+{
+    size_t row_size = self->frozen->spec->schema.row.size;
+    size_t stride = TW_BUCKET_KEY_BYTES + TW_BUCKET_KEYS * row_size;
+    tw_status status = tw_section_room(self->out, area->size, error);
+    if (status < 0)
+        return status;
+    for (const unsigned char *bucket = self->image; bucket < self->image + area->size; bucket += stride) {
+        const uint64_t *keys = (const uint64_t *)(const void *)bucket;
+        for (unsigned i = 0; i < TW_BUCKET_KEYS && keys[i] != 0; i++)
+            put_pair(self->out, keys[i], bucket + TW_BUCKET_KEY_BYTES + i * row_size, row_size);
+    }
+    return TW_STATUS_OK;
+}
+
+static tw_status write_hashed(copier *self, const tw_area *area, tw_error *error)
+{
+    const tw_table_spec *spec = self->frozen->spec;
+    size_t row_size = spec->schema.row.size;
+    size_t n = area->size / row_size;
+    tw_status status = tw_section_room(self->out, n * (8 + row_size), error);
+    for (size_t i = 0; i < n && status == TW_STATUS_OK; i++) {
+        uint64_t key = (area->first_row + i) << (64 - spec->bits);
+        if (!self->has_initial)
+            tw_record_write_initial(&spec->schema.row, key, spec->hash_seed, self->initial);
+        const unsigned char *row = self->image + i * row_size;
+        if (memcmp(row, self->initial, row_size) != 0)
+            put_pair(self->out, key, row, row_size);
+    }
+    return status;
+}
+
+static tw_status write_block(copier *self, const tw_area *area, tw_error *error)
+{
+    const tw_block *block = &self->frozen->spec->schema.block[area->index];
+    size_t size = block->record.size;
+    tw_status status = tw_section_room(self->out, block->count * (8 + size), error);
+    for (uint32_t i = 0; i < block->count && status == TW_STATUS_OK; i++) {
+        uint64_t slot = tw_block_key(block->name, i) >> (64 - TW_SLOT_BITS);
+        if (slot >= self->frozen->first_slot && slot <= self->frozen->last_slot)
+            put_pair(self->out, i, self->image + i * size, size);
+    }
+    return status;
+}
+
+static tw_status write_area(copier *self, tw_area *area, tw_error *error)
+{
+    tw_status status = copy_area(self, area, error);
+    if (status < 0)
+        return status;
+    tw_section_begin(self->out, area->kind == TW_AREA_BLOCK ? TW_SECTION_BLOCK : TW_SECTION_ROWS, area->index);
+    self->out->header.first_slot = area->first_slot;
+    self->out->header.last_slot = area->last_slot;
+    if (area->kind == TW_AREA_BLOCK)
+        status = write_block(self, area, error);
+    else if (area->kind == TW_AREA_EXACT)
+        status = write_exact(self, area, error);
+    else
+        status = write_hashed(self, area, error);
+    if (status < 0 || (area->kind != TW_AREA_BLOCK && self->out->header.count == 0))
+        return status;
+    return tw_section_end(self->out, error);
+}
+
+static tw_status write_head(tw_frozen *self, tw_section_writer *out, tw_error *error)
+{
+    tw_status status = tw_spec_write(out, self->spec, error);
+    out->header.first_slot = self->first_slot;
+    out->header.last_slot = self->last_slot;
+    if (status == TW_STATUS_OK)
+        status = tw_section_end(out, error);
+    tw_section_begin(out, TW_SECTION_MARKS, 0);
+    out->header.count = self->n_marks;
+    if (status == TW_STATUS_OK)
+        status = tw_section_room(out, self->n_marks * 16, error);
+    if (status < 0)
+        return status;
+    tw_wire_out wire = {.bytes = out->body, .size = out->body_size};
+    for (size_t i = 0; i < self->n_marks; i++) {
+        tw_wire_put(&wire, self->mark[i].split, 8);
+        tw_wire_put(&wire, self->mark[i].to, 8);
+    }
+    out->body_size = wire.size;
+    status = tw_section_end(out, error);
+    tw_section_begin(out, TW_SECTION_EVENTS, 0);
+    out->header.count = self->events;
+    return status < 0 ? status : tw_section_end(out, error);
+}
+
+static uint64_t reserve_size(const tw_frozen *self)
+{
+    uint64_t size = 0;
+    for (size_t i = 0; i < self->n_areas; i++)
+        size += self->area[i].kind == TW_AREA_HASHED ? 0 : self->area[i].size;
+    return size;
+}
+
+static tw_status write_all(copier *self, tw_error *error)
+{
+    tw_frozen *frozen = self->frozen;
+    const tw_record *row = &frozen->spec->schema.row;
+    self->initial = tw_alloc_aligned(8, row->size + 8);
+    if (self->initial == NULL)
+        return tw_no_memory(error, row->size + 8);
+    self->has_initial = tw_record_has_constant_initial(row);
+    tw_record_write_initial(row, 0, frozen->spec->hash_seed, self->initial);
+    tw_status status = write_head(frozen, self->out, error);
+    for (size_t i = 0; i < frozen->n_areas && status == TW_STATUS_OK; i++)
+        status = write_area(self, &frozen->area[i], error);
+    return status;
+}
+
+tw_status tw_frozen_write(tw_frozen *self, const char *directory, const char *name, tw_row_file *out, tw_error *error)
+{
+    memset(out, 0, sizeof *out);
+    if (strlen(name) >= TW_FILE_NAME_SIZE)
+        return tw_error_set(
+            error, TW_STATUS_INVALID, "%s: file name longer than %d bytes", name, TW_FILE_NAME_SIZE - 1);
+    tw_section_writer *writer = tw_alloc_zero(sizeof *writer);
+    copier copy = {.frozen = self, .out = writer};
+    if (writer == NULL) {
+        atomic_store(&self->is_failed, true);
+        return tw_no_memory(error, sizeof *writer);
+    }
+    atomic_store(&self->is_copying, true);
+    tw_status status = tw_section_writer_open(
+        writer, directory, name, TW_STORE_ROWS, tw_schema_hash(&self->spec->schema), reserve_size(self), error);
+    if (status == TW_STATUS_OK)
+        status = write_all(&copy, error);
+    if (status == TW_STATUS_OK)
+        status = tw_section_writer_finish(writer, out, error);
+    if (status < 0)
+        atomic_store(&self->is_failed, true);
+    atomic_store(&self->is_copying, false);
+    tw_section_writer_close(writer);
+    tw_free(writer);
+    tw_free(copy.initial);
+    tw_free(copy.image);
+    memcpy(out->name, name, strlen(name));
+    return status;
+}

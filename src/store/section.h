@@ -1,0 +1,93 @@
+/* section.h: the file form of row files and manifests, format version 1, little-endian.
+ *
+ * file:    header (40 bytes), sections, the last one of type END, nothing behind it
+ * header:  "THALWEG\n", u32 format version, u32 0x01020304, u32 kind, u32 0, u64 schema hash, u64 XXH3-64 of these 32
+ * bytes section: u32 0x54434553, u32 type, u64 payload bytes, u64 index, u64 count, u32 first slot, u32 last slot,
+ * payload, u64 XXH3-64 of all of it END:     count = number of sections before it; payload: u64 total of rows, u64
+ * offset of each section */
+#ifndef TW_STORE_SECTION_H
+#define TW_STORE_SECTION_H
+
+#include "base/hash.h"
+#include "store/table.h"
+#include "store/wire.h"
+
+enum { TW_STORE_FORMAT_VERSION = 1, TW_SECTION_HEADER_SIZE = 40, TW_STORE_HEADER_SIZE = 40, TW_STORE_PATH_SIZE = 4096 };
+
+typedef enum tw_store_kind { TW_STORE_ROWS = 1, TW_STORE_MANIFEST = 2 } tw_store_kind;
+
+typedef enum tw_section_type {
+    TW_SECTION_END = 1,
+    TW_SECTION_SPEC = 2,
+    TW_SECTION_MARKS = 3,
+    TW_SECTION_EVENTS = 4,
+    TW_SECTION_BLOCK = 5, /* index: block; pairs of u64 record index, record */
+    TW_SECTION_ROWS = 6,  /* pairs of u64 key, row */
+    TW_SECTION_INFO = 7,
+    TW_SECTION_SPLITS = 8,
+    TW_SECTION_FILES = 9,
+    TW_SECTION_USER = 10,
+} tw_section_type;
+
+typedef struct tw_section_view {
+    tw_section_type type;
+    uint64_t offset, length, index, count;
+    uint32_t first_slot, last_slot;
+    const unsigned char *payload; /* [length], borrowed for the call */
+} tw_section_view;
+
+/* Writes `path` under a temporary name until finish. Fill `body` by tw_section_begin, tw_section_room and
+ * tw_section_end. */
+typedef struct tw_section_writer {
+    int fd;
+    char path[TW_STORE_PATH_SIZE], temporary[TW_STORE_PATH_SIZE], directory[TW_STORE_PATH_SIZE];
+    unsigned char *body;
+    size_t body_size, body_capacity;
+    tw_section_view header; /* of the section at hand */
+    uint64_t offset, n_rows;
+    uint64_t *section_offset;
+    size_t n_sections, section_capacity;
+    XXH3_state_t *hash;
+} tw_section_writer;
+
+/* `reserve`: bytes to reserve on the disk first; 0: none. */
+TW_MUST_USE tw_status tw_section_writer_open(tw_section_writer *self,
+    const char *directory,
+    const char *name,
+    tw_store_kind kind,
+    uint64_t schema_hash,
+    uint64_t reserve,
+    tw_error *error);
+void tw_section_begin(tw_section_writer *self, tw_section_type type, uint64_t index);
+/* Room for `size` more payload bytes in out->bytes at out->size; put what you write, then set body_size. */
+TW_MUST_USE tw_status tw_section_append(tw_section_writer *self, const void *bytes, size_t size, tw_error *error);
+TW_MUST_USE tw_status tw_section_room(tw_section_writer *self, size_t size, tw_error *error);
+TW_MUST_USE tw_status tw_section_end(tw_section_writer *self, tw_error *error);
+/* Ends, syncs and renames the file; `out` (NULL allowed) gets size, checksum and rows, not the name. */
+TW_MUST_USE tw_status tw_section_writer_finish(tw_section_writer *self, tw_row_file *out, tw_error *error);
+/* Releases everything; an unfinished file is removed. */
+void tw_section_writer_close(tw_section_writer *self);
+
+typedef tw_status (*tw_section_visit)(void *context, const tw_section_view *section, tw_error *error);
+
+/* Reads all sections, each checked before it is visited; CORRUPT names file, section and offset. `out` gets size,
+ * checksum and rows; only when the call is OK is the file whole. */
+TW_MUST_USE tw_status tw_sections_read(const char *path,
+    tw_store_kind kind,
+    uint64_t *schema_hash,
+    tw_section_visit visit,
+    void *context,
+    tw_row_file *out,
+    tw_error *error);
+
+const char *tw_section_type_name(tw_section_type type);
+
+/* "directory/name"; INVALID when too long. */
+TW_MUST_USE tw_status tw_store_path(
+    char path[TW_STORE_PATH_SIZE], const char *directory, const char *name, tw_error *error);
+
+/* The spec as the payload of a SPEC section. */
+TW_MUST_USE tw_status tw_spec_write(tw_section_writer *out, const tw_table_spec *spec, tw_error *error);
+TW_MUST_USE tw_status tw_spec_read(tw_table_spec *spec, const tw_section_view *section, tw_error *error);
+
+#endif

@@ -1,0 +1,361 @@
+/* Exact tables: segments by slot range. A full segment is rebuilt larger by itself, or split by slots once it is large,
+ * so that one step stays short. Segments aim at different loads, so that they do not all grow in the same batch. */
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/hash.h"
+#include "store/internal.h"
+
+enum {
+    SEGMENT_MAX_SIZE = 1 << 20, /* bytes; above it a segment is split, if it has more than one slot */
+    SEGMENT_PAGES_SIZE = 1 << 16,
+    SEGMENT_LOAD_MAX = 92,   /* percent of the places of a segment */
+    SEGMENT_SMALL = 1 << 12, /* rows; below, growth doubles */
+    ROWS_AHEAD = 16,
+};
+
+static void *segment_memory(size_t size)
+{
+    return size >= SEGMENT_PAGES_SIZE ? tw_map_pages(size) : tw_alloc_aligned(64, size);
+}
+
+void tw_segment_memory_free(void *bytes, size_t size)
+{
+    if (size >= SEGMENT_PAGES_SIZE)
+        tw_unmap_pages(bytes, size);
+    else
+        tw_free(bytes);
+}
+
+static inline uint64_t scaled(uint64_t hash, uint64_t n)
+{
+    __extension__ typedef unsigned __int128 u128;
+    return (uint64_t)(((u128)hash * n) >> 64);
+}
+
+/* The multiplication spreads keys that differ in few bits and takes the slot bits out of play. */
+static inline unsigned char *segment_bucket(const tw_segment *self, size_t stride, uint64_t key)
+{
+    return self->bytes + scaled(key * 0x9e3779b97f4a7c15ull, self->n_buckets) * stride;
+}
+
+static inline tw_segment *segment_of(const tw_table *self, uint64_t key)
+{
+    return &self->segment[self->segment_of[key >> (64 - TW_SLOT_BITS)]];
+}
+
+static inline unsigned bucket_find(const unsigned char *bucket, uint64_t key)
+{
+    const uint64_t *keys = (const uint64_t *)(const void *)bucket;
+    unsigned mask = 0;
+    for (unsigned i = 0; i < TW_BUCKET_KEYS; i++)
+        mask |= (unsigned)(keys[i] == key) << i;
+    return mask;
+}
+
+static inline unsigned char *segment_next(const tw_segment *self, size_t stride, unsigned char *bucket)
+{
+    bucket += stride;
+    return bucket == self->bytes + self->n_buckets * stride ? self->bytes : bucket;
+}
+
+static inline unsigned char *bucket_row(unsigned char *bucket, unsigned place, uint32_t row_size)
+{
+    return bucket + TW_BUCKET_KEY_BYTES + (size_t)place * row_size;
+}
+
+static inline unsigned first_bit(unsigned mask)
+{
+    return (unsigned)__builtin_ctz(mask);
+}
+
+/* NULL: absent. A segment is never full, so that every search meets an empty place. */
+static inline unsigned char *segment_find(
+    const tw_segment *self, size_t stride, uint32_t row_size, unsigned char *bucket, uint64_t key)
+{
+    for (;;) {
+        unsigned mask = bucket_find(bucket, key);
+        if (mask != 0)
+            return bucket_row(bucket, first_bit(mask), row_size);
+        if (((const uint64_t *)(const void *)bucket)[TW_BUCKET_KEYS - 1] == 0)
+            return NULL;
+        bucket = segment_next(self, stride, bucket);
+    }
+}
+
+/* Takes the first empty place for a key that is absent; returns its row, not yet set. */
+static unsigned char *segment_place(tw_segment *self, size_t stride, uint32_t row_size, uint64_t key)
+{
+    unsigned char *bucket = segment_bucket(self, stride, key);
+    unsigned mask;
+    while ((mask = bucket_find(bucket, 0)) == 0)
+        bucket = segment_next(self, stride, bucket);
+    unsigned char *row = bucket_row(bucket, first_bit(mask), row_size);
+    if (self->area != NULL) {
+        tw_area_keep(self->area, bucket, TW_BUCKET_KEY_BYTES);
+        tw_area_keep(self->area, row, row_size);
+    }
+    ((uint64_t *)(void *)bucket)[first_bit(mask)] = key;
+    self->count++;
+    return row;
+}
+
+/* Places for `count` rows: between 70 and 82 percent full, by a rule that differs from segment to segment. */
+static uint64_t buckets_for(uint64_t count, uint32_t first_slot)
+{
+    uint64_t percent = count < SEGMENT_SMALL ? 46 : 70 + tw_mix64(first_slot * 1000003ull + count / 256) % 13;
+    uint64_t n = (count * 100 / percent + TW_BUCKET_KEYS) / TW_BUCKET_KEYS;
+    return n < 2 ? 2 : n;
+}
+
+static tw_status segment_init(tw_table *table, tw_segment *self, uint64_t count, tw_error *error)
+{
+    self->n_buckets = buckets_for(count, self->first_slot);
+    self->size = (size_t)self->n_buckets * table->stride;
+    self->limit = self->n_buckets * TW_BUCKET_KEYS * SEGMENT_LOAD_MAX / 100;
+    self->count = 0;
+    self->area = NULL;
+    self->bytes = segment_memory(self->size);
+    return self->bytes == NULL ? tw_no_memory(error, self->size) : TW_STATUS_OK;
+}
+
+static void segment_move(tw_table *table, const tw_segment *from, tw_segment *low, tw_segment *high)
+{
+    for (uint64_t i = 0; i < from->n_buckets; i++) {
+        unsigned char *bucket = from->bytes + i * table->stride;
+        const uint64_t *keys = (const uint64_t *)(const void *)bucket;
+        for (unsigned j = 0; j < TW_BUCKET_KEYS && keys[j] != 0; j++) {
+            tw_segment *to = keys[j] >> (64 - TW_SLOT_BITS) > low->last_slot ? high : low;
+            unsigned char *row = segment_place(to, table->stride, table->row_size, keys[j]);
+            memcpy(row, bucket_row(bucket, j, table->row_size), table->row_size);
+        }
+    }
+}
+
+static uint64_t segment_count_above(const tw_table *table, const tw_segment *self, uint32_t slot)
+{
+    uint64_t n = 0;
+    for (uint64_t i = 0; i < self->n_buckets; i++) {
+        const uint64_t *keys = (const uint64_t *)(const void *)(self->bytes + i * table->stride);
+        for (unsigned j = 0; j < TW_BUCKET_KEYS && keys[j] != 0; j++)
+            n += keys[j] >> (64 - TW_SLOT_BITS) > slot;
+    }
+    return n;
+}
+
+static tw_status table_room(const tw_table *self, uint64_t more, uint64_t less, tw_error *error)
+{
+    uint64_t bytes = self->bytes + more - less;
+    if (self->spec.max_bytes != 0 && bytes > self->spec.max_bytes)
+        return tw_error_set(error, TW_STATUS_NO_MEMORY,
+            "table: rows would need %llu bytes, above the limit of %llu (max_bytes): raise the limit, "
+            "use fewer features, or a table of type hashed",
+            (unsigned long long)bytes, (unsigned long long)self->spec.max_bytes);
+    return TW_STATUS_OK;
+}
+
+static void segment_release(tw_segment *self)
+{
+    if (self->bytes != NULL && (self->area == NULL || tw_area_replace(self->area)))
+        tw_segment_memory_free(self->bytes, self->size);
+}
+
+static tw_status segment_split(tw_table *table, size_t index, tw_error *error)
+{
+    tw_status status =
+        tw_grow(&table->segment, sizeof(tw_segment), &table->segment_capacity, table->n_segments + 1, error);
+    if (status < 0)
+        return status;
+    tw_segment *old = &table->segment[index];
+    uint32_t middle = (old->first_slot + old->last_slot) / 2;
+    uint64_t above = segment_count_above(table, old, middle);
+    tw_segment low = {.first_slot = old->first_slot, .last_slot = middle};
+    tw_segment high = {.first_slot = middle + 1, .last_slot = old->last_slot};
+    status = segment_init(table, &low, old->count - above + 1, error);
+    if (status == TW_STATUS_OK)
+        status = segment_init(table, &high, above + 1, error);
+    if (status == TW_STATUS_OK)
+        status = table_room(table, low.size + high.size, old->size, error);
+    if (status < 0) {
+        segment_release(&low);
+        segment_release(&high);
+        return status;
+    }
+    segment_move(table, old, &low, &high);
+    table->bytes += low.size + high.size - old->size;
+    segment_release(old);
+    *old = low;
+    table->segment[table->n_segments] = high;
+    for (uint32_t slot = high.first_slot; slot <= high.last_slot; slot++)
+        table->segment_of[slot] = (uint16_t)table->n_segments;
+    table->n_segments++;
+    return TW_STATUS_OK;
+}
+
+static tw_status segment_grow(tw_table *table, size_t index, tw_error *error)
+{
+    tw_segment *old = &table->segment[index];
+    if (old->size >= SEGMENT_MAX_SIZE && old->first_slot < old->last_slot)
+        return segment_split(table, index, error);
+    tw_segment new = {.first_slot = old->first_slot, .last_slot = old->last_slot};
+    tw_status status = segment_init(table, &new, old->count + 1, error);
+    if (status == TW_STATUS_OK)
+        status = table_room(table, new.size, old->size, error);
+    if (status < 0) {
+        segment_release(&new);
+        return status;
+    }
+    segment_move(table, old, &new, &new);
+    table->bytes += new.size - old->size;
+    segment_release(old);
+    *old = new;
+    return TW_STATUS_OK;
+}
+
+tw_status tw_segments_create(tw_table *self, tw_error *error)
+{
+    self->stride = TW_BUCKET_KEY_BYTES + (size_t)TW_BUCKET_KEYS * self->row_size;
+    tw_status status = tw_grow(&self->segment, sizeof(tw_segment), &self->segment_capacity, 1, error);
+    if (status < 0)
+        return status;
+    tw_segment *first = &self->segment[0];
+    *first = (tw_segment){.first_slot = self->first_slot, .last_slot = self->last_slot};
+    status = segment_init(self, first, 1, error);
+    if (status == TW_STATUS_OK) {
+        self->n_segments = 1;
+        self->bytes += first->size;
+        status = table_room(self, 0, 0, error);
+    }
+    return status;
+}
+
+void tw_segments_destroy(tw_table *self)
+{
+    for (size_t i = 0; i < self->n_segments; i++)
+        segment_release(&self->segment[i]);
+    tw_free(self->segment);
+}
+
+/* --- lookup */
+
+static tw_status scratch_begin(tw_table *self, uint32_t n, tw_error *error)
+{
+    size_t n_index = 16;
+    while (n_index < (size_t)n * 2)
+        n_index *= 2;
+    size_t index_capacity = self->scratch_index_size;
+    tw_status status = tw_grow(&self->scratch, 1, &self->scratch_size, (size_t)n * self->row_size, error);
+    if (status == TW_STATUS_OK)
+        status = tw_grow(&self->scratch_index, sizeof(uint32_t), &index_capacity, n_index, error);
+    if (status < 0)
+        return status;
+    self->scratch_index_size = index_capacity;
+    memset(self->scratch_index, 0, n_index * sizeof(uint32_t));
+    return TW_STATUS_OK;
+}
+
+/* One scratch record per distinct absent key: the index holds 1 + the place of the key's first occurrence. */
+static void scratch_fill(tw_table *self, const uint64_t *key, uint32_t n, void **row)
+{
+    size_t mask = 16;
+    while (mask < (size_t)n * 2)
+        mask *= 2;
+    mask--;
+    for (uint32_t i = 0; i < n; i++) {
+        if (row[i] != NULL)
+            continue;
+        size_t at = (size_t)(tw_mix64(key[i]) & mask);
+        while (self->scratch_index[at] != 0 && key[self->scratch_index[at] - 1] != key[i])
+            at = (at + 1) & mask;
+        if (self->scratch_index[at] == 0) {
+            self->scratch_index[at] = i + 1;
+            tw_table_initial(self, key[i], self->scratch + (size_t)i * self->row_size);
+        }
+        row[i] = self->scratch + (size_t)(self->scratch_index[at] - 1) * self->row_size;
+    }
+}
+
+static inline void bucket_prefetch(const unsigned char *bucket)
+{
+    __builtin_prefetch(bucket, 1);
+    __builtin_prefetch(bucket + TW_BUCKET_KEY_BYTES, 1);
+}
+
+/* Every key's bucket waits in row[i] while its lines come. Absent keys get `absent`; returns how many there were. */
+static uint32_t segments_find(const tw_table *self, const uint64_t *key, uint32_t n, void *absent, void **row)
+{
+    uint32_t n_absent = 0;
+    size_t stride = self->stride;
+    uint32_t row_size = self->row_size;
+    for (uint32_t i = 0; i < n + ROWS_AHEAD; i++) {
+        if (i < n) {
+            row[i] = segment_bucket(segment_of(self, key[i]), stride, key[i]);
+            bucket_prefetch(row[i]);
+        }
+        if (i < ROWS_AHEAD)
+            continue;
+        uint32_t j = i - ROWS_AHEAD;
+        unsigned char *found = NULL;
+        if (key[j] != 0)
+            found = segment_find(segment_of(self, key[j]), stride, row_size, row[j], key[j]);
+        n_absent += found == NULL;
+        row[j] = found == NULL ? absent : found;
+    }
+    return n_absent;
+}
+
+/* Inserts the keys whose row is NULL; *has_grown: rows found before may have moved. */
+static tw_status segments_insert(
+    tw_table *self, const uint64_t *key, uint32_t n, void **row, bool *has_grown, tw_error *error)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (row[i] != NULL)
+            continue;
+        if (key[i] == 0)
+            return tw_error_set(error, TW_STATUS_INVALID, "table: key 0 at position %u: keys must not be 0", i);
+        tw_segment *segment = segment_of(self, key[i]);
+        unsigned char *bucket = segment_bucket(segment, self->stride, key[i]);
+        row[i] = segment_find(segment, self->stride, self->row_size, bucket, key[i]);
+        if (row[i] != NULL)
+            continue;
+        if (segment->count >= segment->limit) {
+            tw_status status = segment_grow(self, (size_t)(segment - self->segment), error);
+            if (status < 0)
+                return status;
+            *has_grown = true;
+            segment = segment_of(self, key[i]);
+        }
+        row[i] = segment_place(segment, self->stride, self->row_size, key[i]);
+        if (self->has_constant_rows)
+            memcpy(row[i], self->initial, self->row_size);
+        else
+            tw_table_initial(self, key[i], row[i]);
+    }
+    return TW_STATUS_OK;
+}
+
+tw_status tw_segments_rows(
+    tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void **row, tw_error *error)
+{
+    tw_status status = TW_STATUS_OK;
+    void *absent = access == TW_ACCESS_READ && self->has_constant_rows ? self->initial : NULL;
+    uint32_t n_absent = segments_find(self, key, n, absent, row);
+    if (n_absent > 0 && access == TW_ACCESS_WRITE) {
+        bool has_grown = false;
+        status = segments_insert(self, key, n, row, &has_grown, error);
+        if (status == TW_STATUS_OK && has_grown)
+            (void)segments_find(self, key, n, NULL, row);
+    } else if (n_absent > 0 && absent == NULL) {
+        status = scratch_begin(self, n, error);
+        if (status == TW_STATUS_OK)
+            scratch_fill(self, key, n, row);
+    }
+    if (status < 0 || access == TW_ACCESS_READ || self->frozen == NULL)
+        return status;
+    for (uint32_t i = 0; i < n; i++) {
+        tw_segment *segment = segment_of(self, key[i]);
+        if (segment->area != NULL)
+            tw_area_keep(segment->area, row[i], self->row_size);
+    }
+    return status;
+}
