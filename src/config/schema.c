@@ -58,7 +58,7 @@ static const tw_config_child no_children[] = {{.name = NULL}};
 /* --- source ------------------------------------------------------------------------------------------------------- */
 
 static const tw_option format_options[] = {
-    {"type", TW_OPTION_TEXT, NULL, 0, 0, NULL, true, "format plug-in that decodes the bytes"},
+    OPTION_TEXT("type", NULL, "format plug-in that decodes the bytes; required in the first source"),
     OPTION_END,
 };
 static const tw_config_block format_block = {

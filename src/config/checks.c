@@ -1,0 +1,382 @@
+#include "config/checks.h"
+
+#include <string.h>
+
+#include "config/pipeline.h"
+
+typedef struct checker {
+    const tw_tree *tree;
+    tw_bound *root;
+    tw_problems *problems;
+    tw_error *error;
+} checker;
+
+/* A problem at the value of `option`, or at the block when it was not given. */
+#define COMPLAIN(self, bound, option, code, ...)                                                                       \
+    tw_problems_add((self)->problems, (self)->tree, tw_bound_place(bound, option), code, __VA_ARGS__)
+
+static const char *text_of(const tw_bound *bound, const char *option)
+{
+    return tw_option_has(bound->values, option) ? tw_option_text(bound->values, option) : NULL;
+}
+
+static bool is_word(const tw_bound *bound, const char *option, const char *word)
+{
+    const char *text = text_of(bound, option);
+    return text != NULL && strcmp(text, word) == 0;
+}
+
+static bool is_given(const tw_bound *bound, const char *option)
+{
+    return tw_option_is_given(bound->values, option);
+}
+
+bool tw_check_rate(const char *text, double *events_per_s)
+{
+    char number[64];
+    size_t size = strlen(text);
+    if (size > 2 && strcmp(text + size - 2, "/s") == 0)
+        size -= 2;
+    if (size == 0 || size >= sizeof number)
+        return false;
+    memcpy(number, text, size);
+    number[size] = '\0';
+    return tw_text_to_real(number, events_per_s) && *events_per_s > 0.0;
+}
+
+/* --- sources ------------------------------------------------------------------------------------------------------ */
+
+static bool follows(const tw_bound *source)
+{
+    const tw_option *table = source->plugin != NULL ? tw_option_table(source->plugin) : NULL;
+    size_t index = tw_option_table_find(table, "follow");
+    return index != SIZE_MAX && table[index].type == TW_OPTION_BOOL && tw_option_bool(source->plugin, "follow");
+}
+
+static bool same_values(const tw_option_values *a, const tw_option_values *b)
+{
+    const tw_option *table = tw_option_table(a);
+    if (table != tw_option_table(b))
+        return false;
+    for (; table->name != NULL; table++) {
+        char left[TW_ERROR_MESSAGE_SIZE], right[TW_ERROR_MESSAGE_SIZE];
+        if (tw_option_format(a, table->name, left, sizeof left, NULL) < 0 ||
+            tw_option_format(b, table->name, right, sizeof right, NULL) < 0 || strcmp(left, right) != 0)
+            return false;
+    }
+    return true;
+}
+
+static void check_sequence(checker *self, const tw_bound_child *sources)
+{
+    for (size_t i = 0; i < sources->n_items; i++) {
+        const tw_bound *source = sources->item[i];
+        if (i + 1 < sources->n_items && follows(source))
+            (void)COMPLAIN(self, source, "follow", "E122",
+                "%s.follow: a source that follows never ends, so it must be the last one", source->path);
+        const tw_bound_child *format = tw_bound_child_of(source, "format");
+        if (text_of(format->item[0], "type") == NULL && (i == 0 || format->node != NULL)) {
+            tw_problem *problem = tw_problems_add(self->problems, self->tree, format->item[0]->place, "E105",
+                "%s.format%s is missing", source->path, format->node != NULL ? ".type" : "");
+            tw_problem_hint(problem, "format: json, csv, libsvm, vw, or a map with a key \"type\"");
+        }
+        if (i == 0 || format->node == NULL)
+            continue;
+        const tw_bound *first = tw_bound_map(sources->item[0], "format"), *own = format->item[0];
+        if (first->plugin != NULL && own->plugin != NULL && !same_values(first->plugin, own->plugin))
+            (void)tw_problems_add(self->problems, self->tree, format->node->place, "E122",
+                "%s: the sources of one sequence must have the same format; leave it out here", own->path);
+    }
+}
+
+static void check_sources(checker *self)
+{
+    const tw_bound_child *sources = tw_bound_child_of(self->root, "source");
+    if (sources->node == NULL || (sources->node->kind == TW_NODE_LIST && sources->node->count == 0)) {
+        tw_problem *problem = tw_problems_add(self->problems, self->tree,
+            sources->node != NULL ? sources->node->place : self->root->place, "E105", "source is missing");
+        tw_problem_hint(problem, "source: {type: file, path: [events.jsonl], format: json}");
+    }
+    const tw_bound *train = tw_bound_map(self->root, "train");
+    for (size_t i = 0; i < sources->n_items; i++) {
+        const tw_bound *source = sources->item[i];
+        double rate;
+        if (text_of(source, "rate") != NULL && !tw_check_rate(text_of(source, "rate"), &rate))
+            (void)COMPLAIN(self, source, "rate", "E103",
+                "%s.rate: expected events a second such as 50000/s, found \"%.80s\"", source->path,
+                text_of(source, "rate"));
+        if (tw_option_int(train->values, "passes") > 1 && (follows(source) || is_word(source, "type", "stdin")))
+            (void)COMPLAIN(
+                self, train, "passes", "E122", "train.passes: %s can be read only once; use 1", source->path);
+    }
+    check_sequence(self, sources);
+}
+
+/* --- features ----------------------------------------------------------------------------------------------------- */
+
+static void check_column(checker *self, const tw_bound *column)
+{
+    static const char *const numeric_only[] = {"transform", "scale", "missing"};
+    const char *as = text_of(column, "as");
+    if (as == NULL)
+        return;
+    for (size_t i = 0; i < 3 && strcmp(as, "numeric") != 0; i++) {
+        if (is_given(column, numeric_only[i]))
+            (void)COMPLAIN(self, column, numeric_only[i], "E126", "%s.%s: only for as: numeric, this column is %s",
+                column->path, numeric_only[i], as);
+    }
+    const char *separator = text_of(column, "separator");
+    if (separator != NULL && strcmp(as, "set") != 0)
+        (void)COMPLAIN(
+            self, column, "separator", "E126", "%s.separator: only for as: set, this column is %s", column->path, as);
+    if (separator != NULL && (strlen(separator) != 1 || (separator[0] & 0x80) != 0))
+        (void)COMPLAIN(self, column, "separator", "E126", "%s.separator: expected one ASCII character, found \"%.40s\"",
+            column->path, separator);
+    const char *field = text_of(column, "field");
+    if (field == NULL && strcmp(as, "constant") != 0)
+        (void)COMPLAIN(self, column, "field", "E105", "%s.field is missing", column->path);
+}
+
+static void check_column_against(checker *self, const tw_bound_child *columns, size_t index)
+{
+    const tw_bound *column = columns->item[index];
+    const char *field = text_of(column, "field"), *as = text_of(column, "as");
+    if (field == NULL || as == NULL)
+        return;
+    for (size_t i = 0; i < index; i++) {
+        if (is_word(columns->item[i], "field", field) && is_word(columns->item[i], "as", as)) {
+            (void)COMPLAIN(
+                self, column, "field", "E126", "%s.field: \"%s\" is there already as %s", column->path, field, as);
+            return;
+        }
+    }
+    const tw_bound *label = tw_bound_map(self->root, "label");
+    bool is_label = is_given(label, "field") && is_word(label, "field", field);
+    if (strcmp(as, "ignore") != 0 && (is_label || is_word(label, "weight", field)))
+        (void)COMPLAIN(self, column, "field", "E127", "%s.field: \"%s\" is the %s; it must not be a feature too",
+            column->path, field, is_label ? "label" : "weight");
+}
+
+static void check_cross_field(checker *self, const tw_bound_child *columns, const tw_node *word, size_t cross)
+{
+    tw_nearest nearest = {.word = word->text};
+    const char *wrong = NULL;
+    for (size_t i = 0; i < columns->n_items; i++) {
+        const char *field = text_of(columns->item[i], "field"), *as = text_of(columns->item[i], "as");
+        if (field == NULL || as == NULL)
+            continue;
+        bool is_crossable = strcmp(as, "categorical") == 0 || strcmp(as, "set") == 0;
+        if (strcmp(field, word->text) == 0) {
+            if (is_crossable)
+                return;
+            wrong = as;
+        } else if (is_crossable) {
+            tw_nearest_offer(&nearest, field);
+        }
+    }
+    tw_problem *problem =
+        wrong != NULL ? tw_problems_add(self->problems, self->tree, word->place, "E126",
+                            "features.crosses[%zu]: \"%s\" is %s; only categorical and set columns can be crossed",
+                            cross, word->text, wrong)
+                      : tw_problems_add(self->problems, self->tree, word->place, "E126",
+                            "features.crosses[%zu]: no column has the field \"%s\"", cross, word->text);
+    if (wrong == NULL && nearest.best != NULL)
+        tw_problem_label(problem, "did you mean \"%s\"?", nearest.best);
+}
+
+static void check_crosses(checker *self, const tw_bound_child *columns, const tw_node *crosses)
+{
+    if (crosses->count > TW_PIPELINE_MAX_CROSSES)
+        (void)tw_problems_add(self->problems, self->tree, crosses->place, "E126",
+            "features.crosses: %zu crosses are more than the limit %d", crosses->count, (int)TW_PIPELINE_MAX_CROSSES);
+    for (size_t i = 0; i < crosses->count; i++) {
+        const tw_node *words = crosses->entry[i].node;
+        if (words->kind != TW_NODE_LIST)
+            continue;
+        if (words->count < 2 || words->count > TW_PIPELINE_MAX_CROSS_FIELDS)
+            (void)tw_problems_add(self->problems, self->tree, words->place, "E126",
+                "features.crosses[%zu]: a cross has 2 to %d fields, found %zu", i, (int)TW_PIPELINE_MAX_CROSS_FIELDS,
+                words->count);
+        for (size_t k = 0; columns->n_items > 0 && k < words->count; k++) {
+            if (words->entry[k].node->kind == TW_NODE_SCALAR && words->entry[k].node->text[0] != '\0')
+                check_cross_field(self, columns, words->entry[k].node, i);
+        }
+    }
+}
+
+static void check_features(checker *self)
+{
+    const tw_bound *features = tw_bound_map(self->root, "features"), *label = tw_bound_map(self->root, "label");
+    const tw_bound_child *columns = tw_bound_child_of(features, "columns");
+    const tw_node *crosses = tw_bound_child_of(features, "crosses")->node;
+    if (columns->n_items > TW_PIPELINE_MAX_COLUMNS) {
+        (void)tw_problems_add(self->problems, self->tree, columns->node->place, "E126",
+            "features.columns: %zu columns are more than the limit %d", columns->n_items, (int)TW_PIPELINE_MAX_COLUMNS);
+        return;
+    }
+    for (size_t i = 0; i < columns->n_items; i++) {
+        check_column(self, columns->item[i]);
+        check_column_against(self, columns, i);
+    }
+    if (crosses != NULL && crosses->kind == TW_NODE_LIST)
+        check_crosses(self, columns, crosses);
+    size_t n_positive = tw_option_count(label->values, "positive");
+    if (n_positive > TW_PIPELINE_MAX_POSITIVE)
+        (void)COMPLAIN(self, label, "positive", "E127", "label.positive: %zu texts are more than the limit %d",
+            n_positive, (int)TW_PIPELINE_MAX_POSITIVE);
+}
+
+/* --- model -------------------------------------------------------------------------------------------------------- */
+
+static void check_table(checker *self)
+{
+    const tw_bound *model = tw_bound_map(self->root, "model");
+    const tw_bound *hash = tw_bound_map(tw_bound_map(self->root, "features"), "hash");
+    bool is_exact = is_given(model, "table") && is_word(model, "table", "exact");
+    if (is_given(model, "bits") && is_exact)
+        (void)COMPLAIN(
+            self, model, "bits", "E121", "model.bits: an exact table has no bits; remove it or write table: hashed");
+    if (!is_given(hash, "bits") || !tw_option_has(hash->values, "bits"))
+        return;
+    if (is_exact)
+        (void)COMPLAIN(self, hash, "bits", "E121",
+            "features.hash.bits: asks for a hashed table, but model.table is exact; remove one of them");
+    if (is_given(model, "bits") && tw_option_int(model->values, "bits") != tw_option_int(hash->values, "bits"))
+        (void)COMPLAIN(self, hash, "bits", "E121",
+            "features.hash.bits: %lld, but model.bits is %lld; remove one of them",
+            (long long)tw_option_int(hash->values, "bits"), (long long)tw_option_int(model->values, "bits"));
+}
+
+/* model.loss stands for params.loss. */
+static tw_status apply_loss(checker *self)
+{
+    const tw_bound *model = tw_bound_map(self->root, "model");
+    tw_bound_child *params = tw_bound_child_of(model, "params");
+    const char *loss = text_of(model, "loss");
+    if (loss == NULL || params->params == NULL)
+        return TW_STATUS_OK;
+    if (tw_option_table_find(tw_option_table(params->params), "loss") == SIZE_MAX) {
+        (void)COMPLAIN(self, model, "loss", "E128", "model.loss: %s has no choice of loss", text_of(model, "type"));
+        return TW_STATUS_OK;
+    }
+    char given[64];
+    if (tw_option_is_given(params->params, "loss")) {
+        if (tw_option_format(params->params, "loss", given, sizeof given, NULL) < 0 || strcmp(given, loss) != 0)
+            (void)COMPLAIN(self, model, "loss", "E128", "model.loss: %.40s, but model.params.loss is %s", loss, given);
+        return TW_STATUS_OK;
+    }
+    const tw_node *value = tw_node_find(model->node, "loss")->node;
+    return tw_bound_set(
+        self->tree, params->params, params->params_place, "model", "loss", value, self->problems, self->error);
+}
+
+/* --- addresses ---------------------------------------------------------------------------------------------------- */
+
+static bool is_loopback(const char *host, size_t size)
+{
+    static const char *const names[] = {"localhost", "[::1]"};
+    for (size_t i = 0; i < 2; i++) {
+        if (strlen(names[i]) == size && memcmp(names[i], host, size) == 0)
+            return true;
+    }
+    return size > 4 && memcmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") >= size;
+}
+
+static bool is_port(const char *text)
+{
+    int64_t port;
+    return strcmp(text, "*") == 0 ||
+           (strspn(text, "0123456789") == strlen(text) && tw_text_to_int(text, &port) && port >= 0 && port <= 65535);
+}
+
+static void check_address(checker *self, tw_place place, const char *path, const char *address, bool is_http)
+{
+    const char *host = address;
+    if (!is_http && strncmp(address, "ipc://", 6) == 0 && address[6] != '\0')
+        return;
+    bool is_good = is_http || strncmp(address, "tcp://", 6) == 0;
+    if (is_good && !is_http)
+        host = address + 6;
+    const char *colon = strrchr(host, ':');
+    if (!is_good || colon == NULL || colon == host || !is_port(colon + 1)) {
+        (void)tw_problems_add(self->problems, self->tree, place, "E123", "%s: expected %s, found \"%.120s\"", path,
+            is_http ? "host:port such as 127.0.0.1:8080" : "tcp://host:port or ipc://path", address);
+    } else if (!is_loopback(host, (size_t)(colon - host))) {
+        tw_problem *problem = tw_problems_add(
+            self->problems, self->tree, place, "E123", "%s: \"%.120s\" is not a loopback address", path, address);
+        tw_problem_hint(problem, "this version talks only to its own machine: use 127.0.0.1, [::1] or ipc://");
+    }
+}
+
+static void check_servers(checker *self)
+{
+    static const char *const lists[] = {"connect", "bind"};
+    const tw_bound *servers = tw_bound_map(self->root, "parameter_servers"), *serve = tw_bound_map(self->root, "serve");
+    size_t n_connect = tw_option_count(servers->values, "connect"), n_bind = tw_option_count(servers->values, "bind");
+    int64_t shards = tw_option_int(servers->values, "shards");
+    if (shards > 0 && n_connect > 0)
+        (void)COMPLAIN(self, servers, "connect", "E125",
+            "parameter_servers.connect: shards are either started (shards) or joined (connect), not both");
+    if (n_bind > 0 && (uint64_t)shards != n_bind)
+        (void)COMPLAIN(self, servers, "bind", "E125", "parameter_servers.bind: %zu addresses for %lld shards", n_bind,
+            (long long)shards);
+    for (size_t i = 0; i < 2; i++) {
+        for (size_t k = 0; k < tw_option_count(servers->values, lists[i]); k++) {
+            char path[64] = "parameter_servers.";
+            strcat(path, lists[i]);
+            check_address(
+                self, tw_bound_place(servers, lists[i]), path, tw_option_item(servers->values, lists[i], k), false);
+        }
+    }
+    if (text_of(serve, "zmq") != NULL)
+        check_address(self, tw_bound_place(serve, "zmq"), "serve.zmq", text_of(serve, "zmq"), false);
+    if (text_of(serve, "http") != NULL)
+        check_address(self, tw_bound_place(serve, "http"), "serve.http", text_of(serve, "http"), true);
+    const char *staleness = text_of(servers, "staleness");
+    if (strcmp(staleness, "0") != 0)
+        (void)COMPLAIN(self, servers, "staleness", "E120",
+            "parameter_servers.staleness: %.40s is not supported by this version; use 0", staleness);
+}
+
+/* --- running ------------------------------------------------------------------------------------------------------ */
+
+static void check_run(checker *self)
+{
+    static const char *const metrics[] = {"logloss", "auc", "ne", "calibration", "mse", "mae", "r2", "inertia", NULL};
+    const tw_bound *checkpoint = tw_bound_map(self->root, "checkpoint"), *train = tw_bound_map(self->root, "train");
+    const tw_bound *every = tw_bound_map(checkpoint, "every"), *evaluate = tw_bound_map(self->root, "evaluate");
+    bool has_dir = text_of(checkpoint, "dir") != NULL;
+    if (!has_dir && checkpoint->node != NULL && checkpoint->node->count > 0)
+        (void)COMPLAIN(self, checkpoint, "dir", "E124", "checkpoint.dir is missing: without it nothing is saved");
+    if (has_dir && tw_option_int(every->values, "events") == 0 && tw_option_int(every->values, "time") == 0)
+        (void)COMPLAIN(self, every, "time", "E124", "checkpoint.every: events and time are both 0");
+    if (tw_option_int(self->root->values, "workers") > 1)
+        (void)COMPLAIN(self, self->root, "workers", "E120", "workers: %lld is not supported by this version; use 1",
+            (long long)tw_option_int(self->root->values, "workers"));
+    if (is_word(train, "mode", "batch"))
+        (void)COMPLAIN(self, train, "mode", "E120",
+            "train.mode: batch is not supported by this version; online reads bounded sources too");
+    if (!is_word(train, "solver", "online"))
+        (void)COMPLAIN(self, train, "solver", "E120", "train.solver: %s is not supported by this version; use online",
+            text_of(train, "solver"));
+    for (size_t i = 0; i < tw_option_count(evaluate->values, "metrics"); i++) {
+        const char *name = tw_option_item(evaluate->values, "metrics", i);
+        size_t k = 0;
+        while (metrics[k] != NULL && strcmp(metrics[k], name) != 0)
+            k++;
+        if (metrics[k] == NULL)
+            (void)COMPLAIN(self, evaluate, "metrics", "E103",
+                "evaluate.metrics: \"%.40s\" is none of logloss, auc, ne, calibration, mse, mae, r2, inertia", name);
+    }
+}
+
+tw_status tw_check_pipeline(const tw_tree *tree, tw_bound *pipeline, tw_problems *problems, tw_error *error)
+{
+    checker self = {tree, pipeline, problems, error};
+    check_sources(&self);
+    check_features(&self);
+    check_table(&self);
+    check_servers(&self);
+    check_run(&self);
+    return apply_loss(&self);
+}
