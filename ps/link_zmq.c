@@ -1,0 +1,102 @@
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "net/socket.h"
+#include "ps/layout.h"
+#include "ps/link.h"
+
+typedef struct zmq_link {
+    tw_link link;
+    uint32_t n_shards;
+    tw_net *net;
+    tw_message *message;
+    tw_socket *socket[TW_MAX_SHARDS];
+    char address[TW_MAX_SHARDS][TW_ADDRESS_SIZE];
+} zmq_link;
+
+static tw_status zmq_link_send(tw_link *link, uint32_t shard, const void *bytes, size_t size, tw_error *error)
+{
+    zmq_link *self = (zmq_link *)link;
+    tw_part part = {bytes, size};
+    return tw_socket_send(self->socket[shard], &part, 1, error);
+}
+
+static tw_status zmq_link_receive(tw_link *link, uint32_t shard, const void **bytes, size_t *size, tw_error *error)
+{
+    zmq_link *self = (zmq_link *)link;
+    tw_status status = tw_socket_receive(self->socket[shard], self->message, error);
+    if (status != TW_STATUS_OK)
+        return status;
+    tw_part part = tw_message_part(self->message, 0);
+    *bytes = part.bytes;
+    *size = tw_message_n_parts(self->message) == 1 ? part.size : 0;
+    return TW_STATUS_OK;
+}
+
+static tw_status zmq_link_wait(tw_link *link, int timeout_ms, tw_error *error)
+{
+    zmq_link *self = (zmq_link *)link;
+    bool is_readable[TW_MAX_SHARDS];
+    return tw_socket_wait(self->socket, self->n_shards, timeout_ms, is_readable, error);
+}
+
+static int64_t zmq_link_now(tw_link *link)
+{
+    (void)link;
+    return tw_clock_monotonic_us();
+}
+
+static const char *zmq_link_address(const tw_link *link, uint32_t shard)
+{
+    return ((const zmq_link *)link)->address[shard];
+}
+
+static void zmq_link_close(tw_link *link)
+{
+    zmq_link *self = (zmq_link *)link;
+    for (uint32_t s = 0; s < self->n_shards; s++)
+        tw_socket_destroy(&self->socket[s]);
+    tw_message_destroy(&self->message);
+    tw_net_destroy(&self->net);
+    tw_free(self);
+}
+
+static const tw_link_ops zmq_link_ops = {
+    .send = zmq_link_send,
+    .receive = zmq_link_receive,
+    .wait = zmq_link_wait,
+    .now_us = zmq_link_now,
+    .address = zmq_link_address,
+    .close = zmq_link_close,
+};
+
+tw_status tw_link_zmq_create(const char *const *address, uint32_t n, tw_link **out, tw_error *error)
+{
+    tw_socket_options options = {.kind = TW_SOCKET_DEALER, .max_message_bytes = TW_DATA_MAX_BYTES};
+    tw_status status = TW_STATUS_OK;
+    for (uint32_t s = 0; s < n && status == TW_STATUS_OK; s++)
+        status = tw_address_check(address[s], error);
+    if (status < 0)
+        return status;
+    zmq_link *self = tw_alloc_zero(sizeof *self);
+    if (self == NULL)
+        return tw_no_memory(error, sizeof *self);
+    self->link.ops = &zmq_link_ops;
+    self->n_shards = n;
+    status = tw_net_create(1, &self->net, error);
+    if (status == TW_STATUS_OK)
+        status = tw_message_create(&self->message, error);
+    for (uint32_t s = 0; s < n && status == TW_STATUS_OK; s++) {
+        memcpy(self->address[s], address[s], strlen(address[s]) + 1);
+        status = tw_socket_create(self->net, &options, &self->socket[s], error);
+        if (status == TW_STATUS_OK)
+            status = tw_socket_connect(self->socket[s], address[s], error);
+    }
+    if (status < 0) {
+        zmq_link_close(&self->link);
+        return status;
+    }
+    *out = &self->link;
+    return TW_STATUS_OK;
+}

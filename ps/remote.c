@@ -1,0 +1,471 @@
+#include "ps/remote.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "ps/remote_state.h"
+
+enum { REMOTE_TIMEOUT_MS = 30000, REMOTE_RETRY_MS = 1000, REMOTE_WAIT_MS = 5 };
+
+static const int64_t progress_every_us = 1000000;
+
+static tw_status remote_receive_all(tw_remote *self, tw_peer *peer, bool *has_progress, tw_error *error)
+{
+    for (;;) {
+        const void *bytes = NULL;
+        size_t size = 0;
+        tw_status status = self->link->ops->receive(self->link, peer->shard, &bytes, &size, error);
+        if (status == TW_STATUS_IDLE)
+            return TW_STATUS_OK;
+        if (status == TW_STATUS_OK)
+            status = tw_peer_take(self, peer, bytes, size, error);
+        if (status != TW_STATUS_OK)
+            return status;
+        *has_progress = true;
+    }
+}
+
+/* One round: send what can be sent, take what has come. `culprit`: the first shard that is not settled, or n_shards. */
+static tw_status remote_turn(tw_remote *self, bool *has_progress, uint32_t *culprit, tw_error *error)
+{
+    uint32_t n = self->partition.n_shards;
+    *has_progress = false;
+    for (uint32_t s = 0; s < n; s++) {
+        tw_status status = tw_peer_drive(self, &self->peer[s], error);
+        if (status != TW_STATUS_OK)
+            return status;
+    }
+    for (uint32_t s = 0; s < n; s++) {
+        tw_status status = remote_receive_all(self, &self->peer[s], has_progress, error);
+        if (status != TW_STATUS_OK)
+            return status;
+    }
+    for (*culprit = 0; *culprit < n && tw_peer_is_settled(self, &self->peer[*culprit]); ++*culprit) {
+    }
+    return TW_STATUS_OK;
+}
+
+static tw_status remote_timeout(
+    const tw_remote *self, tw_status failure, uint32_t culprit, int timeout_ms, tw_error *error)
+{
+    tw_status status = tw_error_set(error, failure,
+        "shard %u of %u at %s has not answered for %g s; check that it runs and that the address is its", culprit,
+        self->partition.n_shards, self->link->ops->address(self->link, culprit), timeout_ms / 1000.0);
+    if (error != NULL)
+        error->retriable = true;
+    return status;
+}
+
+/* Runs until every peer is settled. Any progress of any shard renews the deadline. */
+static tw_status remote_settle(tw_remote *self, int timeout_ms, tw_status failure, tw_error *error)
+{
+    int64_t started = self->link->ops->now_us(self->link), reported = started;
+    for (;;) {
+        bool has_progress = false;
+        uint32_t culprit = 0;
+        tw_status status = remote_turn(self, &has_progress, &culprit, error);
+        if (status != TW_STATUS_OK || culprit == self->partition.n_shards)
+            return status;
+        int64_t now = self->link->ops->now_us(self->link);
+        if (has_progress && self->peer[culprit].is_connected)
+            started = reported = now;
+        if (now - started > (int64_t)timeout_ms * 1000)
+            return remote_timeout(self, failure, culprit, timeout_ms, error);
+        if (self->options.progress != NULL && now - reported > progress_every_us) {
+            reported = now;
+            self->options.progress(
+                self->options.context, culprit, self->link->ops->address(self->link, culprit), (now - started) / 1000);
+        }
+        if (has_progress)
+            continue;
+        status = self->link->ops->wait(self->link, REMOTE_WAIT_MS, error);
+        if (status < 0)
+            return status;
+    }
+}
+
+static tw_status remote_settle_default(tw_remote *self, tw_error *error)
+{
+    return remote_settle(self, self->options.timeout_ms, TW_STATUS_UNAVAILABLE, error);
+}
+
+/* --- acquire and release ------------------------------------------------------------------------------------------ */
+
+/* WRITE needs every shard to be at `from`, or to have the range already (a replay for others). */
+static tw_status remote_check_marks(tw_remote *self, const tw_batch *batch, tw_error *error)
+{
+    bool has_lost = false;
+    for (uint32_t s = 0; s < self->partition.n_shards; s++) {
+        tw_peer *peer = &self->peer[s];
+        uint64_t mark = tw_peer_mark(peer, batch->split);
+        has_lost = has_lost || peer->has_lost || mark < batch->from;
+        peer->has_lost = false;
+    }
+    if (has_lost)
+        return TW_STATUS_REWIND;
+    for (uint32_t s = 0; s < self->partition.n_shards; s++) {
+        uint64_t mark = tw_peer_mark(&self->peer[s], batch->split);
+        if (mark > batch->from && mark < batch->to)
+            return tw_error_set(error, TW_STATUS_INVALID,
+                "batch (%llu, %llu] of split %llu must be cut at %llu, where shard %u stands",
+                (unsigned long long)batch->from, (unsigned long long)batch->to, (unsigned long long)batch->split,
+                (unsigned long long)mark, s);
+    }
+    return TW_STATUS_OK;
+}
+
+static tw_status remote_acquire(
+    tw_params *params, const tw_batch *batch, tw_access access, tw_rows *out, tw_error *error)
+{
+    tw_remote *self = (tw_remote *)params;
+    if (self->is_acquired)
+        return tw_error_set(error, TW_STATUS_INVALID, "acquire: the last WRITE acquisition was not released");
+    /* The other flight may still be on its way as a push. */
+    uint32_t next = 1 - self->current;
+    tw_flight *flight = &self->flight[next];
+    tw_status status = tw_flight_plan(flight, &self->partition, batch, error);
+    for (uint32_t s = 0; s < self->partition.n_shards && status == TW_STATUS_OK; s++) {
+        self->peer[s].pull = flight;
+        self->peer[s].pull_next = self->peer[s].n_pulled = 0;
+    }
+    if (status == TW_STATUS_OK)
+        status = remote_settle_default(self, error);
+    for (uint32_t s = 0; s < self->partition.n_shards; s++)
+        self->peer[s].pull = NULL;
+    if (status == TW_STATUS_OK && access == TW_ACCESS_WRITE)
+        status = remote_check_marks(self, batch, error);
+    if (status != TW_STATUS_OK)
+        return status;
+    self->current = next;
+    self->is_acquired = access == TW_ACCESS_WRITE;
+    *out = (tw_rows){self->partition.spec.schema.row.size > 0 ? flight->row : NULL, flight->block};
+    return TW_STATUS_OK;
+}
+
+static tw_status remote_release(
+    tw_params *params, const tw_batch *batch, tw_rows *rows, uint64_t n_learned, tw_error *error)
+{
+    tw_remote *self = (tw_remote *)params;
+    *rows = (tw_rows){0};
+    if (!self->is_acquired)
+        return TW_STATUS_OK;
+    self->is_acquired = false;
+    for (uint32_t s = 0; s < self->partition.n_shards; s++) {
+        tw_peer *peer = &self->peer[s];
+        peer->push = &self->flight[self->current];
+        peer->range = (tw_frame_mark){batch->split, batch->from, batch->to};
+        peer->n_learned = n_learned;
+        peer->form = TW_FORM_INSTALL;
+        peer->push_next = 0;
+        peer->is_push_sent = peer->is_push_repeated = false;
+    }
+    for (uint32_t s = 0; s < self->partition.n_shards; s++) {
+        tw_status status = tw_peer_drive(self, &self->peer[s], error);
+        if (status != TW_STATUS_OK)
+            return status;
+    }
+    return TW_STATUS_OK;
+}
+
+static void remote_abandon(tw_params *params, const tw_batch *batch, tw_rows *rows)
+{
+    (void)batch;
+    *rows = (tw_rows){0};
+    ((tw_remote *)params)->is_acquired = false;
+}
+
+static tw_status remote_mark(tw_params *params, uint64_t split, uint64_t *marks, uint32_t *n_marks, tw_error *error)
+{
+    tw_remote *self = (tw_remote *)params;
+    uint32_t room = *n_marks, n = 0;
+    tw_status status = remote_settle_default(self, error);
+    if (status != TW_STATUS_OK)
+        return status;
+    for (uint32_t s = 0; s < self->partition.n_shards; s++) {
+        uint64_t mark = tw_peer_mark(&self->peer[s], split);
+        uint32_t at = 0;
+        while (at < n && marks[at] < mark)
+            at++;
+        if (at < n && marks[at] == mark)
+            continue;
+        if (n == room)
+            return tw_error_set(
+                error, TW_STATUS_INVALID, "split %llu has more than %u marks", (unsigned long long)split, room);
+        memmove(marks + at + 1, marks + at, (n - at) * sizeof *marks);
+        marks[at] = mark;
+        n++;
+    }
+    *n_marks = n;
+    return TW_STATUS_OK;
+}
+
+static tw_status remote_flush(tw_params *params, int timeout_ms, tw_error *error)
+{
+    return remote_settle((tw_remote *)params, timeout_ms, TW_STATUS_TIMEOUT, error);
+}
+
+/* --- snapshots ---------------------------------------------------------------------------------------------------- */
+
+static tw_status control_error(const tw_remote *self, const tw_peer *peer, tw_error *error)
+{
+    return tw_error_set(error, peer->control.failure, "shard %u of %u at %s: %s", peer->shard, self->partition.n_shards,
+        self->link->ops->address(self->link, peer->shard), peer->control.message);
+}
+
+/* The first failure among the control requests, or OK. */
+static tw_status remote_control_status(const tw_remote *self, tw_error *error)
+{
+    for (uint32_t s = 0; s < self->partition.n_shards; s++) {
+        if (self->peer[s].control.failure < 0)
+            return control_error(self, &self->peer[s], error);
+    }
+    return TW_STATUS_OK;
+}
+
+static void remote_end_control(tw_remote *self)
+{
+    for (uint32_t s = 0; s < self->partition.n_shards; s++)
+        self->peer[s].control = (tw_control){0};
+}
+
+static tw_status remote_snapshot_start(tw_params *params, const char *directory, uint64_t id, tw_error *error)
+{
+    tw_remote *self = (tw_remote *)params;
+    (void)directory; /* every shard has its own */
+    if (self->has_snapshot)
+        return tw_error_set(error, TW_STATUS_CONFLICT, "a snapshot is still being written");
+    tw_status status = remote_settle_default(self, error);
+    if (status != TW_STATUS_OK)
+        return status;
+    for (uint32_t s = 0; s < self->partition.n_shards; s++)
+        tw_peer_start_control(&self->peer[s], TW_FRAME_BARRIER, id);
+    /* Nothing is pushed before every shard has cut, so that all cut at the same batch. */
+    status = remote_settle_default(self, error);
+    if (status == TW_STATUS_OK)
+        status = remote_control_status(self, error);
+    if (status != TW_STATUS_OK)
+        remote_end_control(self);
+    self->has_snapshot = status == TW_STATUS_OK;
+    return status;
+}
+
+static tw_status remote_snapshot_poll(tw_params *params, int timeout_ms, tw_row_files *out, tw_error *error)
+{
+    tw_remote *self = (tw_remote *)params;
+    if (!self->has_snapshot)
+        return tw_error_set(error, TW_STATUS_INVALID, "no snapshot was started");
+    int64_t deadline = self->link->ops->now_us(self->link) + (int64_t)timeout_ms * 1000;
+    for (;;) {
+        bool has_progress = false, is_done = true;
+        uint32_t culprit = 0;
+        tw_status status = remote_turn(self, &has_progress, &culprit, error);
+        if (status == TW_STATUS_OK)
+            status = remote_control_status(self, error);
+        for (uint32_t s = 0; s < self->partition.n_shards; s++)
+            is_done = is_done && self->peer[s].control.is_done;
+        if (status != TW_STATUS_OK || is_done) {
+            out->n_files = is_done ? self->partition.n_shards : 0;
+            for (uint32_t s = 0; s < out->n_files; s++)
+                out->file[s] = self->peer[s].control.file;
+            remote_end_control(self);
+            self->has_snapshot = false;
+            return status;
+        }
+        int64_t left_us = deadline - self->link->ops->now_us(self->link);
+        if (left_us <= 0)
+            return TW_STATUS_IDLE;
+        int wait_ms = left_us / 1000 < REMOTE_WAIT_MS ? (int)(left_us / 1000) + 1 : REMOTE_WAIT_MS;
+        status = self->link->ops->wait(self->link, wait_ms, error);
+        if (status < 0)
+            return status;
+    }
+}
+
+static tw_status remote_restore(tw_params *params, const char *directory, const tw_row_files *files, tw_error *error)
+{
+    tw_remote *self = (tw_remote *)params;
+    if (self->link->ops->restore == NULL)
+        return tw_error_set(error, TW_STATUS_UNSUPPORTED,
+            "shards restore themselves: start them with the checkpoint's id and directory");
+    tw_status status = remote_settle_default(self, error);
+    if (status == TW_STATUS_OK)
+        status = self->link->ops->restore(self->link, directory, files, error);
+    if (status != TW_STATUS_OK)
+        return status;
+    /* The sessions went with the old rows. What the shards now know replaces what was known of them. */
+    for (uint32_t s = 0; s < self->partition.n_shards; s++) {
+        tw_peer *peer = &self->peer[s];
+        peer->is_connected = peer->is_hello_sent = false;
+        peer->n_outstanding = 0;
+        peer->n_marks = 0;
+        peer->not_before_us = 0;
+    }
+    return remote_settle_default(self, error);
+}
+
+/* --- scan and stats ----------------------------------------------------------------------------------------------- */
+
+static tw_status remote_scan_shard(
+    tw_remote *self, tw_peer *peer, tw_record_visit visit, void *context, tw_error *error)
+{
+    tw_status status = TW_STATUS_OK;
+    uint64_t at = 0;
+    for (bool is_finished = false; status == TW_STATUS_OK && !is_finished;) {
+        tw_peer_start_control(peer, TW_FRAME_SCAN, at);
+        peer->control.visit = visit;
+        peer->control.context = context;
+        status = remote_settle_default(self, error);
+        if (status == TW_STATUS_OK)
+            status = remote_control_status(self, error);
+        at = peer->control.handle;
+        is_finished = peer->control.is_finished;
+        peer->control = (tw_control){0};
+    }
+    return status;
+}
+
+static tw_status remote_scan(tw_params *params, tw_record_visit visit, void *context, tw_error *error)
+{
+    tw_remote *self = (tw_remote *)params;
+    if (self->is_acquired || self->has_snapshot)
+        return tw_error_set(error, TW_STATUS_BUSY, "scan: a batch is being learned or a snapshot written");
+    tw_status status = remote_settle_default(self, error);
+    for (uint32_t s = 0; s < self->partition.n_shards && status == TW_STATUS_OK; s++)
+        status = remote_scan_shard(self, &self->peer[s], visit, context, error);
+    return status;
+}
+
+static void remote_stats(tw_params *params, tw_params_stats *out)
+{
+    tw_remote *self = (tw_remote *)params;
+    bool has_asked = !self->has_snapshot && !self->is_acquired;
+    for (uint32_t s = 0; s < self->partition.n_shards && has_asked; s++)
+        tw_peer_start_control(&self->peer[s], TW_FRAME_STATS, 0);
+    if (has_asked && remote_settle(self, self->options.retry_ms * 2, TW_STATUS_TIMEOUT, NULL) == TW_STATUS_OK &&
+        remote_control_status(self, NULL) == TW_STATUS_OK) {
+        self->stats.rows = self->stats.bytes = self->stats.events_learned = 0;
+        for (uint32_t s = 0; s < self->partition.n_shards; s++) {
+            const tw_params_stats *stats = &self->peer[s].control.stats;
+            self->stats.rows += stats->rows;
+            self->stats.bytes += stats->bytes;
+            if (stats->events_learned > self->stats.events_learned)
+                self->stats.events_learned = stats->events_learned;
+        }
+    }
+    if (has_asked)
+        remote_end_control(self);
+    *out = self->stats;
+}
+
+/* --- life --------------------------------------------------------------------------------------------------------- */
+
+static void remote_close(tw_params *params)
+{
+    tw_remote *self = (tw_remote *)params;
+    for (uint32_t s = 0; self->peer != NULL && s < self->partition.n_shards; s++)
+        tw_free(self->peer[s].mark);
+    tw_flight_fini(&self->flight[0]);
+    tw_flight_fini(&self->flight[1]);
+    tw_partition_fini(&self->partition);
+    tw_free(self->peer);
+    tw_free(self->out.bytes);
+    tw_free(self->record);
+    if (self->link != NULL)
+        self->link->ops->close(self->link);
+    tw_free(self);
+}
+
+static const tw_params_ops remote_ops = {
+    .abi_version = TW_ABI_VERSION,
+    .struct_size = sizeof(tw_params_ops),
+    .acquire = remote_acquire,
+    .release = remote_release,
+    .abandon = remote_abandon,
+    .mark = remote_mark,
+    .flush = remote_flush,
+    .snapshot_start = remote_snapshot_start,
+    .snapshot_poll = remote_snapshot_poll,
+    .restore = remote_restore,
+    .scan = remote_scan,
+    .stats = remote_stats,
+    .close = remote_close,
+};
+
+static tw_status remote_init(
+    tw_remote *self, const tw_table_spec *spec, const tw_remote_options *options, tw_error *error)
+{
+    self->options = *options;
+    self->options.address = NULL;
+    self->options.role = options->role ? options->role : TW_ROLE_OWNER;
+    self->options.timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : REMOTE_TIMEOUT_MS;
+    self->options.retry_ms = options->retry_ms > 0 ? options->retry_ms : REMOTE_RETRY_MS;
+    memcpy(self->name, options->model, strlen(options->model) + 1);
+    self->model = tw_hash(self->name, strlen(self->name));
+    if (options->sender == 0)
+        self->options.sender = tw_mix64((uint64_t)tw_clock_monotonic_us() ^ (uint64_t)getpid() << 40 ^
+                                        tw_mix64((uint64_t)tw_clock_wall_us())) |
+                               1;
+    tw_status status = tw_partition_init(&self->partition, spec, options->n_shards, error);
+    if (status == TW_STATUS_OK)
+        status = tw_flight_init(&self->flight[0], &self->partition, error);
+    if (status == TW_STATUS_OK)
+        status = tw_flight_init(&self->flight[1], &self->partition, error);
+    if (status < 0)
+        return status;
+    self->peer = tw_alloc_zero(options->n_shards * sizeof *self->peer);
+    if (self->peer == NULL)
+        return tw_no_memory(error, options->n_shards * sizeof *self->peer);
+    for (uint32_t s = 0; s < options->n_shards; s++) {
+        self->peer[s].shard = s;
+        self->peer[s].is_fresh = options->is_fresh;
+        self->peer[s].retry_us = (int64_t)self->options.retry_ms * 1000;
+    }
+    return TW_STATUS_OK;
+}
+
+static tw_status options_check(const tw_remote_options *options, tw_error *error)
+{
+    if (options->n_shards == 0 || options->n_shards > TW_MAX_SHARDS)
+        return tw_error_set(
+            error, TW_STATUS_INVALID, "%u shards: there can be 1 to %d", options->n_shards, TW_MAX_SHARDS);
+    if (options->model == NULL || options->model[0] == '\0' || strlen(options->model) >= TW_MODEL_NAME_SIZE)
+        return tw_error_set(
+            error, TW_STATUS_INVALID, "the model's name must have 1 to %d bytes", TW_MODEL_NAME_SIZE - 1);
+    return TW_STATUS_OK;
+}
+
+tw_status tw_remote_create_over_take(
+    tw_link *link, const tw_table_spec *spec, const tw_remote_options *options, tw_params **out, tw_error *error)
+{
+    tw_status status = options_check(options, error);
+    tw_remote *self = status == TW_STATUS_OK ? tw_alloc_zero(sizeof *self) : NULL;
+    if (self == NULL) {
+        link->ops->close(link);
+        return status < 0 ? status : tw_no_memory(error, sizeof *self);
+    }
+    self->params.ops = &remote_ops;
+    self->link = link;
+    status = remote_init(self, spec, options, error);
+    if (status == TW_STATUS_OK)
+        status = remote_settle_default(self, error);
+    if (status < 0) {
+        remote_close(&self->params);
+        return status;
+    }
+    *out = &self->params;
+    return TW_STATUS_OK;
+}
+
+tw_status tw_remote_create(
+    const tw_table_spec *spec, const tw_remote_options *options, tw_params **out, tw_error *error)
+{
+    tw_link *link = NULL;
+    tw_status status = options_check(options, error);
+    if (status == TW_STATUS_OK)
+        status = tw_link_zmq_create(options->address, options->n_shards, &link, error);
+    return status < 0 ? status : tw_remote_create_over_take(link, spec, options, out, error);
+}

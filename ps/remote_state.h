@@ -1,0 +1,89 @@
+/* remote_state.h: the client's state: one peer a shard, driven by peer.c, and the store over all of them, remote.c.
+ * Private.
+ *
+ * A peer has at most one push under way, one pull, and one control request, sent in this order within the shard's
+ * credit. Losing the session (silence, restart, a missing frame) sends it back to HELLO; the marks that come with
+ * WELCOME decide what is sent again. */
+#ifndef TW_PS_REMOTE_STATE_H
+#define TW_PS_REMOTE_STATE_H
+
+#include "ps/flight.h"
+#include "ps/remote.h"
+
+enum { TW_PEER_MAX_OUTSTANDING = 64 };
+
+typedef struct tw_outstanding {
+    uint64_t sequence;
+    uint32_t size;
+} tw_outstanding;
+
+/* SCAN, STATS or BARRIER. */
+typedef struct tw_control {
+    tw_frame_type type; /* 0: none */
+    uint64_t handle, sequence;
+    bool is_sent, is_acked, is_done;
+    tw_status failure; /* < 0: it failed, with `message` */
+    char message[TW_ERROR_MESSAGE_SIZE];
+    tw_row_file file;      /* BARRIER */
+    tw_params_stats stats; /* STATS */
+    bool is_finished;      /* SCAN: the shard has no more records */
+    tw_record_visit visit; /* SCAN */
+    void *context;
+} tw_control;
+
+typedef struct tw_peer {
+    uint32_t shard;
+    bool is_connected, is_hello_sent, is_fresh;
+    bool has_lost;    /* marks are behind what was released: REWIND is due */
+    bool must_resend; /* once nothing is outstanding, push and pull start again */
+    uint32_t n_bad;   /* refused as malformed, one after the other */
+    uint64_t hello, epoch, incarnation, sequence;
+    int64_t heard_us, not_before_us, retry_us;
+    uint32_t credit_frames;
+    uint64_t credit_bytes;
+    tw_outstanding outstanding[TW_PEER_MAX_OUTSTANDING];
+    uint32_t n_outstanding;
+    uint64_t outstanding_bytes;
+    tw_mark *mark;
+    size_t n_marks, capacity_marks;
+
+    tw_flight *push; /* NULL: none */
+    tw_frame_mark range;
+    uint64_t n_learned, push_last;
+    tw_value_form form;
+    uint32_t push_next;
+    bool is_push_sent, is_push_repeated;
+
+    tw_flight *pull; /* NULL: none */
+    uint32_t pull_next, n_pulled;
+
+    tw_control control;
+} tw_peer;
+
+typedef struct tw_remote {
+    tw_params params;
+    tw_link *link;
+    tw_partition partition;
+    tw_remote_options options; /* without the borrowed pointers */
+    char name[TW_MODEL_NAME_SIZE];
+    uint64_t model;
+    tw_peer *peer; /* [n_shards] */
+    tw_flight flight[2];
+    uint32_t current; /* the flight handed out last */
+    bool is_acquired, has_snapshot;
+    tw_buffer out;
+    void *record; /* aligned copy of one scanned record */
+    size_t capacity_record;
+    tw_params_stats stats;
+} tw_remote;
+
+/* Sends what may be sent now. An error is final. */
+TW_MUST_USE tw_status tw_peer_drive(tw_remote *self, tw_peer *peer, tw_error *error);
+/* Takes one frame from the shard. */
+TW_MUST_USE tw_status tw_peer_take(tw_remote *self, tw_peer *peer, const void *bytes, size_t size, tw_error *error);
+/* Nothing is left to be sent or answered, but for the files of a snapshot. */
+bool tw_peer_is_settled(const tw_remote *self, const tw_peer *peer);
+uint64_t tw_peer_mark(const tw_peer *peer, uint64_t split);
+void tw_peer_start_control(tw_peer *peer, tw_frame_type type, uint64_t handle);
+
+#endif
