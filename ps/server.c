@@ -1,0 +1,330 @@
+#include "ps/server.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "ps/outbox.h"
+#include "store/checkpoint.h"
+
+enum { SERVER_MAX_KEEP = 16, SERVER_TURN_FRAMES = 256 };
+
+static const uint64_t server_max_kept_bytes = (uint64_t)256 << 20;
+static const uint64_t server_max_outbox_bytes = (uint64_t)128 << 20;
+
+/* A snapshot that a thread of its own writes. The thread touches only this. */
+typedef struct snapshot_job {
+    pthread_t thread;
+    bool is_running, is_barrier;
+    uint64_t id;
+    tw_frozen *frozen;
+    const char *directory;
+    char name[TW_FILE_NAME_SIZE];
+    tw_row_file file;
+    tw_status status;
+    tw_error error;
+    atomic_bool is_done;
+} snapshot_job;
+
+typedef struct shard_server {
+    const tw_shard_server_options *options;
+    tw_net *net;
+    tw_socket *socket;
+    tw_message *message;
+    tw_shard *shard;
+    tw_outbox outbox;
+    snapshot_job job;
+    uint64_t last_id;
+    int64_t next_snapshot_us;
+    uint64_t own_id[SERVER_MAX_KEEP]; /* written by itself and not asked for: it removes the old ones */
+    uint32_t n_own;
+} shard_server;
+
+static void server_emit(void *context, const void *peer, size_t peer_size, const void *bytes, size_t size)
+{
+    tw_outbox_send(context, peer, peer_size, bytes, size);
+}
+
+/* --- restore ------------------------------------------------------------------------------------------------------ */
+
+static tw_status restore_files(
+    shard_server *self, const tw_table_spec *spec, const tw_row_file *file, uint32_t n_files, tw_error *error)
+{
+    const tw_shard_server_options *options = self->options;
+    uint32_t first = tw_shard_first_slot(options->index, options->count);
+    uint32_t last = tw_shard_first_slot(options->index + 1, options->count) - 1;
+    tw_table *table = NULL;
+    tw_status status = tw_table_create(spec, first, last, &table, error);
+    for (uint32_t i = 0; i < n_files && status == TW_STATUS_OK; i++)
+        status = tw_table_load(table, options->directory, &file[i], error);
+    if (status == TW_STATUS_OK)
+        status = tw_shard_adopt_take(self->shard, table, error);
+    if (status < 0)
+        tw_table_destroy(&table);
+    return status;
+}
+
+static tw_status restore_checkpoint(shard_server *self, tw_error *error)
+{
+    tw_manifest *manifest = tw_alloc_zero(sizeof *manifest);
+    if (manifest == NULL)
+        return tw_no_memory(error, sizeof *manifest);
+    tw_status status = tw_checkpoint_read(self->options->directory, self->options->restore_id, manifest, NULL, error);
+    if (status == TW_STATUS_OK)
+        status = restore_files(self, &manifest->spec, manifest->files.file, manifest->files.n_files, error);
+    tw_manifest_fini(manifest);
+    tw_free(manifest);
+    self->last_id = self->options->restore_id;
+    return status;
+}
+
+static tw_status restore_own(shard_server *self, tw_error *error)
+{
+    tw_row_file file;
+    uint64_t id = 0;
+    tw_error ignored = {0};
+    tw_status status =
+        tw_row_file_find(self->options->directory, self->options->index, self->options->count, &id, &file, &ignored);
+    if (status == TW_STATUS_NOT_FOUND)
+        return TW_STATUS_OK;
+    if (status < 0) {
+        if (error != NULL)
+            *error = ignored;
+        return status;
+    }
+    self->last_id = id;
+    if (id <= self->options->newer_than)
+        return TW_STATUS_OK;
+    tw_table_spec *spec = tw_alloc_zero(sizeof *spec);
+    if (spec == NULL)
+        return tw_no_memory(error, sizeof *spec);
+    status = tw_row_file_verify(self->options->directory, &file, spec, error);
+    if (status == TW_STATUS_OK)
+        status = restore_files(self, spec, &file, 1, error);
+    tw_free(spec);
+    return status;
+}
+
+static tw_status server_restore(shard_server *self, tw_error *error)
+{
+    if (self->options->directory == NULL)
+        return self->options->restore_id == 0
+                   ? TW_STATUS_OK
+                   : tw_error_set(error, TW_STATUS_INVALID, "a checkpoint to restore needs its directory");
+    tw_status status = tw_directory_create(self->options->directory, error);
+    if (status < 0)
+        return status;
+    return self->options->restore_id != 0 ? restore_checkpoint(self, error) : restore_own(self, error);
+}
+
+/* --- snapshots ---------------------------------------------------------------------------------------------------- */
+
+static void *job_run(void *context)
+{
+    snapshot_job *job = context;
+    job->status = tw_frozen_write(job->frozen, job->directory, job->name, &job->file, &job->error);
+    atomic_store_explicit(&job->is_done, true, memory_order_release);
+    return NULL;
+}
+
+static tw_status job_start(shard_server *self, uint64_t id, bool is_barrier, tw_error *error)
+{
+    snapshot_job *job = &self->job;
+    if (self->options->directory == NULL)
+        return tw_error_set(error, TW_STATUS_UNSUPPORTED, "this shard was started without a checkpoint directory");
+    if (id <= self->last_id)
+        return tw_error_set(error, TW_STATUS_CONFLICT, "snapshot id %llu was used; take one above %llu",
+            (unsigned long long)id, (unsigned long long)self->last_id);
+    tw_status status = tw_table_freeze(tw_shard_table(self->shard), server_max_kept_bytes, &job->frozen, error);
+    if (status < 0)
+        return status;
+    job->directory = self->options->directory;
+    job->id = id;
+    job->is_barrier = is_barrier;
+    memset(&job->error, 0, sizeof job->error);
+    atomic_store_explicit(&job->is_done, false, memory_order_relaxed);
+    tw_row_file_name(id, self->options->index, self->options->count, job->name);
+    int errnum = pthread_create(&job->thread, NULL, job_run, job);
+    if (errnum != 0) {
+        tw_frozen_destroy(&job->frozen);
+        return tw_error_errno(error, TW_STATUS_IO, errnum, "cannot start the snapshot writer");
+    }
+    job->is_running = true;
+    self->last_id = id;
+    tw_shard_set_busy(self->shard, true);
+    return TW_STATUS_OK;
+}
+
+/* Keeps the newest of its own snapshots; those that a worker asked for are the worker's to remove. */
+static void job_prune(shard_server *self, uint64_t id)
+{
+    uint32_t keep = self->options->keep ? self->options->keep : 2;
+    if (keep > SERVER_MAX_KEEP - 1)
+        keep = SERVER_MAX_KEEP - 1;
+    self->own_id[self->n_own++] = id;
+    if (self->n_own <= keep)
+        return;
+    char name[TW_FILE_NAME_SIZE], path[4096];
+    tw_row_file_name(self->own_id[0], self->options->index, self->options->count, name);
+    size_t size = strlen(self->options->directory);
+    if (size + sizeof name + 2 < sizeof path) {
+        memcpy(path, self->options->directory, size);
+        path[size] = '/';
+        memcpy(path + size + 1, name, strlen(name) + 1);
+        (void)tw_file_remove(path, NULL);
+    }
+    self->n_own--;
+    memmove(self->own_id, self->own_id + 1, self->n_own * sizeof *self->own_id);
+}
+
+static void job_finish(shard_server *self)
+{
+    snapshot_job *job = &self->job;
+    (void)pthread_join(job->thread, NULL);
+    job->is_running = false;
+    tw_frozen_destroy(&job->frozen);
+    tw_shard_set_busy(self->shard, false);
+    if (job->is_barrier)
+        tw_shard_snapshot_done(self->shard, job->status, &job->file, job->error.message);
+    else if (job->status == TW_STATUS_OK)
+        job_prune(self, job->id);
+    if (job->status < 0)
+        tw_log(TW_LOG_ERROR, "shard %u of %u: snapshot %llu failed: %s", self->options->index, self->options->count,
+            (unsigned long long)job->id, job->error.message);
+}
+
+/* The smallest id above every file in the directory and all that this process used. */
+static uint64_t job_next_id(const shard_server *self)
+{
+    uint64_t id = 0;
+    if (tw_checkpoint_next_id(self->options->directory, &id, NULL) < 0 || id <= self->last_id)
+        id = self->last_id + 1;
+    return id;
+}
+
+static void server_snapshots(shard_server *self)
+{
+    uint64_t id = 0;
+    tw_error error = {0};
+    if (self->job.is_running && atomic_load_explicit(&self->job.is_done, memory_order_acquire))
+        job_finish(self);
+    if (self->job.is_running)
+        return;
+    if (tw_shard_snapshot_wanted(self->shard, &id)) {
+        tw_status status = job_start(self, id, true, &error);
+        tw_shard_snapshot_started(self->shard, status, error.message);
+        return;
+    }
+    if (self->options->snapshot_every_ms == 0 || tw_shard_table(self->shard) == NULL ||
+        tw_clock_monotonic_us() < self->next_snapshot_us)
+        return;
+    self->next_snapshot_us = tw_clock_monotonic_us() + (int64_t)self->options->snapshot_every_ms * 1000;
+    if (job_start(self, job_next_id(self), false, &error) < 0)
+        tw_log(
+            TW_LOG_ERROR, "shard %u of %u: no snapshot: %s", self->options->index, self->options->count, error.message);
+}
+
+/* --- the loop ----------------------------------------------------------------------------------------------------- */
+
+static tw_status server_receive(shard_server *self, tw_error *error)
+{
+    for (uint32_t i = 0; i < SERVER_TURN_FRAMES; i++) {
+        tw_status status = tw_socket_receive(self->socket, self->message, error);
+        if (status == TW_STATUS_IDLE)
+            return TW_STATUS_OK;
+        if (status == TW_STATUS_PROTOCOL)
+            continue;
+        if (status < 0)
+            return status;
+        if (tw_message_n_parts(self->message) != 2)
+            continue;
+        tw_part peer = tw_message_part(self->message, 0), frame = tw_message_part(self->message, 1);
+        tw_shard_receive(self->shard, peer.bytes, peer.size, frame.bytes, frame.size);
+        /* A cut is taken before the frame behind the request is looked at. */
+        server_snapshots(self);
+    }
+    return TW_STATUS_OK;
+}
+
+static tw_status server_loop(shard_server *self, atomic_bool *stop, tw_error *error)
+{
+    while (!atomic_load_explicit(stop, memory_order_relaxed)) {
+        bool is_readable = false, is_busy = self->job.is_running || self->outbox.first != NULL;
+        tw_status status = tw_socket_wait(&self->socket, 1, is_busy ? 2 : 50, &is_readable, error);
+        if (status >= 0 && is_readable)
+            status = server_receive(self, error);
+        if (status < 0)
+            return status;
+        tw_outbox_retry(&self->outbox);
+        server_snapshots(self);
+    }
+    return TW_STATUS_OK;
+}
+
+static tw_status server_final_snapshot(shard_server *self, tw_error *error)
+{
+    if (self->job.is_running)
+        job_finish(self);
+    if (!self->options->has_final_snapshot || tw_shard_table(self->shard) == NULL || self->options->directory == NULL)
+        return TW_STATUS_OK;
+    tw_status status = job_start(self, job_next_id(self), false, error);
+    if (status < 0)
+        return status;
+    job_finish(self);
+    if (self->job.status < 0 && error != NULL)
+        *error = self->job.error;
+    return self->job.status;
+}
+
+static tw_status server_open(shard_server *self, tw_error *error)
+{
+    tw_socket_options socket_options = {.kind = TW_SOCKET_ROUTER, .max_message_bytes = TW_DATA_MAX_BYTES};
+    tw_shard_options shard_options = {
+        .index = self->options->index,
+        .count = self->options->count,
+        .max_bytes = self->options->max_bytes,
+        .incarnation = tw_mix64((uint64_t)tw_clock_wall_us() ^ (uint64_t)getpid() << 44) | 1,
+        .emit = server_emit,
+        .context = &self->outbox,
+    };
+    tw_status status = tw_shard_create(&shard_options, &self->shard, error);
+    if (status == TW_STATUS_OK)
+        status = server_restore(self, error);
+    if (status == TW_STATUS_OK)
+        status = tw_net_create(1, &self->net, error);
+    if (status == TW_STATUS_OK)
+        status = tw_message_create(&self->message, error);
+    if (status == TW_STATUS_OK)
+        status = tw_socket_create(self->net, &socket_options, &self->socket, error);
+    if (status == TW_STATUS_OK)
+        status = tw_socket_bind(self->socket, self->options->address, error);
+    self->outbox = (tw_outbox){.socket = self->socket, .max_bytes = server_max_outbox_bytes};
+    self->next_snapshot_us = tw_clock_monotonic_us() + (int64_t)self->options->snapshot_every_ms * 1000;
+    return status;
+}
+
+tw_status tw_shard_server_run(const tw_shard_server_options *options, atomic_bool *stop, tw_error *error)
+{
+    shard_server *self = tw_alloc_zero(sizeof *self);
+    if (self == NULL)
+        return tw_no_memory(error, sizeof *self);
+    self->options = options;
+    tw_status status = server_open(self, error);
+    if (status == TW_STATUS_OK && options->on_ready != NULL)
+        options->on_ready(options->context, tw_socket_address(self->socket));
+    if (status == TW_STATUS_OK)
+        status = server_loop(self, stop, error);
+    tw_status final = self->shard != NULL ? server_final_snapshot(self, status < 0 ? NULL : error) : TW_STATUS_OK;
+    tw_outbox_fini(&self->outbox);
+    tw_shard_destroy(&self->shard);
+    tw_message_destroy(&self->message);
+    tw_socket_destroy(&self->socket);
+    tw_net_destroy(&self->net);
+    tw_free(self);
+    return status < 0 ? status : final;
+}

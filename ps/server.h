@@ -1,0 +1,27 @@
+/* server.h: one shard with its socket, clock and files around it: what `thalweg ps` runs. */
+#ifndef TW_PS_SERVER_H
+#define TW_PS_SERVER_H
+
+#include <stdatomic.h>
+
+#include "ps/shard.h"
+
+typedef struct tw_shard_server_options {
+    const char *address;   /* see tw_address_check; tcp://127.0.0.1:* lets the system choose the port */
+    uint32_t index, count; /* this shard of how many */
+    uint64_t max_bytes;    /* cap on its rows; 0: as the model says */
+    const char *directory; /* of its row files; NULL: no snapshots */
+    uint64_t restore_id;   /* load its slots' part of this checkpoint, whatever number of shards wrote it */
+    uint64_t newer_than;   /* restore_id 0: load its own newest row file if its id is above this (UINT64_MAX: none) */
+    uint32_t snapshot_every_ms;                           /* own snapshots; 0: only those that a worker asks for */
+    uint32_t keep;                                        /* own snapshots that are kept; 0: 2 */
+    bool has_final_snapshot;                              /* one more when it stops, if anything was pushed */
+    void (*on_ready)(void *context, const char *address); /* bound, restored; NULL allowed */
+    void *context;
+} tw_shard_server_options;
+
+/* Serves until `*stop` is set (noticed within 100 ms) or an error that it cannot live with: the address, the restore.
+ */
+TW_MUST_USE tw_status tw_shard_server_run(const tw_shard_server_options *options, atomic_bool *stop, tw_error *error);
+
+#endif
