@@ -1,0 +1,178 @@
+#include <float.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "math/kernels.h"
+#include "support/learner_fixture.h"
+
+enum { SIZE = 512 };
+
+typedef struct vectors {
+    float a[SIZE], b[SIZE], zn[2 * SIZE], w[SIZE], root[SIZE], after[2 * SIZE];
+} vectors;
+
+static void fill(vectors *v, double scale)
+{
+    uint64_t state = 11;
+    for (int i = 0; i < SIZE; i++) {
+        v->a[i] = (float)(scale * (test_uniform(&state) - 0.5));
+        v->b[i] = (float)(3 * (test_uniform(&state) - 0.5));
+        v->zn[2 * i] = i % 7 == 0 ? 0.0f : (float)(20 * (test_uniform(&state) - 0.5));
+        v->zn[2 * i + 1] = i % 7 == 0 ? 0.0f : (float)(30 * test_uniform(&state));
+    }
+}
+
+/* Runs `check` for every table of this processor but the portable one. */
+static void for_each_table(void (*check)(const tw_kernels *portable, const tw_kernels *other))
+{
+    int n_tables = 0;
+    for (int level = TW_KERNELS_PORTABLE + 1; level < TW_KERNELS_N; level++) {
+        const tw_kernels *table = tw_kernels_at((tw_kernel_level)level);
+        if (table) {
+            check(tw_kernels_at(TW_KERNELS_PORTABLE), table);
+            n_tables++;
+        }
+    }
+    if (n_tables == 0) {
+        skip();
+    }
+}
+
+static void check_dot(const tw_kernels *portable, const tw_kernels *other)
+{
+    vectors v;
+    fill(&v, 1.0);
+    for (size_t n = 0; n <= 100; n++) {
+        float p = portable->dot(v.a + n % 3, v.b + 1, n), q = other->dot(v.a + n % 3, v.b + 1, n);
+        assert_memory_equal(&p, &q, sizeof p);
+    }
+}
+
+static void check_nearest(const tw_kernels *portable, const tw_kernels *other)
+{
+    vectors v;
+    fill(&v, 1.0);
+    for (size_t width = 1; width <= 40; width++) {
+        float p, q;
+        uint32_t i = portable->nearest(v.a, v.b, width + width % 2, 12, width, &p);
+        assert_int_equal(other->nearest(v.a, v.b, width + width % 2, 12, width, &q), i);
+        assert_memory_equal(&p, &q, sizeof p);
+    }
+}
+
+static void check_ftrl(const tw_kernels *portable, const tw_kernels *other)
+{
+    const tw_ftrl_rule rules[] = {{10.0f, 1.0f, 0.0f, 0.0f}, {2.0f, 0.5f, 1.5f, 0.25f}, {1000.0f, 1e-6f, 0.1f, 0.0f}};
+    const float errors[] = {0.0f, 0.3f, -0.9999f, 1e-30f, 1e17f};
+    for (size_t r = 0; r < 3; r++) {
+        for (size_t e = 0; e < 5; e++) {
+            vectors p, q;
+            float lane_p[TW_LANES] = {0}, lane_q[TW_LANES] = {0};
+            fill(&p, 4.0);
+            fill(&q, 4.0);
+            portable->ftrl_weights(&rules[r], p.zn, p.w, p.root, SIZE);
+            other->ftrl_weights(&rules[r], q.zn, q.w, q.root, SIZE);
+            assert_memory_equal(p.w, q.w, sizeof p.w);
+            assert_memory_equal(p.root, q.root, sizeof p.root);
+            float peak = portable->dot_lanes(lane_p, p.w, p.a, SIZE);
+            assert_true(peak == other->dot_lanes(lane_q, q.w, q.a, SIZE));
+            assert_memory_equal(lane_p, lane_q, sizeof lane_p);
+            portable->ftrl_update(&rules[r], errors[e], p.a, p.w, p.root, p.zn, p.after, SIZE);
+            other->ftrl_update(&rules[r], errors[e], q.a, q.w, q.root, q.zn, q.after, SIZE);
+            assert_memory_equal(p.after, q.after, sizeof p.after);
+        }
+    }
+}
+
+static void dot_products_have_equal_bits_in_every_table(void **state)
+{
+    (void)state;
+    for_each_table(check_dot);
+}
+
+static void nearest_centres_have_equal_bits_in_every_table(void **state)
+{
+    (void)state;
+    for_each_table(check_nearest);
+}
+
+static void ftrl_has_equal_bits_in_every_table(void **state)
+{
+    (void)state;
+    for_each_table(check_ftrl);
+}
+
+static void dot_products_are_close_to_double_sums(void **state)
+{
+    (void)state;
+    vectors v;
+    fill(&v, 1.0);
+    for (size_t n = 0; n <= SIZE - 1; n += 13) {
+        double sum = 0.0, size = 0.0;
+        for (size_t i = 0; i < n; i++) {
+            sum += (double)v.a[i] * (double)v.b[i];
+            size += fabs((double)v.a[i] * (double)v.b[i]);
+        }
+        assert_true(fabs((double)tw_kernels_best()->dot(v.a, v.b, n) - sum) <= 1e-6 * size);
+    }
+}
+
+static void lanes_sum_the_same_however_a_vector_is_cut(void **state)
+{
+    (void)state;
+    vectors v;
+    float whole[TW_LANES] = {0}, parts[TW_LANES] = {0};
+    fill(&v, 1.0);
+    tw_kernels_best()->dot_lanes(whole, v.a, v.b, 96);
+    tw_kernels_best()->dot_lanes(parts, v.a, v.b, 32);
+    tw_kernels_best()->dot_lanes(parts, v.a + 32, v.b + 32, 64);
+    assert_memory_equal(whole, parts, sizeof whole);
+    float sum = tw_lanes_sum(whole), dot = tw_kernels_best()->dot(v.a, v.b, 96);
+    assert_memory_equal(&sum, &dot, sizeof sum);
+}
+
+static void nearest_is_the_first_of_equals(void **state)
+{
+    (void)state;
+    const float x[2] = {0, 0}, centres[8] = {3, 4, 1, 1, -1, 1, 1, -1};
+    float distance;
+    assert_int_equal(tw_kernels_best()->nearest(x, centres, 2, 4, 2, &distance), 1);
+    assert_true(distance == 2.0f);
+}
+
+static void updates_stop_at_the_largest_float(void **state)
+{
+    (void)state;
+    const tw_ftrl_rule rule = {10.0f, 1.0f, 0.0f, 0.0f};
+    vectors v;
+    fill(&v, 1.0);
+    for (int i = 0; i < SIZE; i++) {
+        v.zn[2 * i] = i % 2 ? FLT_MAX : -FLT_MAX;
+        v.zn[2 * i + 1] = FLT_MAX;
+        v.a[i] = 1.0f;
+    }
+    tw_kernels_best()->ftrl_weights(&rule, v.zn, v.w, v.root, SIZE);
+    tw_kernels_best()->ftrl_update(&rule, 1e18f, v.a, v.w, v.root, v.zn, v.after, SIZE);
+    for (int i = 0; i < 2 * SIZE; i++) {
+        assert_true(isfinite(v.after[i]));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(dot_products_have_equal_bits_in_every_table),
+        cmocka_unit_test(nearest_centres_have_equal_bits_in_every_table),
+        cmocka_unit_test(ftrl_has_equal_bits_in_every_table),
+        cmocka_unit_test(dot_products_are_close_to_double_sums),
+        cmocka_unit_test(lanes_sum_the_same_however_a_vector_is_cut),
+        cmocka_unit_test(nearest_is_the_first_of_equals),
+        cmocka_unit_test(updates_stop_at_the_largest_float),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
