@@ -18,7 +18,7 @@
 #include "data/number.h"
 #include "support/decode_text.h"
 
-extern const tw_format_ops tw_format_vw, tw_format_libsvm, tw_format_tsv_criteo;
+extern const tw_format_ops tw_format_vw, tw_format_libsvm, tw_format_tsv_criteo, tw_format_json, tw_format_csv;
 
 static decoded got, whole;
 
@@ -171,6 +171,32 @@ static void vw_and_libsvm_of_the_same_events_are_the_same_batches(void **state)
     decode(&tw_format_libsvm, &binary, "1 5:1 7:0.5\n-1 3:0 4:2.25\n0 9:1\n");
     whole.to = got.to;
     assert_true(decoded_equal(&whole, &got));
+}
+
+/* Labels, entry counts, keys and values; field ids may differ between formats. */
+static void assert_same_as_whole(void)
+{
+    assert_int_equal(got.n_bad, 0);
+    assert_int_equal(got.n_events, whole.n_events);
+    assert_memory_equal(got.row_start, whole.row_start, sizeof got.row_start);
+    assert_memory_equal(got.key, whole.key, sizeof got.key);
+    assert_memory_equal(got.value, whole.value, sizeof got.value);
+    assert_memory_equal(got.label, whole.label, sizeof got.label);
+    assert_memory_equal(got.weight, whole.weight, sizeof got.weight);
+}
+
+static void json_and_csv_of_the_same_events_have_the_same_keys_and_values(void **state)
+{
+    (void)state;
+    decode(&tw_format_vw, &binary, "1 | 5:1 7:0.30000000000000004\n0 | 7:-2.5e-3\n");
+    whole = got;
+    decode(&tw_format_json, &binary,
+        "{\"5\":1,\"7\":0.30000000000000004,\"label\":1}\n{\"label\":0,\"5\":0,\"7\":-2.5e-3}\n");
+    assert_same_as_whole();
+    decode(&tw_format_csv, &binary, "label,5,7\n1,1,0.30000000000000004\n0,,-2.5e-3\n");
+    assert_same_as_whole();
+    decode(&tw_format_libsvm, &binary, "1 5:1 7:0.30000000000000004\n0 5:0 7:-2.5e-3\n");
+    assert_same_as_whole();
 }
 
 static const char *criteo_line(const char *label, const char *i1, const char *i2, const char *c1)
@@ -338,6 +364,7 @@ int main(void)
         cmocka_unit_test(libsvm_reads_unsorted_indexes_comments_and_blank_lines),
         cmocka_unit_test(libsvm_names_the_place_of_what_it_refuses),
         cmocka_unit_test(vw_and_libsvm_of_the_same_events_are_the_same_batches),
+        cmocka_unit_test(json_and_csv_of_the_same_events_have_the_same_keys_and_values),
         cmocka_unit_test(criteo_takes_signed_logs_of_counts_and_hashes_categories),
         cmocka_unit_test(criteo_gives_declared_columns_the_integer_itself),
         cmocka_unit_test(criteo_names_the_place_of_what_it_refuses),
