@@ -105,7 +105,7 @@ static tw_status csv_event(
         const char *text;
         size_t size;
         tw_status status = csv_cell(self, record, self->column[i].cell, &text, &size);
-        if (status == TW_STATUS_OK)
+        if (status == TW_STATUS_OK && size > 0)
             status = tw_event_text(&self->event, self->column[i].handle, text, size, &self->error);
         if (status < 0) {
             *at = cell_start(self, record, self->column[i].cell);
