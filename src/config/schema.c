@@ -125,7 +125,7 @@ static const tw_config_block hash_block = {
 static const tw_option column_options[] = {
     OPTION_TEXT("field", NULL, "name of the field in a record; required unless as: constant"),
     {"as", TW_OPTION_CHOICE, NULL, 0, 0, "numeric|categorical|set|constant|ignore", true, "how the field is used"},
-    OPTION_CHOICE("transform", "none", "none|log1p", "numeric: log1p takes log(1 + x)"),
+    OPTION_CHOICE("transform", NULL, "none|log1p", "numeric: log1p takes log(1 + x); absent: none"),
     OPTION_CHOICE("scale",
         NULL,
         "none|standard",
