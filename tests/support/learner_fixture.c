@@ -177,8 +177,13 @@ static void cut_free(cut *self)
     free(self->row);
 }
 
-tw_status learner_fixture_learn(learner_fixture *self, const event_list *events, uint32_t from, uint32_t to,
-    uint32_t batch_size, float *scores, tw_error *error)
+tw_status learner_fixture_learn(learner_fixture *self,
+    const event_list *events,
+    uint32_t from,
+    uint32_t to,
+    uint32_t batch_size,
+    float *scores,
+    tw_error *error)
 {
     for (uint32_t at = from; at < to; at += batch_size) {
         cut part;

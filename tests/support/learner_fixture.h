@@ -36,8 +36,13 @@ void *learner_fixture_row(learner_fixture *self, uint32_t index);
 void *learner_fixture_block(learner_fixture *self, const char *name);
 
 /* Learns or predicts events [from, to) in batches of `batch_size`; scores: [n_events of the list x n_outputs]. */
-tw_status learner_fixture_learn(learner_fixture *self, const event_list *events, uint32_t from, uint32_t to,
-    uint32_t batch_size, float *scores, tw_error *error);
+tw_status learner_fixture_learn(learner_fixture *self,
+    const event_list *events,
+    uint32_t from,
+    uint32_t to,
+    uint32_t batch_size,
+    float *scores,
+    tw_error *error);
 void learner_fixture_predict(learner_fixture *self, const event_list *events, float *scores);
 void learner_fixture_explain(learner_fixture *self, const event_list *events, float *contribution);
 
