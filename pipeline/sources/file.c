@@ -237,8 +237,11 @@ static void file_deliver(file_source *self, tw_file_split *split, size_t size, b
     split->tail_size = old + kept;
     if (!is_final)
         return;
+    tw_file_info info;
     split->is_done = true;
     split->end = split->offset;
+    if (split->stream != NULL && tw_stream_info(split->stream, &info, NULL) == TW_STATUS_OK)
+        split->modified_us = info.modified_us;
     tw_stream_close(&split->stream);
 }
 

@@ -269,18 +269,30 @@ static tw_status set_adopt_open(
     return status;
 }
 
-tw_status tw_file_set_adopt(
-    tw_file_set *self, const char *path, size_t pattern, bool needs_head, tw_file_split **out, tw_error *error)
+tw_status tw_file_set_adopt_stream(tw_file_set *self,
+    tw_stream **stream,
+    const char *path,
+    size_t pattern,
+    bool needs_head,
+    tw_file_split **out,
+    tw_error *error)
 {
     *out = NULL;
     tw_file_split fresh = {.pattern = pattern};
     if ((size_t)snprintf(fresh.path, sizeof fresh.path, "%s", path) >= sizeof fresh.path)
         return tw_error_set(error, TW_STATUS_INVALID, "%.200s...: path of %zu bytes; the limit is %d", path,
             strlen(path), TW_SPLIT_NAME_SIZE - 1);
+    return set_adopt_open(self, stream, &fresh, needs_head, out, error);
+}
+
+tw_status tw_file_set_adopt(
+    tw_file_set *self, const char *path, size_t pattern, bool needs_head, tw_file_split **out, tw_error *error)
+{
+    *out = NULL;
     tw_stream *stream = NULL;
     tw_status status = tw_stream_open(path, &stream, error);
     if (status == TW_STATUS_OK)
-        status = set_adopt_open(self, &stream, &fresh, needs_head, out, error);
+        status = tw_file_set_adopt_stream(self, &stream, path, pattern, needs_head, out, error);
     tw_stream_close(&stream);
     return status;
 }

@@ -21,6 +21,7 @@ typedef struct tw_file_split {
     uint64_t start, offset;        /* of its first byte to serve, of the next one */
     uint64_t end;                  /* once done: behind its last byte */
     uint64_t seen_size;            /* of the file when it last had no whole line to serve; 0: unknown */
+    int64_t modified_us;           /* of its file when it was done; 0: unknown */
     int64_t gone_since_us;         /* monotonic; 0: it is where it was */
     char tail[TW_FILE_TAIL_SIZE];  /* the bytes before `offset`, to notice that they changed */
     size_t tail_size;
@@ -54,6 +55,15 @@ tw_file_split *tw_file_set_by_inode(const tw_file_set *self, uint64_t device, ui
  * split). OK: `*out` is new, with its stream open; valid until the next addition. */
 TW_MUST_USE tw_status tw_file_set_adopt(
     tw_file_set *self, const char *path, size_t pattern, bool needs_head, tw_file_split **out, tw_error *error);
+
+/* As tw_file_set_adopt, for a file that is open already; the set takes `*stream` over when it keeps it (NULL then). */
+TW_MUST_USE tw_status tw_file_set_adopt_stream(tw_file_set *self,
+    tw_stream **stream,
+    const char *path,
+    size_t pattern,
+    bool needs_head,
+    tw_file_split **out,
+    tw_error *error);
 
 /* Adds the pipe at `path` ("-": standard input), as a split that was never seen before. */
 TW_MUST_USE tw_status tw_file_set_add_pipe(tw_file_set *self, const char *path, size_t pattern, tw_error *error);

@@ -6,13 +6,16 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "sources/glob.h"
 
 static const int64_t gone_grace_us = 2000000;
+static const int max_listings = 8;
 
 /* A file that may become a split. */
 typedef struct candidate {
     char *path;
+    tw_stream *stream; /* siblings: open, so that a later rename does not put another file in its place */
     int64_t modified_us;
     uint64_t number; /* at the end of the name: of siblings with equal times the higher one is older */
 } candidate;
@@ -24,8 +27,10 @@ typedef struct candidates {
 
 static void candidates_free(candidates *self)
 {
-    for (size_t i = 0; i < self->count; i++)
+    for (size_t i = 0; i < self->count; i++) {
+        tw_stream_close(&self->item[i].stream);
         tw_free(self->item[i].path);
+    }
     tw_free(self->item);
     *self = (candidates){0};
 }
@@ -46,7 +51,7 @@ static tw_status candidates_add(candidates *self, const char *path, const tw_fil
     char *copy = tw_strdup(path);
     if (copy == NULL)
         return tw_no_memory(error, strlen(path) + 1);
-    self->item[self->count++] = (candidate){copy, info->modified_us, trailing_number(path)};
+    self->item[self->count++] = (candidate){copy, NULL, info->modified_us, trailing_number(path)};
     return TW_STATUS_OK;
 }
 
@@ -105,6 +110,12 @@ static tw_status reference_of(const tw_follow *self, size_t pattern, tw_file_inf
         *has = true;
         return tw_stream_info(newest->stream, info, error);
     }
+    if (newest != NULL && newest->modified_us != 0) {
+        *has = true;
+        *info = (tw_file_info){
+            .device = newest->identity.device, .inode = newest->identity.inode, .modified_us = newest->modified_us};
+        return TW_STATUS_OK;
+    }
     if (newest != NULL)
         return info_of(&newest->identity, newest->path, info, has, error);
     tw_status status = TW_STATUS_OK;
@@ -130,29 +141,71 @@ static bool is_rotated_name(const char *base, const char *name)
     return strncmp(base, name, size) == 0 && name[size] != '\0' && strchr(".-_0123456789", name[size]) != NULL;
 }
 
-static tw_status siblings_find(
-    const char *path, const tw_file_info *reference, const tw_file_info *current, candidates *out, tw_error *error)
+/* What lies beside a followed path: an open candidate for each file that may be unread, and a sum over all inodes. */
+typedef struct siblings {
+    candidates found;
+    uint64_t sum;
+} siblings;
+
+static tw_status siblings_add(siblings *self, const char *path, const tw_file_info *reference, tw_error *error)
+{
+    tw_stream *stream = NULL;
+    tw_file_info info;
+    tw_status status = tw_file_stat(path, &info, error);
+    if (status == TW_STATUS_NOT_FOUND || (status == TW_STATUS_OK && !info.is_regular))
+        return TW_STATUS_OK;
+    if (status == TW_STATUS_OK)
+        status = tw_stream_open(path, &stream, error);
+    if (status == TW_STATUS_NOT_FOUND)
+        return TW_STATUS_OK;
+    if (status == TW_STATUS_OK)
+        status = tw_stream_info(stream, &info, error);
+    bool is_wanted = status == TW_STATUS_OK && info.size > 0 && info.modified_us >= reference->modified_us;
+    if (status == TW_STATUS_OK)
+        self->sum += tw_mix64(info.inode ^ tw_mix64(info.device));
+    if (is_wanted)
+        status = candidates_add(&self->found, path, &info, error);
+    if (is_wanted && status == TW_STATUS_OK) {
+        self->found.item[self->found.count - 1].stream = stream;
+        stream = NULL;
+    }
+    tw_stream_close(&stream);
+    return status;
+}
+
+static tw_status siblings_list(siblings *self, const char *path, const tw_file_info *reference, tw_error *error)
 {
     char folder[TW_SPLIT_NAME_SIZE], sibling[2 * TW_SPLIT_NAME_SIZE];
     tw_names names = {0};
+    *self = (siblings){0};
     if (!tw_path_folder(path, folder, sizeof folder))
         return TW_STATUS_OK;
     const char *base = tw_path_base(path);
     tw_status status = tw_directory_list(folder, &names, error);
     for (size_t i = 0; i < names.count && status == TW_STATUS_OK; i++) {
         int n = snprintf(sibling, sizeof sibling, "%.*s%s", (int)(base - path), path, names.name[i]);
-        if (!is_rotated_name(base, names.name[i]) || n >= TW_SPLIT_NAME_SIZE)
-            continue;
-        tw_file_info info;
-        status = tw_file_stat(sibling, &info, error);
-        bool is_old = status == TW_STATUS_OK && info.modified_us < reference->modified_us;
-        bool is_current = info.inode == current->inode && info.device == current->device;
-        if (status == TW_STATUS_NOT_FOUND)
-            status = TW_STATUS_OK;
-        else if (status == TW_STATUS_OK && info.is_regular && info.size > 0 && !is_old && !is_current)
-            status = candidates_add(out, sibling, &info, error);
+        if (is_rotated_name(base, names.name[i]) && n < TW_SPLIT_NAME_SIZE)
+            status = siblings_add(self, sibling, reference, error);
     }
     tw_names_free(&names);
+    if (status < 0)
+        candidates_free(&self->found);
+    return status;
+}
+
+/* A list taken while files are renamed may miss one of them: only two equal lists in a row are trusted. */
+static tw_status siblings_find(const char *path, const tw_file_info *reference, candidates *out, tw_error *error)
+{
+    siblings last = {0}, next = {0};
+    tw_status status = siblings_list(&last, path, reference, error);
+    bool is_stable = false;
+    for (int i = 0; i < max_listings && !is_stable && status == TW_STATUS_OK; i++) {
+        status = siblings_list(&next, path, reference, error);
+        is_stable = next.sum == last.sum;
+        candidates_free(&last.found);
+        last = next;
+    }
+    *out = last.found;
     return status;
 }
 
@@ -160,23 +213,21 @@ static tw_status siblings_find(
 static tw_status follow_add_siblings(
     const tw_follow *self, size_t pattern, const tw_file_info *reference, size_t newest, tw_error *error)
 {
-    tw_file_split *split = &self->set->split[newest];
-    tw_file_info current = {.device = split->identity.device, .inode = split->identity.inode};
-    if (reference->device == current.device && reference->inode == current.inode)
+    const tw_file_identity *current = &self->set->split[newest].identity;
+    if (reference->device == current->device && reference->inode == current->inode)
         return TW_STATUS_OK;
     candidates found = {0};
-    tw_status status = siblings_find(self->path->name[pattern], reference, &current, &found, error);
+    tw_status status = siblings_find(self->path->name[pattern], reference, &found, error);
     if (status == TW_STATUS_OK && found.count > 1)
         qsort(found.item, found.count, sizeof found.item[0], sibling_compare);
     size_t before = self->set->count;
     for (size_t i = 0; i < found.count && status >= 0; i++) {
         tw_file_split *added = NULL;
-        status = tw_file_set_adopt(self->set, found.item[i].path, pattern, false, &added, error);
-        if (status == TW_STATUS_NOT_FOUND)
-            status = TW_STATUS_OK;
-        if (status == TW_STATUS_OK && added != NULL && added->identity.is_packed != 0)
+        candidate *item = &found.item[i];
+        status = tw_file_set_adopt_stream(self->set, &item->stream, item->path, pattern, false, &added, error);
+        if (status == TW_STATUS_OK && added->identity.is_packed != 0)
             added->is_done = true;
-        if (status == TW_STATUS_OK && added != NULL && added->is_done)
+        if (status == TW_STATUS_OK && added->is_done)
             tw_stream_close(&added->stream);
     }
     candidates_free(&found);
@@ -356,31 +407,41 @@ static bool is_of_option(const tw_follow *self, size_t pattern, const tw_split *
                : self->kind[pattern] == TW_PATH_GLOB && tw_glob_match(path, known->name);
 }
 
-/* Finds one unfinished split of the checkpoint that was moved away from its path. */
+/* Finds one split of the checkpoint that was moved away from its path. One that was done goes on if it grew since. */
 static tw_status follow_resume_split(const tw_follow *self, size_t pattern, const tw_split *known, tw_error *error)
 {
     tw_file_identity identity;
     tw_identity_decode(&identity, known->identity);
     char found[TW_SPLIT_NAME_SIZE];
     tw_stream *stream = NULL;
+    tw_file_info info = {0};
     tw_status status = tw_file_locate(&identity, known->name, found, &stream, error);
     bool is_moved = stream != NULL && strcmp(found, known->name) != 0;
-    tw_stream_close(&stream);
-    tw_file_split *added = NULL;
     if (status == TW_STATUS_OK && is_moved)
-        status = tw_file_set_adopt(self->set, found, pattern, false, &added, error);
-    return status == TW_STATUS_NOT_FOUND ? TW_STATUS_OK : status;
+        status = tw_stream_info(stream, &info, error);
+    bool is_finished = known->is_done && (identity.is_packed != 0 || info.size <= known->offset);
+    tw_file_split *added = NULL;
+    if (status == TW_STATUS_OK && is_moved && !is_finished)
+        status = tw_file_set_adopt_stream(self->set, &stream, found, pattern, false, &added, error);
+    if (status == TW_STATUS_OK && added != NULL)
+        added->is_done = false;
+    tw_stream_close(&stream);
+    return status < 0 ? status : TW_STATUS_OK;
 }
 
+/* The unfinished ones, and the last one even if it is done. */
 static tw_status follow_resume(const tw_follow *self, size_t pattern, tw_error *error)
 {
     tw_status status = TW_STATUS_OK;
-    for (size_t i = 0; i < self->set->n_known && status >= 0; i++) {
+    size_t last = self->set->n_known;
+    for (size_t i = 0; i < self->set->n_known; i++)
+        last = is_of_option(self, pattern, &self->set->known[i]) ? i : last;
+    for (size_t i = 0; i < self->set->n_known && status == TW_STATUS_OK; i++) {
         const tw_split *known = &self->set->known[i];
-        if (!known->is_done && is_of_option(self, pattern, known))
+        if ((i == last || !known->is_done) && is_of_option(self, pattern, known))
             status = follow_resume_split(self, pattern, known, error);
     }
-    return status < 0 ? status : TW_STATUS_OK;
+    return status;
 }
 
 static void follow_report_lost(const tw_follow *self, const tw_split *known)

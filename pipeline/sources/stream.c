@@ -234,6 +234,20 @@ static tw_status stream_unzstd(tw_stream *self, char *to, size_t space, size_t *
     return TW_STATUS_OK;
 }
 
+static void stream_rewind(tw_stream *self)
+{
+    if (self->has_gzip)
+        (void)inflateReset(&self->gzip);
+    if (self->zstd != NULL)
+        (void)ZSTD_DCtx_reset(self->zstd, ZSTD_reset_session_only);
+    self->kind = TW_STREAM_UNKNOWN;
+    self->is_between = true;
+    self->has_pending = false;
+    self->damage = NULL;
+    self->offset = self->raw_offset = 0;
+    self->in_at = self->in_size = 0;
+}
+
 static tw_status stream_decode(tw_stream *self, char *to, size_t size, size_t *n_read, tw_error *error)
 {
     tw_status status = stream_decoder_create(self, error);
@@ -255,6 +269,9 @@ static tw_status stream_decode(tw_stream *self, char *to, size_t size, size_t *n
         *n_read += n;
         self->offset += n;
     }
+    /* A decoder that ran out of memory is of no further use: the next read decodes again from the start. */
+    if (status == TW_STATUS_NO_MEMORY && self->is_seekable)
+        stream_rewind(self);
     /* Bytes decoded before a failure are good; the failure comes again with the next call. */
     return *n_read > 0 ? TW_STATUS_OK : status;
 }
@@ -280,20 +297,6 @@ tw_status tw_stream_read(tw_stream *self, void *bytes, size_t size, size_t *n_re
     }
     self->offset += *n_read;
     return status;
-}
-
-static void stream_rewind(tw_stream *self)
-{
-    if (self->has_gzip)
-        (void)inflateReset(&self->gzip);
-    if (self->zstd != NULL)
-        (void)ZSTD_DCtx_reset(self->zstd, ZSTD_reset_session_only);
-    self->kind = TW_STREAM_UNKNOWN;
-    self->is_between = true;
-    self->has_pending = false;
-    self->damage = NULL;
-    self->offset = self->raw_offset = 0;
-    self->in_at = self->in_size = 0;
 }
 
 static tw_status stream_skip(tw_stream *self, uint64_t offset, tw_error *error)
