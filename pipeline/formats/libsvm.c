@@ -79,14 +79,9 @@ static tw_status libsvm_read_feature(libsvm *self, const char *name, tw_error *e
         return tw_data_error(
             error, "D204", "feature index %s is not a whole number from 0 on without leading zeros", quoted);
     }
-    const char *number = self->lines.stop + 1;
-    lines_next(&self->lines);
-    size_t n_bytes = (size_t)(self->lines.stop - number);
-    if (!tw_number_parse_short(number, n_bytes, &value)) {
-        tw_status status = lines_number(&self->lines, number, n_bytes, &value, error);
-        if (status < 0)
-            return status;
-    }
+    tw_status status = lines_value(&self->lines, &value, error);
+    if (status < 0)
+        return status;
     return libsvm_put(self, name, size, index, value, error);
 }
 

@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "data/number.h"
-
 void lines_init(lines *self, tw_plan *plan, const char *separators)
 {
     memset(self, 0, sizeof *self);
@@ -76,6 +74,8 @@ tw_status lines_decode(lines *self, void *format, lines_read read, tw_cursor *io
 
 tw_status lines_number(lines *self, const char *text, size_t size, double *value, tw_error *error)
 {
+    if (tw_number_parse_short(text, size, value))
+        return TW_STATUS_OK;
     tw_number kind = tw_number_parse(text, size, value);
     if (kind == TW_NUMBER_FINITE)
         return TW_STATUS_OK;

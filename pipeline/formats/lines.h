@@ -4,6 +4,7 @@
 #define TW_FORMATS_LINES_H
 
 #include "data/feature.h"
+#include "data/number.h"
 #include "data/scan.h"
 
 /* The record being read. limit: the end of the whole lines; stop: the separator that was read last; place: the byte
@@ -60,5 +61,16 @@ static inline tw_status lines_fail(lines *self, const char *place, const char *m
 
 /* The number in [text, text + size): D201 if it is none, D206 if it is not finite. */
 tw_status lines_number(lines *self, const char *text, size_t size, double *value, tw_error *error);
+
+/* The number between the colon at `stop` and the next separator, which becomes `stop`. Errors as lines_number. */
+static inline tw_status lines_value(lines *self, double *value, tw_error *error)
+{
+    const char *text = self->stop + 1;
+    lines_next(self);
+    size_t size = (size_t)(self->stop - text);
+    if (self->limit - text >= 8 && tw_number_parse_8(text, size, value))
+        return TW_STATUS_OK;
+    return lines_number(self, text, size, value, error);
+}
 
 #endif

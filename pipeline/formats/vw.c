@@ -127,25 +127,6 @@ static tw_status vw_find_namespace(vw *self, const char *name, size_t size, tw_e
     return TW_STATUS_OK;
 }
 
-/* Reads the number behind the colon at self->lines.stop. */
-static inline tw_status vw_read_value(vw *self, double *value, tw_error *error)
-{
-    const char *number = self->lines.stop + 1;
-    lines_next(&self->lines);
-    size_t size = (size_t)(self->lines.stop - number);
-    if (tw_number_parse_short(number, size, value))
-        return TW_STATUS_OK;
-    self->lines.place = number;
-    tw_number kind = tw_number_parse(number, size, value);
-    if (kind == TW_NUMBER_FINITE)
-        return TW_STATUS_OK;
-    char quoted[64];
-    tw_text_quote(quoted, sizeof quoted, number, size);
-    if (kind == TW_NUMBER_NOT_FINITE)
-        return tw_data_error(error, "D206", "%s is not a finite number", quoted);
-    return tw_data_error(error, "D201", "expected a number behind ':', found %s", quoted);
-}
-
 static inline tw_status vw_put(vw *self, const char *name, size_t size, double value, tw_error *error)
 {
     float single = (float)value;
@@ -171,7 +152,7 @@ static tw_status vw_read_features(vw *self, const char *at, tw_error *error)
         if (lines_is_at(&self->lines, ':')) {
             if (size == 0)
                 return lines_fail(&self->lines, self->lines.stop, "a feature has no name before ':'", error);
-            status = vw_read_value(self, &value, error);
+            status = lines_value(&self->lines, &value, error);
         }
         if (status == TW_STATUS_OK && size > 0)
             status = vw_put(self, at, size, value * self->scale, error);
@@ -193,7 +174,7 @@ static tw_status vw_read_namespace(vw *self, tw_error *error)
     if (status == TW_STATUS_OK && lines_is_at(&self->lines, ':')) {
         if (size == 0)
             return lines_fail(&self->lines, self->lines.stop, "a namespace has no name before ':'", error);
-        status = vw_read_value(self, &self->scale, error);
+        status = lines_value(&self->lines, &self->scale, error);
     }
     if (status == TW_STATUS_OK && lines_is_space(&self->lines))
         status = vw_read_features(self, self->lines.stop + 1, error);

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef enum tw_number {
     TW_NUMBER_NONE = 0,       /* not a number */
@@ -57,6 +58,43 @@ static inline bool tw_number_parse_short(const char *text, size_t size, double *
         magnitude /= tw_number_power[end - point - 1];
     *value = is_negative ? -magnitude : magnitude;
     return true;
+}
+
+/* As tw_number_parse_short for unsigned numbers of 1 to 8 bytes, without a loop; 8 bytes must be readable at `text`.
+ * All bytes are handled in one word whose lowest byte is the first: blanks in front become zeros, the point is squeezed
+ * out, and digits are added up in pairs, then fours, then eights. */
+static inline bool tw_number_parse_8(const char *text, size_t size, double *value)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    const uint64_t ones = 0x0101010101010101ull;
+    uint64_t word;
+    if (size - 1 > 7)
+        return false;
+    memcpy(&word, text, sizeof word);
+    unsigned pad = (unsigned)(8 - size) * 8, n_fraction = 0;
+    word = word << pad | (((1ull << pad) - 1) & ones * '0');
+    uint64_t difference = word ^ ones * '.', point = (difference - ones) & ~difference & ones * 0x80;
+    if (point != 0) {
+        unsigned at = (unsigned)__builtin_ctzll(point) - 7;
+        uint64_t whole = word & ((1ull << at) - 1);
+        word = (word & ~((1ull << at << 8) - 1)) | whole << 8 | '0';
+        n_fraction = (56 - at) / 8;
+        if (size == 1)
+            return false;
+    }
+    /* A digit has the high half 3, also after 6 is added. */
+    uint64_t high = ones * 0xf0;
+    if (((word & high) ^ ones * '0') != 0 || (((word + ones * 6) & high) ^ ones * '0') != 0)
+        return false;
+    word -= ones * '0';
+    word = (word * 10 + (word >> 8)) & 0x00ff00ff00ff00ffull;
+    word = (word * 100 + (word >> 16)) & 0x0000ffff0000ffffull;
+    word = (word * 10000 + (word >> 32)) & 0xffffffffull;
+    *value = (double)word / tw_number_power[n_fraction];
+    return true;
+#else
+    return size > 0 && text[0] != '-' && size <= 8 && tw_number_parse_short(text, size, value);
+#endif
 }
 
 #endif

@@ -25,6 +25,8 @@ static uint64_t random_next(void)
 static void assert_as_strtod(const char *text)
 {
     double value = 0, expected = strtod(text, NULL), quick = 0;
+    char padded[3000] = "";
+    memcpy(padded, text, strlen(text));
     tw_number kind = tw_number_parse(text, strlen(text), &value);
     if (!isfinite(expected)) {
         assert_int_equal(kind, TW_NUMBER_NOT_FINITE);
@@ -34,6 +36,8 @@ static void assert_as_strtod(const char *text)
         fail_msg("%s: got %a, strtod gives %a", text, value, expected);
     if (tw_number_parse_short(text, strlen(text), &quick) && memcmp(&quick, &expected, sizeof quick) != 0)
         fail_msg("%s: the short form gives %a, strtod %a", text, quick, expected);
+    if (tw_number_parse_8(padded, strlen(text), &quick) && memcmp(&quick, &expected, sizeof quick) != 0)
+        fail_msg("%s: the word form gives %a, strtod %a", text, quick, expected);
 }
 
 static void random_doubles_of_any_precision_parse_as_strtod_does(void **state)
@@ -106,6 +110,9 @@ static void what_is_not_a_number_is_refused(void **state)
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         assert_int_equal(tw_number_parse(texts[i], strlen(texts[i]), &value), TW_NUMBER_NONE);
         assert_false(tw_number_parse_short(texts[i], strlen(texts[i]), &value));
+        char padded[32] = "";
+        memcpy(padded, texts[i], strlen(texts[i]));
+        assert_false(tw_number_parse_8(padded, strlen(texts[i]), &value));
     }
 }
 
