@@ -19,6 +19,8 @@ typedef struct tw_link_ops {
     tw_status (*wait)(tw_link *self, int timeout_ms, tw_error *error);
     int64_t (*now_us)(tw_link *self);
     const char *(*address)(const tw_link *self, uint32_t shard);
+    /* Says where the next snapshot's files go; NULL: every shard has its own directory. */
+    tw_status (*prepare)(tw_link *self, const char *directory, tw_error *error);
     /* NULL: shards restore themselves. */
     tw_status (*restore)(tw_link *self, const char *directory, const tw_row_files *files, tw_error *error);
     void (*close)(tw_link *self);

@@ -235,10 +235,13 @@ static void remote_end_control(tw_remote *self)
 static tw_status remote_snapshot_start(tw_params *params, const char *directory, uint64_t id, tw_error *error)
 {
     tw_remote *self = (tw_remote *)params;
-    (void)directory; /* every shard has its own */
     if (self->has_snapshot)
         return tw_error_set(error, TW_STATUS_CONFLICT, "a snapshot is still being written");
     tw_status status = remote_settle_default(self, error);
+    if (status != TW_STATUS_OK)
+        return status;
+    if (self->link->ops->prepare != NULL)
+        status = self->link->ops->prepare(self->link, directory, error);
     if (status != TW_STATUS_OK)
         return status;
     for (uint32_t s = 0; s < self->partition.n_shards; s++)

@@ -176,7 +176,9 @@ static void job_prune(shard_server *self, uint64_t id)
         memcpy(path, self->options->directory, size);
         path[size] = '/';
         memcpy(path + size + 1, name, strlen(name) + 1);
-        (void)tw_file_remove(path, NULL);
+        tw_error error = {0};
+        if (tw_file_remove(path, &error) < 0)
+            tw_log(TW_LOG_WARN, "an old snapshot stays: %s", error.message);
     }
     self->n_own--;
     memmove(self->own_id, self->own_id + 1, self->n_own * sizeof *self->own_id);
@@ -317,9 +319,11 @@ tw_status tw_shard_server_run(const tw_shard_server_options *options, atomic_boo
     tw_status status = server_open(self, error);
     if (status == TW_STATUS_OK && options->on_ready != NULL)
         options->on_ready(options->context, tw_socket_address(self->socket));
-    if (status == TW_STATUS_OK)
+    tw_status final = TW_STATUS_OK;
+    if (status == TW_STATUS_OK) {
         status = server_loop(self, stop, error);
-    tw_status final = self->shard != NULL ? server_final_snapshot(self, status < 0 ? NULL : error) : TW_STATUS_OK;
+        final = server_final_snapshot(self, status < 0 ? NULL : error);
+    }
     tw_outbox_fini(&self->outbox);
     tw_shard_destroy(&self->shard);
     tw_message_destroy(&self->message);

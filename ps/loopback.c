@@ -1,0 +1,430 @@
+#include "ps/loopback.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/hash.h"
+
+enum { LOOPBACK_ADDRESS_SIZE = 32 };
+
+static const uint64_t loopback_max_kept_bytes = (uint64_t)256 << 20;
+
+typedef struct loopback_frame {
+    struct loopback_frame *next;
+    size_t size;
+    unsigned char bytes[];
+} loopback_frame;
+
+typedef struct saved_record {
+    int block;
+    uint64_t key;
+} saved_record;
+
+/* A shard's rows, blocks and marks at some moment. */
+typedef struct loopback_copy {
+    bool is_there;
+    saved_record *record;
+    size_t n_records, capacity_records;
+    unsigned char *bytes; /* the records, one after the other */
+    size_t n_bytes, capacity_bytes;
+    tw_mark *mark;
+    size_t n_marks, capacity_marks;
+    uint64_t events;
+} loopback_copy;
+
+typedef struct loopback_shard {
+    tw_loopback *owner;
+    uint32_t index;
+    tw_shard *shard;
+    loopback_frame *first, *last, *given;
+    loopback_copy copy;
+    char address[LOOPBACK_ADDRESS_SIZE];
+    uint64_t snapshot_id;
+    tw_frozen *frozen;
+} loopback_shard;
+
+struct tw_loopback {
+    tw_link link;
+    tw_table_spec spec;
+    uint32_t n_shards;
+    int64_t now_us;
+    uint64_t incarnation, random;
+    tw_loopback_faults faults;
+    char *directory; /* of the snapshot under way */
+    loopback_shard shard[TW_MAX_SHARDS];
+};
+
+static bool loopback_draw(tw_loopback *self, uint32_t chance)
+{
+    if (chance == 0)
+        return false;
+    self->random += 0x9e3779b97f4a7c15ull;
+    return (tw_mix64(self->random) & 0xffff) < chance;
+}
+
+/* --- frames ------------------------------------------------------------------------------------------------------- */
+
+static void queue_append(loopback_shard *self, const void *bytes, size_t size)
+{
+    loopback_frame *frame = tw_alloc(sizeof *frame + size);
+    if (frame == NULL)
+        return;
+    frame->next = NULL;
+    frame->size = size;
+    memcpy(frame->bytes, bytes, size);
+    if (loopback_draw(self->owner, self->owner->faults.damage))
+        frame->bytes[tw_mix64(self->owner->random + 1) % size] ^= 1;
+    if (self->last != NULL)
+        self->last->next = frame;
+    else
+        self->first = frame;
+    self->last = frame;
+}
+
+static void queue_clear(loopback_shard *self)
+{
+    while (self->first != NULL) {
+        loopback_frame *frame = self->first;
+        self->first = frame->next;
+        tw_free(frame);
+    }
+    self->last = NULL;
+}
+
+static void loopback_emit(void *context, const void *peer, size_t peer_size, const void *bytes, size_t size)
+{
+    loopback_shard *self = context;
+    (void)peer;
+    (void)peer_size;
+    if (loopback_draw(self->owner, self->owner->faults.drop))
+        return;
+    queue_append(self, bytes, size);
+    if (loopback_draw(self->owner, self->owner->faults.duplicate))
+        queue_append(self, bytes, size);
+}
+
+static void loopback_snapshot(loopback_shard *self);
+
+static void loopback_deliver(loopback_shard *self, const void *bytes, size_t size)
+{
+    static const char peer[] = "worker";
+    if (self->shard == NULL)
+        return;
+    tw_shard_receive(self->shard, peer, sizeof peer, bytes, size);
+    loopback_snapshot(self);
+}
+
+static tw_status loopback_send(tw_link *link, uint32_t shard, const void *bytes, size_t size, tw_error *error)
+{
+    tw_loopback *self = (tw_loopback *)link;
+    loopback_shard *to = &self->shard[shard];
+    if (loopback_draw(self, self->faults.drop))
+        return TW_STATUS_OK;
+    if (loopback_draw(self, self->faults.damage)) {
+        unsigned char *copy = tw_alloc(size);
+        if (copy == NULL)
+            return tw_no_memory(error, size);
+        memcpy(copy, bytes, size);
+        copy[tw_mix64(self->random + 1) % size] ^= 1;
+        loopback_deliver(to, copy, size);
+        tw_free(copy);
+        return TW_STATUS_OK;
+    }
+    loopback_deliver(to, bytes, size);
+    if (loopback_draw(self, self->faults.duplicate))
+        loopback_deliver(to, bytes, size);
+    return TW_STATUS_OK;
+}
+
+static tw_status loopback_receive(tw_link *link, uint32_t shard, const void **bytes, size_t *size, tw_error *error)
+{
+    loopback_shard *from = &((tw_loopback *)link)->shard[shard];
+    (void)error;
+    tw_free(from->given);
+    from->given = from->first;
+    if (from->given == NULL)
+        return TW_STATUS_IDLE;
+    from->first = from->given->next;
+    if (from->first == NULL)
+        from->last = NULL;
+    *bytes = from->given->bytes;
+    *size = from->given->size;
+    return TW_STATUS_OK;
+}
+
+/* Nothing comes by itself: waiting is a step of the clock. Snapshots that were cut are written here. */
+static tw_status loopback_wait(tw_link *link, int timeout_ms, tw_error *error)
+{
+    tw_loopback *self = (tw_loopback *)link;
+    self->now_us += (int64_t)timeout_ms * 1000;
+    for (uint32_t s = 0; s < self->n_shards; s++) {
+        loopback_shard *shard = &self->shard[s];
+        if (shard->frozen == NULL)
+            continue;
+        tw_row_file file = {0};
+        tw_error failure = {0};
+        char name[TW_FILE_NAME_SIZE];
+        tw_row_file_name(shard->snapshot_id, s, self->n_shards, name);
+        tw_status status = tw_frozen_write(shard->frozen, self->directory, name, &file, &failure);
+        tw_frozen_destroy(&shard->frozen);
+        tw_shard_set_busy(shard->shard, false);
+        tw_shard_snapshot_done(shard->shard, status, &file, failure.message);
+    }
+    (void)error;
+    return TW_STATUS_OK;
+}
+
+static int64_t loopback_now(tw_link *link)
+{
+    return ((tw_loopback *)link)->now_us;
+}
+
+static const char *loopback_address(const tw_link *link, uint32_t shard)
+{
+    return ((const tw_loopback *)link)->shard[shard].address;
+}
+
+/* --- snapshots to files ------------------------------------------------------------------------------------------- */
+
+static void loopback_snapshot(loopback_shard *self)
+{
+    tw_error error = {0};
+    if (!tw_shard_snapshot_wanted(self->shard, &self->snapshot_id))
+        return;
+    tw_status status =
+        self->owner->directory != NULL
+            ? tw_table_freeze(tw_shard_table(self->shard), loopback_max_kept_bytes, &self->frozen, &error)
+            : tw_error_set(&error, TW_STATUS_UNSUPPORTED, "no directory was given for snapshots");
+    if (status == TW_STATUS_OK)
+        tw_shard_set_busy(self->shard, true);
+    tw_shard_snapshot_started(self->shard, status, error.message);
+}
+
+static tw_status loopback_prepare(tw_link *link, const char *directory, tw_error *error)
+{
+    tw_loopback *self = (tw_loopback *)link;
+    char *copy = tw_strdup(directory);
+    if (copy == NULL)
+        return tw_no_memory(error, strlen(directory) + 1);
+    tw_free(self->directory);
+    self->directory = copy;
+    return TW_STATUS_OK;
+}
+
+/* --- shards ------------------------------------------------------------------------------------------------------- */
+
+/* A new process in the shard's place, around `table` (NULL: empty), which it takes. */
+static tw_status shard_start(loopback_shard *self, tw_table *table, tw_error *error)
+{
+    tw_shard_options options = {
+        .index = self->index,
+        .count = self->owner->n_shards,
+        .incarnation = ++self->owner->incarnation,
+        .emit = loopback_emit,
+        .context = self,
+    };
+    tw_shard *shard = NULL;
+    tw_status status = tw_shard_create(&options, &shard, error);
+    if (status == TW_STATUS_OK && table != NULL)
+        status = tw_shard_adopt_take(shard, table, error);
+    if (status < 0) {
+        tw_table_destroy(&table);
+        tw_shard_destroy(&shard);
+        return status;
+    }
+    tw_frozen_destroy(&self->frozen);
+    tw_shard_destroy(&self->shard);
+    queue_clear(self);
+    self->shard = shard;
+    return TW_STATUS_OK;
+}
+
+static tw_status table_create(const loopback_shard *self, tw_table **out, tw_error *error)
+{
+    uint32_t n = self->owner->n_shards;
+    return tw_table_create(&self->owner->spec, tw_shard_first_slot(self->index, n),
+        tw_shard_first_slot(self->index + 1, n) - 1, out, error);
+}
+
+static tw_status loopback_restore(tw_link *link, const char *directory, const tw_row_files *files, tw_error *error)
+{
+    tw_loopback *self = (tw_loopback *)link;
+    for (uint32_t s = 0; s < self->n_shards; s++) {
+        tw_table *table = NULL;
+        tw_status status = table_create(&self->shard[s], &table, error);
+        for (uint32_t i = 0; i < files->n_files && status == TW_STATUS_OK; i++)
+            status = tw_table_load(table, directory, &files->file[i], error);
+        if (status < 0) {
+            tw_table_destroy(&table);
+            return status;
+        }
+        status = shard_start(&self->shard[s], table, error);
+        if (status < 0)
+            return status;
+    }
+    return TW_STATUS_OK;
+}
+
+/* --- copies in memory --------------------------------------------------------------------------------------------- */
+
+static size_t record_size(const tw_loopback *self, int block)
+{
+    return block < 0 ? self->spec.schema.row.size : self->spec.schema.block[block].record.size;
+}
+
+static tw_status copy_visit(void *context, int block, uint64_t key, const void *record, tw_error *error)
+{
+    loopback_shard *self = context;
+    loopback_copy *copy = &self->copy;
+    size_t size = record_size(self->owner, block);
+    tw_status status =
+        tw_grow(&copy->record, sizeof *copy->record, &copy->capacity_records, copy->n_records + 1, error);
+    if (status == TW_STATUS_OK)
+        status = tw_grow(&copy->bytes, 1, &copy->capacity_bytes, copy->n_bytes + size, error);
+    if (status < 0)
+        return status;
+    copy->record[copy->n_records++] = (saved_record){block, key};
+    memcpy(copy->bytes + copy->n_bytes, record, size);
+    copy->n_bytes += size;
+    return TW_STATUS_OK;
+}
+
+tw_status tw_loopback_save(tw_loopback *self, uint32_t shard, tw_error *error)
+{
+    loopback_shard *from = &self->shard[shard];
+    loopback_copy *copy = &from->copy;
+    tw_table *table = tw_shard_table(from->shard);
+    copy->is_there = false;
+    copy->n_records = copy->n_bytes = copy->n_marks = 0;
+    if (table == NULL)
+        return TW_STATUS_OK;
+    tw_status status = tw_table_scan(table, copy_visit, from, error);
+    size_t n_marks = 0;
+    const tw_mark *mark = tw_table_marks(table, &n_marks);
+    if (status == TW_STATUS_OK)
+        status = tw_grow(&copy->mark, sizeof *copy->mark, &copy->capacity_marks, n_marks, error);
+    if (status < 0)
+        return status;
+    if (n_marks > 0)
+        memcpy(copy->mark, mark, n_marks * sizeof *mark);
+    copy->n_marks = n_marks;
+    copy->events = tw_table_events_learned(table);
+    copy->is_there = true;
+    return TW_STATUS_OK;
+}
+
+static tw_status copy_load(const loopback_shard *self, tw_table *table, tw_error *error)
+{
+    const loopback_copy *copy = &self->copy;
+    const unsigned char *at = copy->bytes;
+    tw_status status = TW_STATUS_OK;
+    for (size_t i = 0; i < copy->n_records && status == TW_STATUS_OK; i++) {
+        const saved_record *record = &copy->record[i];
+        size_t size = record_size(self->owner, record->block);
+        void *into = NULL;
+        if (record->block < 0)
+            status = tw_table_rows(table, &record->key, 1, TW_ACCESS_WRITE, &into, error);
+        else
+            status = tw_table_block_record(
+                table, (uint32_t)record->block, (uint32_t)record->key, TW_ACCESS_WRITE, &into, error);
+        if (status == TW_STATUS_OK)
+            memcpy(into, at, size);
+        at += size;
+    }
+    for (size_t i = 0; i < copy->n_marks && status == TW_STATUS_OK; i++)
+        status = tw_table_set_mark(table, copy->mark[i].split, copy->mark[i].to, error);
+    tw_table_add_events_learned(table, copy->events);
+    return status;
+}
+
+tw_status tw_loopback_kill(tw_loopback *self, uint32_t shard, tw_error *error)
+{
+    loopback_shard *at = &self->shard[shard];
+    tw_table *table = NULL;
+    tw_status status = TW_STATUS_OK;
+    if (at->copy.is_there) {
+        status = table_create(at, &table, error);
+        if (status == TW_STATUS_OK)
+            status = copy_load(at, table, error);
+        if (status < 0) {
+            tw_table_destroy(&table);
+            return status;
+        }
+    }
+    return shard_start(at, table, error);
+}
+
+/* --- life --------------------------------------------------------------------------------------------------------- */
+
+tw_shard *tw_loopback_shard(tw_loopback *self, uint32_t shard)
+{
+    return self->shard[shard].shard;
+}
+
+void tw_loopback_set_faults(tw_loopback *self, const tw_loopback_faults *faults)
+{
+    self->faults = *faults;
+    self->random = faults->seed;
+}
+
+static void loopback_close(tw_link *link)
+{
+    tw_loopback *self = (tw_loopback *)link;
+    for (uint32_t s = 0; s < self->n_shards; s++) {
+        loopback_shard *shard = &self->shard[s];
+        tw_frozen_destroy(&shard->frozen);
+        tw_shard_destroy(&shard->shard);
+        queue_clear(shard);
+        tw_free(shard->given);
+        tw_free(shard->copy.record);
+        tw_free(shard->copy.bytes);
+        tw_free(shard->copy.mark);
+    }
+    tw_free(self->directory);
+    tw_free(self);
+}
+
+static const tw_link_ops loopback_ops = {
+    .send = loopback_send,
+    .receive = loopback_receive,
+    .wait = loopback_wait,
+    .now_us = loopback_now,
+    .address = loopback_address,
+    .prepare = loopback_prepare,
+    .restore = loopback_restore,
+    .close = loopback_close,
+};
+
+tw_status tw_loopback_create(const tw_table_spec *spec,
+    uint32_t n_shards,
+    const tw_remote_options *options,
+    tw_params **out,
+    tw_loopback **loopback,
+    tw_error *error)
+{
+    tw_remote_options used = options != NULL ? *options : (tw_remote_options){.model = "loopback"};
+    if (n_shards == 0 || n_shards > TW_MAX_SHARDS)
+        return tw_error_set(error, TW_STATUS_INVALID, "%u shards: there can be 1 to %d", n_shards, TW_MAX_SHARDS);
+    tw_loopback *self = tw_alloc_zero(sizeof *self);
+    if (self == NULL)
+        return tw_no_memory(error, sizeof *self);
+    self->link.ops = &loopback_ops;
+    self->spec = *spec;
+    self->n_shards = n_shards;
+    used.n_shards = n_shards;
+    tw_status status = TW_STATUS_OK;
+    for (uint32_t s = 0; s < n_shards && status == TW_STATUS_OK; s++) {
+        self->shard[s].owner = self;
+        self->shard[s].index = s;
+        (void)snprintf(self->shard[s].address, LOOPBACK_ADDRESS_SIZE, "loopback shard %u", s);
+        status = shard_start(&self->shard[s], NULL, error);
+    }
+    if (status < 0) {
+        loopback_close(&self->link);
+        return status;
+    }
+    if (loopback != NULL)
+        *loopback = self;
+    return tw_remote_create_over_take(&self->link, spec, &used, out, error);
+}
