@@ -239,12 +239,17 @@ static bool name_set_add(name_set *self, const char *name, size_t size)
     }
 }
 
+/* DATA with the plan's reason if it cannot take the column. */
 static tw_status csv_use(csv *self, uint32_t cell, const char *name, size_t size, tw_error *error)
 {
     int handle = -1;
     tw_status status = tw_plan_resolve(self->plan, name, size, &handle, error);
-    if (status < 0 || handle < 0)
-        return status;
+    if (status < 0 && status != TW_STATUS_NO_MEMORY && error)
+        error->status = TW_STATUS_DATA;
+    if (status < 0)
+        return status == TW_STATUS_NO_MEMORY ? status : TW_STATUS_DATA;
+    if (handle < 0)
+        return TW_STATUS_OK;
     status = tw_grow(&self->column, sizeof *self->column, &self->capacity_column, self->n_used + 1, error);
     if (status == TW_STATUS_OK)
         self->column[self->n_used++] = (csv_column){.cell = cell, .handle = handle};
@@ -428,11 +433,26 @@ static tw_status byte_option(
         error, TW_STATUS_CONFIG, "option %s: \"%s\" must be one byte, no line end, or the word %s", name, text, word);
 }
 
+static tw_status check_names(const tw_option_values *options, size_t count, tw_error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *name = tw_option_item(options, "columns", i);
+        if (name[0] == 0)
+            return tw_error_set(error, TW_STATUS_CONFIG, "option columns: name %zu is empty", i + 1);
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(name, tw_option_item(options, "columns", j)) == 0)
+                return tw_error_set(error, TW_STATUS_CONFIG, "option columns: \"%s\" stands in it twice", name);
+        }
+    }
+    return TW_STATUS_OK;
+}
+
 static tw_status copy_names(csv *self, const tw_option_values *options, tw_error *error)
 {
     size_t count = tw_option_count(options, "columns"), size = 0;
-    if (count == 0)
-        return TW_STATUS_OK;
+    tw_status status = check_names(options, count, error);
+    if (status < 0 || count == 0)
+        return status;
     for (size_t i = 0; i < count; i++)
         size += strlen(tw_option_item(options, "columns", i)) + 1;
     self->names = tw_alloc(size);

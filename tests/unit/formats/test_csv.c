@@ -122,7 +122,8 @@ static void delimiter_and_quote_are_options(void **state)
 
 static void options_that_contradict_are_refused(void **state)
 {
-    static const char *const cases[] = {"delimiter=ab", "quote=ab", "delimiter=\"", "delimiter=\n"};
+    static const char *const cases[] = {
+        "delimiter=ab", "quote=ab", "delimiter=\"", "delimiter=\n", "columns=a,b,a", "columns=a,,b"};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         decode_fixture fixture;
