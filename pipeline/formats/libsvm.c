@@ -59,9 +59,7 @@ static tw_status libsvm_put(libsvm *self, const char *name, size_t size, uint64_
         self->lines.place = name;
         return tw_event_feature(&self->lines.event, 0, 0, name, size, value, error);
     }
-    if (single == 0.0f)
-        return TW_STATUS_OK;
-    return tw_builder_entry(self->lines.out, tw_key_of_index(self->hash_seed, index), single, 0, error);
+    return lines_put(&self->lines, tw_key_of_index(self->hash_seed, index), single, 0, error);
 }
 
 /* From the colon at lines.stop on; `name` is the text before it. */

@@ -73,4 +73,21 @@ static inline tw_status lines_value(lines *self, double *value, tw_error *error)
     return lines_number(self, text, size, value, error);
 }
 
+/* Appends an entry unless its value is 0; without a branch on the value, which is as good as random in many logs. */
+static inline tw_status lines_put(lines *self, uint64_t key, float value, uint16_t field, tw_error *error)
+{
+    tw_builder *out = self->out;
+    uint32_t i = out->n_entries + out->n_pending;
+    if (i >= out->capacity_entries) {
+        tw_status status = tw_builder_reserve(out, 1, error);
+        if (status < 0)
+            return status;
+    }
+    out->key[i] = key;
+    out->value[i] = value;
+    out->field[i] = field;
+    out->n_pending += value != 0.0f;
+    return TW_STATUS_OK;
+}
+
 #endif

@@ -134,12 +134,10 @@ static inline tw_status vw_put(vw *self, const char *name, size_t size, double v
         self->lines.place = name;
         return tw_event_feature(&self->lines.event, self->field, self->seed, name, size, value, error);
     }
-    if (single == 0.0f)
-        return TW_STATUS_OK;
     uint64_t index = 0;
     uint64_t key = self->field == 0 && tw_key_parse_index(name, size, &index) ? tw_key_of_index(self->hash_seed, index)
                                                                               : tw_key_of_text(self->seed, name, size);
-    return tw_builder_entry(self->lines.out, key, single, self->field, error);
+    return lines_put(&self->lines, key, single, self->field, error);
 }
 
 static tw_status vw_read_features(vw *self, const char *at, tw_error *error)
