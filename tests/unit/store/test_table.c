@@ -185,8 +185,7 @@ static void the_local_store_applies_a_batch_once_and_moves_its_mark(void **state
     uint32_t n_marks = 1;
     OK(params->ops->mark(params, 9, &mark, &n_marks, NULL));
     assert_int_equal(mark, 10);
-    assert_int_equal(
-        params->ops->acquire(params, &batch, TW_ACCESS_WRITE, &rows, NULL), TW_STATUS_CONFLICT);
+    assert_int_equal(params->ops->acquire(params, &batch, TW_ACCESS_WRITE, &rows, NULL), TW_STATUS_CONFLICT);
     OK(params->ops->acquire(params, &batch, TW_ACCESS_READ, &rows, NULL));
     assert_int_equal(((test_row *)rows.row[0])->count, 5);
     params->ops->close(params);
