@@ -81,15 +81,14 @@ static tw_file_split *newest_of(const tw_follow *self, size_t pattern)
     return NULL;
 }
 
-/* State of a split's file wherever it lies now; *has false: it is nowhere. */
-static tw_status info_of(
-    const tw_file_identity *identity, const char *path, tw_file_info *info, bool *has, tw_error *error)
+/* State of a split's file wherever it lies now; of one that is nowhere, what its identity remembers. */
+static tw_status info_of(const tw_file_identity *identity, const char *path, tw_file_info *info, tw_error *error)
 {
     char found[TW_SPLIT_NAME_SIZE];
     tw_stream *stream = NULL;
+    *info = (tw_file_info){.modified_us = identity->modified_us};
     tw_status status = tw_file_locate(identity, path, found, &stream, error);
-    *has = stream != NULL;
-    if (status == TW_STATUS_OK && *has)
+    if (status == TW_STATUS_OK && stream != NULL)
         status = tw_stream_info(stream, info, error);
     tw_stream_close(&stream);
     return status;
@@ -116,20 +115,22 @@ static tw_status reference_of(const tw_follow *self, size_t pattern, tw_file_inf
             .device = newest->identity.device, .inode = newest->identity.inode, .modified_us = newest->modified_us};
         return TW_STATUS_OK;
     }
-    if (newest != NULL)
-        return info_of(&newest->identity, newest->path, info, has, error);
+    if (newest != NULL) {
+        *has = true;
+        return info_of(&newest->identity, newest->path, info, error);
+    }
     tw_status status = TW_STATUS_OK;
     for (size_t i = 0; i < self->set->n_known && status == TW_STATUS_OK; i++) {
         const tw_split *known = &self->set->known[i];
         tw_file_identity identity;
         tw_file_info other;
-        bool is_there = false;
         tw_identity_decode(&identity, known->identity);
-        if (identity.is_pipe == 0 && is_sibling(self->path->name[pattern], known->name))
-            status = info_of(&identity, known->name, &other, &is_there, error);
-        if (is_there && (!*has || other.modified_us >= info->modified_us))
+        if (identity.is_pipe != 0 || !is_sibling(self->path->name[pattern], known->name))
+            continue;
+        status = info_of(&identity, known->name, &other, error);
+        if (status == TW_STATUS_OK && (!*has || other.modified_us >= info->modified_us))
             *info = other;
-        *has = *has || is_there;
+        *has = true;
     }
     return status;
 }

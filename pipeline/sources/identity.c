@@ -24,6 +24,7 @@ tw_status tw_identity_read(const tw_stream *stream, tw_file_identity *out, tw_fi
         .device = info->device,
         .inode = info->inode,
         .head_hash = tw_hash(head, n),
+        .modified_us = info->modified_us,
         .head_size = (uint32_t)n,
         .is_whole = newline != NULL || n == sizeof head || kind == TW_STREAM_GZIP || kind == TW_STREAM_ZSTD,
         .is_packed = kind == TW_STREAM_GZIP || kind == TW_STREAM_ZSTD,
@@ -78,6 +79,7 @@ void tw_identity_encode(const tw_file_identity *identity, unsigned char bytes[TW
     put_u64(bytes + 16, identity->head_hash);
     put_u64(bytes + 24, identity->generation);
     put_u64(bytes + 32, identity->head_size);
+    put_u64(bytes + 48, (uint64_t)identity->modified_us);
     bytes[40] = identity->is_whole != 0;
     bytes[41] = identity->is_pipe != 0;
     bytes[42] = identity->is_packed != 0;
@@ -91,6 +93,7 @@ void tw_identity_decode(tw_file_identity *identity, const unsigned char bytes[TW
         .inode = get_u64(bytes + 8),
         .head_hash = get_u64(bytes + 16),
         .generation = get_u64(bytes + 24),
+        .modified_us = (int64_t)get_u64(bytes + 48),
         .head_size = head_size > UINT32_MAX ? UINT32_MAX : (uint32_t)head_size,
         .is_whole = bytes[40],
         .is_pipe = bytes[41],

@@ -13,10 +13,11 @@ enum { TW_FILE_HEAD_SIZE = 256 };
 
 typedef struct tw_file_identity {
     uint64_t device, inode, head_hash, generation;
-    uint32_t head_size; /* bytes hashed; 0: the file was empty */
-    uint32_t is_whole;  /* the head is a whole line or 256 bytes: it will not grow */
-    uint32_t is_pipe;   /* standard input or a pipe: never the same again */
-    uint32_t is_packed; /* compressed */
+    int64_t modified_us; /* when it was first seen; unread rotated files were written later */
+    uint32_t head_size;  /* bytes hashed; 0: the file was empty */
+    uint32_t is_whole;   /* the head is a whole line or 256 bytes: it will not grow */
+    uint32_t is_pipe;    /* standard input or a pipe: never the same again */
+    uint32_t is_packed;  /* compressed */
 } tw_file_identity;
 
 /* Identity of the open file with generation 0, and its size now. */

@@ -768,6 +768,11 @@ static void random_writer_is_followed_byte_for_byte_again(void **state)
     follow_random(*state, 77, false);
 }
 
+static void random_writer_is_followed_across_resumes(void **state)
+{
+    follow_random(*state, 5, true);
+}
+
 /* Opens and reads a source to its end, asking again after an error; true when all went well. */
 static bool faulty_round(const reading *whole, const char *const *option, bool is_bounded)
 {
@@ -854,6 +859,7 @@ int main(void)
         TEST(standard_input_is_one_split_and_cannot_go_back),
         TEST(random_writer_is_followed_byte_for_byte),
         TEST(random_writer_is_followed_byte_for_byte_again),
+        TEST(random_writer_is_followed_across_resumes),
         TEST(every_failing_call_is_an_error_and_loses_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
