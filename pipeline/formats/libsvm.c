@@ -68,7 +68,7 @@ static tw_status libsvm_read_feature(libsvm *self, const char *name, tw_error *e
     size_t size = (size_t)(self->lines.stop - name);
     uint64_t index = 0;
     double value = 0;
-    if (!tw_key_parse_index(name, size, &index)) {
+    if (!lines_index(&self->lines, name, size, &index)) {
         char quoted[48];
         tw_text_quote(quoted, sizeof quoted, name, size);
         self->lines.place = name;

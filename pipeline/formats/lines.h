@@ -4,6 +4,7 @@
 #define TW_FORMATS_LINES_H
 
 #include "data/feature.h"
+#include "data/key.h"
 #include "data/number.h"
 #include "data/scan.h"
 
@@ -71,6 +72,14 @@ static inline tw_status lines_value(lines *self, double *value, tw_error *error)
     if (self->limit - text >= 8 && tw_number_parse_8(text, size, value))
         return TW_STATUS_OK;
     return lines_number(self, text, size, value, error);
+}
+
+/* As tw_key_parse_index, without a loop for up to 8 digits. */
+static inline bool lines_index(const lines *self, const char *text, size_t size, uint64_t *index)
+{
+    if (self->limit - text >= 8 && (*text != '0' || size == 1) && tw_number_parse_u64_8(text, size, index))
+        return true;
+    return tw_key_parse_index(text, size, index);
 }
 
 /* Appends an entry unless its value is 0; without a branch on the value, which is as good as random in many logs. */

@@ -135,8 +135,9 @@ static inline tw_status vw_put(vw *self, const char *name, size_t size, double v
         return tw_event_feature(&self->lines.event, self->field, self->seed, name, size, value, error);
     }
     uint64_t index = 0;
-    uint64_t key = self->field == 0 && tw_key_parse_index(name, size, &index) ? tw_key_of_index(self->hash_seed, index)
-                                                                              : tw_key_of_text(self->seed, name, size);
+    uint64_t key = self->field == 0 && lines_index(&self->lines, name, size, &index)
+                       ? tw_key_of_index(self->hash_seed, index)
+                       : tw_key_of_text(self->seed, name, size);
     return lines_put(&self->lines, key, single, self->field, error);
 }
 

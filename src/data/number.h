@@ -60,21 +60,55 @@ static inline bool tw_number_parse_short(const char *text, size_t size, double *
     return true;
 }
 
-/* As tw_number_parse_short for unsigned numbers of 1 to 8 bytes, without a loop; 8 bytes must be readable at `text`.
- * All bytes are handled in one word whose lowest byte is the first: blanks in front become zeros, the point is squeezed
- * out, and digits are added up in pairs, then fours, then eights. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define TW_NUMBER_HAS_WORDS 1
+#else
+#define TW_NUMBER_HAS_WORDS 0
+#endif
+
+#define TW_NUMBER_ONES 0x0101010101010101ull
+
+/* `size` (1 to 8) bytes at `text`, the first lowest, with zeros as digits before them; 8 bytes must be readable. */
+static inline uint64_t tw_number_load_8(const char *text, size_t size)
+{
+    uint64_t word;
+    memcpy(&word, text, sizeof word);
+    unsigned pad = (unsigned)(8 - size) * 8;
+    return word << pad | (((1ull << pad) - 1) & TW_NUMBER_ONES * '0');
+}
+
+/* Eight digits, added up in pairs, then fours, then eights. A digit has the high half 3, also after 6 is added. */
+static inline bool tw_number_digits_8(uint64_t word, uint64_t *value)
+{
+    uint64_t high = TW_NUMBER_ONES * 0xf0, zeros = TW_NUMBER_ONES * '0';
+    if (((word & high) ^ zeros) != 0 || (((word + TW_NUMBER_ONES * 6) & high) ^ zeros) != 0)
+        return false;
+    word -= zeros;
+    word = (word * 10 + (word >> 8)) & 0x00ff00ff00ff00ffull;
+    word = (word * 100 + (word >> 16)) & 0x0000ffff0000ffffull;
+    *value = (word * 10000 + (word >> 32)) & 0xffffffffull;
+    return true;
+}
+
+/* Digits alone, 1 to 8 of them, without a loop; 8 bytes must be readable at `text`. False: ask tw_number_parse_u64. */
+static inline bool tw_number_parse_u64_8(const char *text, size_t size, uint64_t *value)
+{
+    if (!TW_NUMBER_HAS_WORDS || size - 1 > 7)
+        return false;
+    return tw_number_digits_8(tw_number_load_8(text, size), value);
+}
+
+/* As tw_number_parse_short for unsigned numbers of 1 to 8 bytes, without a loop; 8 bytes must be readable at `text`. */
 static inline bool tw_number_parse_8(const char *text, size_t size, double *value)
 {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    const uint64_t ones = 0x0101010101010101ull;
-    uint64_t word;
-    if (size - 1 > 7)
+    if (!TW_NUMBER_HAS_WORDS || size - 1 > 7)
         return false;
-    memcpy(&word, text, sizeof word);
-    unsigned pad = (unsigned)(8 - size) * 8, n_fraction = 0;
-    word = word << pad | (((1ull << pad) - 1) & ones * '0');
-    uint64_t difference = word ^ ones * '.', point = (difference - ones) & ~difference & ones * 0x80;
+    uint64_t word = tw_number_load_8(text, size), digits = 0;
+    uint64_t difference = word ^ TW_NUMBER_ONES * '.';
+    uint64_t point = (difference - TW_NUMBER_ONES) & ~difference & TW_NUMBER_ONES * 0x80;
+    unsigned n_fraction = 0;
     if (point != 0) {
+        /* The digits before the point move up by one place, over it. */
         unsigned at = (unsigned)__builtin_ctzll(point) - 7;
         uint64_t whole = word & ((1ull << at) - 1);
         word = (word & ~((1ull << at << 8) - 1)) | whole << 8 | '0';
@@ -82,19 +116,10 @@ static inline bool tw_number_parse_8(const char *text, size_t size, double *valu
         if (size == 1)
             return false;
     }
-    /* A digit has the high half 3, also after 6 is added. */
-    uint64_t high = ones * 0xf0;
-    if (((word & high) ^ ones * '0') != 0 || (((word + ones * 6) & high) ^ ones * '0') != 0)
+    if (!tw_number_digits_8(word, &digits))
         return false;
-    word -= ones * '0';
-    word = (word * 10 + (word >> 8)) & 0x00ff00ff00ff00ffull;
-    word = (word * 100 + (word >> 16)) & 0x0000ffff0000ffffull;
-    word = (word * 10000 + (word >> 32)) & 0xffffffffull;
-    *value = (double)word / tw_number_power[n_fraction];
+    *value = (double)digits / tw_number_power[n_fraction];
     return true;
-#else
-    return size > 0 && text[0] != '-' && size <= 8 && tw_number_parse_short(text, size, value);
-#endif
 }
 
 #endif
