@@ -51,6 +51,18 @@ static tw_status bad_value(const tw_option *option, const char *text, const char
     return status;
 }
 
+/* The largest unit in which a limit is a whole number. */
+static const unit *limit_unit(tw_option_type type, double value)
+{
+    static const unit plain = {"", 1.0};
+    const unit *units = type == TW_OPTION_DURATION ? duration_units : type == TW_OPTION_SIZE ? size_units : NULL;
+    for (; units != NULL && value != 0.0 && units->name != NULL; units++) {
+        if (fmod(value, units->scale) == 0.0)
+            return units;
+    }
+    return &plain;
+}
+
 static tw_status check_range(const tw_option *option, const char *text, double value, tw_error *error)
 {
     if (option->min == 0.0 && option->max == 0.0)
@@ -59,10 +71,11 @@ static tw_status check_range(const tw_option *option, const char *text, double v
     if (!is_low && value <= option->max)
         return TW_STATUS_OK;
     char limit[TW_REAL_TEXT_SIZE];
-    tw_text_from_real(is_low ? option->min : option->max, limit);
-    const char *base = option->type == TW_OPTION_DURATION ? " us" : option->type == TW_OPTION_SIZE ? " bytes" : "";
+    double bound = is_low ? option->min : option->max;
+    const unit *scale = limit_unit(option->type, bound);
+    tw_text_from_real(bound / scale->scale, limit);
     tw_status status = tw_error_set(error, TW_STATUS_INVALID, "option %s: %.80s is %s the limit %s%s", option->name,
-        text, is_low ? "below" : "above", limit, base);
+        text, is_low ? "below" : "above", limit, scale->name);
     tw_error_code(error, "E104");
     return status;
 }

@@ -191,7 +191,10 @@ void tw_text_from_real(double value, char text[TW_REAL_TEXT_SIZE])
 {
     locale_t neutral = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     locale_t before = neutral != (locale_t)0 ? uselocale(neutral) : (locale_t)0;
-    for (int digits = 1; digits <= 17; digits++) {
+    bool is_whole = fabs(value) < 1e15 && value == floor(value);
+    if (is_whole)
+        (void)snprintf(text, TW_REAL_TEXT_SIZE, "%.0f", value);
+    for (int digits = 1; digits <= 17 && !is_whole; digits++) {
         (void)snprintf(text, TW_REAL_TEXT_SIZE, "%.*g", digits, value);
         if (strtod(text, NULL) == value)
             break;

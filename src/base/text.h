@@ -39,7 +39,7 @@ enum { TW_REAL_TEXT_SIZE = 32 };
 bool tw_text_to_real(const char *text, double *out);
 /* The same for integers; false beyond int64. */
 bool tw_text_to_int(const char *text, int64_t *out);
-/* The shortest decimal form that reads back equal. */
+/* The shortest decimal form that reads back equal; whole numbers below 1e15 without an exponent. */
 void tw_text_from_real(double value, char text[TW_REAL_TEXT_SIZE]);
 
 #endif
