@@ -42,7 +42,7 @@ static tw_status peer_set_mark(tw_peer *peer, uint64_t split, uint64_t to, tw_er
 
 void tw_peer_start_control(tw_peer *peer, tw_frame_type type, uint64_t handle)
 {
-    peer->control = (tw_control){.type = type, .handle = handle};
+    peer->control = (tw_control){.type = type, .handle = handle, .n_seen = handle};
 }
 
 static bool pull_is_done(const tw_peer *peer)
@@ -302,6 +302,9 @@ tw_status tw_peer_drive(tw_remote *self, tw_peer *peer, tw_error *error)
         status = peer_drive_pull(self, peer, error);
     if (status == TW_STATUS_OK)
         status = peer_drive_control(self, peer, error);
+    /* All is sent, nothing is awaited, and something is unanswered: a later answer passed over one that was lost. */
+    if (status == TW_STATUS_OK && peer->n_outstanding == 0 && !tw_peer_is_settled(self, peer))
+        peer_disconnect(self, peer);
     return status == TW_STATUS_BUSY ? TW_STATUS_OK : status;
 }
 
@@ -424,7 +427,10 @@ static tw_status take_scanned(tw_remote *self, tw_peer *peer, const tw_frame *fr
         if (status != TW_STATUS_OK)
             return status;
         at += 16 + size;
+        control->n_seen++;
     }
+    if (control->n_seen != frame->handle)
+        return peer_error(self, peer, TW_STATUS_UNAVAILABLE, "a part of the scan was lost; try again", error);
     if ((frame->flags & TW_FRAME_MORE) == 0) {
         control->is_done = true;
         control->is_finished = frame->generation != 0;

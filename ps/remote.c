@@ -93,6 +93,20 @@ static tw_status remote_settle_default(tw_remote *self, tw_error *error)
     return remote_settle(self, self->options.timeout_ms, TW_STATUS_UNAVAILABLE, error);
 }
 
+/* A round trip to every shard: one that restarted unnoticed is greeted again and tells its marks. */
+static tw_status remote_verify(tw_remote *self, tw_error *error)
+{
+    tw_status status = remote_settle_default(self, error);
+    if (status != TW_STATUS_OK || self->has_snapshot)
+        return status;
+    for (uint32_t s = 0; s < self->partition.n_shards; s++)
+        tw_peer_start_control(&self->peer[s], TW_FRAME_STATS, 0);
+    status = remote_settle_default(self, error);
+    for (uint32_t s = 0; s < self->partition.n_shards; s++)
+        self->peer[s].control = (tw_control){0};
+    return status;
+}
+
 /* --- acquire and release ------------------------------------------------------------------------------------------ */
 
 /* WRITE needs every shard to be at `from`, or to have the range already (a replay for others). */
@@ -182,7 +196,7 @@ static tw_status remote_mark(tw_params *params, uint64_t split, uint64_t *marks,
 {
     tw_remote *self = (tw_remote *)params;
     uint32_t room = *n_marks, n = 0;
-    tw_status status = remote_settle_default(self, error);
+    tw_status status = remote_verify(self, error);
     if (status != TW_STATUS_OK)
         return status;
     for (uint32_t s = 0; s < self->partition.n_shards; s++) {
@@ -205,7 +219,16 @@ static tw_status remote_mark(tw_params *params, uint64_t split, uint64_t *marks,
 
 static tw_status remote_flush(tw_params *params, int timeout_ms, tw_error *error)
 {
-    return remote_settle((tw_remote *)params, timeout_ms, TW_STATUS_TIMEOUT, error);
+    tw_remote *self = (tw_remote *)params;
+    tw_status status = remote_settle(self, timeout_ms, TW_STATUS_TIMEOUT, error);
+    if (status == TW_STATUS_OK)
+        status = remote_verify(self, error);
+    for (uint32_t s = 0; s < self->partition.n_shards && status >= 0; s++) {
+        if (self->peer[s].has_lost)
+            status = TW_STATUS_REWIND;
+        self->peer[s].has_lost = false;
+    }
+    return status;
 }
 
 /* --- snapshots ---------------------------------------------------------------------------------------------------- */
@@ -336,7 +359,7 @@ static tw_status remote_scan(tw_params *params, tw_record_visit visit, void *con
     tw_remote *self = (tw_remote *)params;
     if (self->is_acquired || self->has_snapshot)
         return tw_error_set(error, TW_STATUS_BUSY, "scan: a batch is being learned or a snapshot written");
-    tw_status status = remote_settle_default(self, error);
+    tw_status status = remote_verify(self, error);
     for (uint32_t s = 0; s < self->partition.n_shards && status == TW_STATUS_OK; s++)
         status = remote_scan_shard(self, &self->peer[s], visit, context, error);
     return status;

@@ -27,6 +27,7 @@ typedef struct tw_control {
     tw_row_file file;      /* BARRIER */
     tw_params_stats stats; /* STATS */
     bool is_finished;      /* SCAN: the shard has no more records */
+    uint64_t n_seen;       /* SCAN: records so far */
     tw_record_visit visit; /* SCAN */
     void *context;
 } tw_control;
