@@ -11,13 +11,12 @@ enum { FROZEN_WINDOW = 1 << 20, FROZEN_POLL_US = 200 };
 static void frozen_wait_for_room(tw_frozen *self)
 {
     while (atomic_load(&self->kept_bytes) + TW_CHUNK_SIZE > self->max_kept_bytes) {
-        if (self->stall_left_us <= 0 || !atomic_load(&self->is_copying) || atomic_load(&self->is_failed)) {
+        if (!atomic_load(&self->is_copying) || atomic_load(&self->is_failed) ||
+            tw_clock_monotonic_us() >= self->stall_until_us) {
             self->n_over++;
             return;
         }
-        int64_t start = tw_clock_monotonic_us();
         tw_clock_sleep_us(FROZEN_POLL_US);
-        self->stall_left_us -= tw_clock_monotonic_us() - start;
     }
 }
 

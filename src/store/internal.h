@@ -12,7 +12,7 @@ enum {
     TW_BUCKET_KEYS = 8,
     TW_BUCKET_KEY_BYTES = TW_BUCKET_KEYS * 8, /* the keys of a bucket fill one cache line, its rows follow */
     TW_CHUNK_SIZE = 4096,
-    TW_STALL_MAX_US = 20000,
+    TW_STALL_MAX_US = 8000, /* keeping a batch's chunks takes time too: together below 20 ms */
 };
 
 /* A run of memory as it was when the table was frozen. Chunks go from UNSAVED over SAVING to SAVED; who moves one to
@@ -49,8 +49,8 @@ struct tw_frozen {
     uint64_t max_kept_bytes;
     _Atomic uint64_t kept_bytes;
     atomic_bool is_copying, is_failed;
-    int64_t stall_left_us; /* of the batch at hand; table's thread */
-    uint64_t n_over, peak; /* chunks kept above the limit, most bytes kept; table's thread */
+    int64_t stall_until_us; /* of the batch at hand; table's thread */
+    uint64_t n_over, peak;  /* chunks kept above the limit, most bytes kept; table's thread */
 };
 
 /* Segment of an exact table: n_buckets x (keys, rows), open addressing by bucket with linear overflow. */

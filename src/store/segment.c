@@ -1,6 +1,9 @@
 /* Exact tables: segments by slot range. A full segment is rebuilt larger by itself, or split by slots once it is large,
  * so that one step stays short. Segments aim at different loads, so that they do not all grow in the same batch. */
 #include <string.h>
+#ifdef __SSE4_1__
+#include <smmintrin.h>
+#endif
 
 #include "base/alloc.h"
 #include "base/hash.h"
@@ -44,12 +47,21 @@ static inline tw_segment *segment_of(const tw_table *self, uint64_t key)
     return &self->segment[self->segment_of[key >> (64 - TW_SLOT_BITS)]];
 }
 
+/* Bit i: place i of the bucket holds `key`. */
 static inline unsigned bucket_find(const unsigned char *bucket, uint64_t key)
 {
-    const uint64_t *keys = (const uint64_t *)(const void *)bucket;
     unsigned mask = 0;
+#ifdef __SSE4_1__
+    __m128i wanted = _mm_set1_epi64x((long long)key);
+    for (unsigned i = 0; i < TW_BUCKET_KEYS; i += 2) {
+        __m128i pair = _mm_loadu_si128((const __m128i *)(const void *)(bucket + 8 * (size_t)i));
+        mask |= (unsigned)_mm_movemask_pd(_mm_castsi128_pd(_mm_cmpeq_epi64(pair, wanted))) << i;
+    }
+#else
+    const uint64_t *keys = (const uint64_t *)(const void *)bucket;
     for (unsigned i = 0; i < TW_BUCKET_KEYS; i++)
         mask |= (unsigned)(keys[i] == key) << i;
+#endif
     return mask;
 }
 

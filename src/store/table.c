@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "store/internal.h"
 #include "store/wire.h"
 
@@ -203,7 +204,7 @@ static void hashed_rows(tw_table *self, const uint64_t *key, uint32_t n, tw_acce
 tw_status tw_table_rows(tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void **row, tw_error *error)
 {
     if (self->frozen != NULL)
-        self->frozen->stall_left_us = TW_STALL_MAX_US;
+        self->frozen->stall_until_us = tw_clock_monotonic_us() + TW_STALL_MAX_US;
     if (self->row_size == 0) {
         if (n > 0)
             memset(row, 0, n * sizeof *row);
