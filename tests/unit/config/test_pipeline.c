@@ -373,6 +373,39 @@ static void a_pipeline_can_be_made_from_flags_alone(void **state)
     tw_tree_destroy(&tree);
 }
 
+static void no_more_than_a_hundred_problems_are_kept(void **state)
+{
+    (void)state;
+    char yaml[4096] = SMALL;
+    for (int i = 0; i < 130; i++)
+        (void)snprintf(yaml + strlen(yaml), sizeof yaml - strlen(yaml), "unknown%d: 1\n", i);
+    expect_problem(yaml, TW_PROBLEMS_LIMIT, "30 more errors are not shown.\n130 errors. Nothing was started.\n");
+}
+
+static void every_failing_allocation_while_reporting_problems_is_survived(void **state)
+{
+    (void)state;
+    static const char bad[] = "version: x\nname: [a]\nsource: {typ: file}\nmodel: {type: ftl}\nfoo: ${X_UNSET_}\n";
+    bool has_passed = false;
+    for (uint64_t nth = 1; nth < 2000 && !has_passed; nth++) {
+        tw_tree *tree = NULL;
+        tw_problems problems = {0};
+        tw_pipeline *pipeline = NULL;
+        tw_fault_arm(TW_FAULT_ALLOC, nth, ENOMEM, false);
+        tw_status status = tw_tree_create(&tree, NULL);
+        if (status == TW_STATUS_OK)
+            status = tw_tree_parse(tree, "p", bad, strlen(bad), &problems, NULL);
+        if (status == TW_STATUS_OK)
+            status = tw_pipeline_create(tree, &test_catalogue, &problems, &pipeline, NULL);
+        has_passed = tw_fault_fired(TW_FAULT_ALLOC) == 0;
+        tw_fault_disarm(TW_FAULT_ALLOC);
+        assert_int_equal(status, has_passed ? TW_STATUS_CONFIG : TW_STATUS_NO_MEMORY);
+        tw_problems_fini(&problems);
+        tw_tree_destroy(&tree);
+    }
+    assert_true(has_passed);
+}
+
 static char *resolved(const char *yaml, bool with_origins)
 {
     bench self = bind_text(yaml);
@@ -507,6 +540,8 @@ int main(void)
         cmocka_unit_test(later_sources_take_over_what_they_leave_out),
         cmocka_unit_test(settings_by_path_override_and_name_their_flag),
         cmocka_unit_test(a_pipeline_can_be_made_from_flags_alone),
+        cmocka_unit_test(no_more_than_a_hundred_problems_are_kept),
+        cmocka_unit_test(every_failing_allocation_while_reporting_problems_is_survived),
         cmocka_unit_test(the_resolved_form_reads_back_to_itself),
         cmocka_unit_test(the_resolved_form_names_the_origin_of_every_value),
         cmocka_unit_test(every_failing_allocation_is_an_error_and_leaks_nothing),
