@@ -80,6 +80,9 @@ TW_MUST_USE tw_status tw_tree_assign(
 TW_MUST_USE tw_status tw_tree_set(
     tw_tree *self, const char *path, const char *text, const char *origin, tw_problems *problems, tw_error *error);
 
+/* Takes the value at `path` out; nothing happens when there is none. */
+void tw_tree_remove(tw_tree *self, const char *path);
+
 /* The node at `path`, or NULL. */
 const tw_node *tw_tree_find(const tw_tree *self, const char *path);
 /* The entry of a map, or NULL (also when `map` is NULL or not a map). */
