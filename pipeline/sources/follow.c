@@ -210,31 +210,35 @@ static tw_status siblings_find(const char *path, const tw_file_info *reference, 
     return status;
 }
 
-/* Adds what rotation moved away unseen, in front of the newest split. */
+/* Adds what rotation moved away unseen. IDLE: the file at the path was moved away meanwhile, nothing is added. */
 static tw_status follow_add_siblings(
-    const tw_follow *self, size_t pattern, const tw_file_info *reference, size_t newest, tw_error *error)
+    const tw_follow *self, size_t pattern, const tw_file_info *reference, const tw_file_info *current, tw_error *error)
 {
-    const tw_file_identity *current = &self->set->split[newest].identity;
-    if (reference->device == current->device && reference->inode == current->inode)
-        return TW_STATUS_OK;
+    const char *path = self->path->name[pattern];
     candidates found = {0};
-    tw_status status = siblings_find(self->path->name[pattern], reference, &found, error);
-    if (status == TW_STATUS_OK && found.count > 1)
+    tw_file_info now;
+    tw_status status = siblings_find(path, reference, &found, error);
+    if (status == TW_STATUS_OK)
+        status = tw_file_stat(path, &now, error);
+    /* While the newest file lies at the path, all siblings are older than it. */
+    if (status == TW_STATUS_NOT_FOUND || (status == TW_STATUS_OK && now.inode != current->inode))
+        status = TW_STATUS_IDLE;
+    if (found.count > 1)
         qsort(found.item, found.count, sizeof found.item[0], sibling_compare);
-    size_t before = self->set->count;
-    for (size_t i = 0; i < found.count && status >= 0; i++) {
+    for (size_t i = 0; i < found.count && (status == TW_STATUS_OK || status == TW_STATUS_END); i++) {
         tw_file_split *added = NULL;
         candidate *item = &found.item[i];
         status = tw_file_set_adopt_stream(self->set, &item->stream, item->path, pattern, false, &added, error);
-        if (status == TW_STATUS_OK && added->identity.is_packed != 0)
-            added->is_done = true;
-        if (status == TW_STATUS_OK && added->is_done)
+        if (status != TW_STATUS_OK)
+            continue;
+        tw_split *shown = &self->set->shown[self->set->count - 1]; /* a later resume knows it as one of this path's */
+        (void)snprintf(shown->name, sizeof shown->name, "%s", path);
+        added->is_done = added->is_done || added->identity.is_packed != 0;
+        if (added->is_done)
             tw_stream_close(&added->stream);
     }
     candidates_free(&found);
-    if (status >= 0 && self->set->count > before)
-        tw_file_set_move_last(self->set, newest);
-    return status < 0 ? status : TW_STATUS_OK;
+    return status == TW_STATUS_END ? TW_STATUS_OK : status;
 }
 
 /* Splits of the option before the newest end where they end; one with the newest's inode was truncated in place. */
@@ -271,21 +275,28 @@ static tw_status follow_scan_path(const tw_follow *self, size_t pattern, tw_erro
         return TW_STATUS_OK;
     if (status < 0 || is_live(newest_of(self, pattern), &info))
         return status;
-    status = reference_of(self, pattern, &reference, &has_reference, error);
+    tw_stream *stream = NULL;
+    tw_file_identity identity;
+    status = tw_stream_open(path, &stream, error);
+    if (status == TW_STATUS_OK)
+        status = tw_identity_read(stream, &identity, &info, error);
+    if (status == TW_STATUS_OK && identity.is_whole != 0)
+        status = reference_of(self, pattern, &reference, &has_reference, error);
+    bool is_reference = reference.inode == info.inode && reference.device == info.device;
+    if (status == TW_STATUS_OK && has_reference && !is_reference)
+        status = follow_add_siblings(self, pattern, &reference, &info, error);
     tw_file_split *added = NULL;
     if (status == TW_STATUS_OK)
-        status = tw_file_set_adopt(self->set, path, pattern, true, &added, error);
+        status = tw_file_set_adopt_stream(self->set, &stream, path, pattern, true, &added, error);
+    tw_stream_close(&stream);
     if (status == TW_STATUS_NOT_FOUND || status == TW_STATUS_IDLE)
         return TW_STATUS_OK;
     if (status < 0 || (status == TW_STATUS_END && (added->is_done || added->pattern != pattern)))
         return status < 0 ? status : TW_STATUS_OK;
     added->is_done = added->is_done && added->identity.is_packed != 0;
     tw_file_set_move_last(self->set, (size_t)(added - self->set->split));
-    if (status == TW_STATUS_OK && has_reference)
-        status = follow_add_siblings(self, pattern, &reference, self->set->count - 1, error);
-    if (status >= 0)
-        follow_retire(self, pattern);
-    return status < 0 ? status : TW_STATUS_OK;
+    follow_retire(self, pattern);
+    return TW_STATUS_OK;
 }
 
 /* Sorts matches into those that are followed already (their path is noted) and candidates. */
