@@ -1,5 +1,6 @@
-/* table.h: rows and blocks of one model (or of one shard's slots of it), with their marks. The local parameter store and the
- * shard server are both thin layers over this. Thread rule: one thread at a time, except tw_frozen_*, which run beside it.
+/* table.h: rows and blocks of one model (or of one shard's slots of it), with their marks. The local parameter store
+ * and the shard server are both thin layers over this. Thread rule: one thread at a time, except tw_frozen_*, which run
+ * beside it.
  *
  * exact:  segments by slot range, each bucketed open addressing; a segment grows by itself, never the whole.
  * hashed: 2^bits rows on huge pages, index = top bits of the key; a shard maps only its slots' range. */
@@ -17,9 +18,10 @@ TW_MUST_USE tw_status tw_table_create(
 void tw_table_destroy(tw_table **self);
 const tw_table_spec *tw_table_spec_of(const tw_table *self);
 
-/* Rows for keys [n], all of this table's slots: row[i] is valid until the next call that may insert. Equal keys get equal
- * pointers. WRITE inserts absent keys with their initial record and, while a snapshot is being written, keeps what
- * it needs of them first. READ gives absent keys a record holding the initial value, shared or from internal scratch. */
+/* Rows for keys [n], all of this table's slots: row[i] is valid until the next call that may insert. Equal keys get
+ * equal pointers. WRITE inserts absent keys with their initial record and, while a snapshot is being written, keeps
+ * what it needs of them first. READ gives absent keys a record holding the initial value, shared or from internal
+ * scratch. */
 TW_MUST_USE tw_status tw_table_rows(
     tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void **row, tw_error *error);
 
@@ -43,32 +45,34 @@ TW_MUST_USE tw_status tw_table_scan(tw_table *self, tw_record_visit visit, void 
 void tw_table_stats(const tw_table *self, tw_params_stats *out);
 
 /* --- snapshot: cut now, write beside learning ----------------------------------------------------------------------
- * freeze takes the cut (marks and events included) without copying rows; until the frozen object is destroyed, the first
- * write to a 4 KiB chunk keeps its old content. tw_frozen_write may run on another thread: writes, syncs and renames the
- * row file `directory/name`, and fills `out`. Destroy on the table's own thread. One at a time per table (CONFLICT).
- * The memory kept aside is at most `max_kept_bytes`; above it a writer waits for the copier, at most 20 ms a batch. */
+ * freeze takes the cut (marks and events included) without copying rows; until the frozen object is destroyed, the
+ * first write to a 4 KiB chunk keeps its old content. tw_frozen_write may run on another thread: writes, syncs and
+ * renames the row file `directory/name`, and fills `out`. Destroy on the table's own thread. One at a time per table
+ * (CONFLICT). The memory kept aside is at most `max_kept_bytes`; above it a writer waits for the copier, at most 20 ms
+ * a batch. */
 TW_MUST_USE tw_status tw_table_freeze(tw_table *self, uint64_t max_kept_bytes, tw_frozen **out, tw_error *error);
 TW_MUST_USE tw_status tw_frozen_write(
     tw_frozen *self, const char *directory, const char *name, tw_row_file *out, tw_error *error);
 void tw_frozen_destroy(tw_frozen **self);
 
-/* Adds what a row file holds of this table's slots: rows, blocks, marks (of a file that covers other slots too: its marks
- * as well), events. The schema must match (CONFLICT names the difference); every checksum is verified before the table is
- * touched. For tables that are still empty. A row file of a hashed table can be loaded into a table of the same `bits`. */
-TW_MUST_USE tw_status tw_table_load(
-    tw_table *self, const char *directory, const tw_row_file *file, tw_error *error);
+/* Adds what a row file holds of this table's slots: rows, blocks, marks (of a file that covers other slots too: its
+ * marks as well), events. The schema must match (CONFLICT names the difference); every checksum is verified before the
+ * table is touched. For tables that are still empty. A row file of a hashed table can be loaded into a table of the
+ * same `bits`. */
+TW_MUST_USE tw_status tw_table_load(tw_table *self, const char *directory, const tw_row_file *file, tw_error *error);
 
 /* Verifies a row file without loading it: CORRUPT names the section and offset. */
 TW_MUST_USE tw_status tw_row_file_verify(
     const char *directory, const tw_row_file *file, tw_table_spec *spec, tw_error *error);
 
-/* Finds the newest row file of shard `index` of `count` in a directory that verifies, e.g. after a crash without a manifest.
- * NOT_FOUND: none. Names: "<id, 6+ digits>.rows-<index>-of-<count>". */
+/* Finds the newest row file of shard `index` of `count` in a directory that verifies, e.g. after a crash without a
+ * manifest. NOT_FOUND: none. Names: "<id, 6+ digits>.rows-<index>-of-<count>". */
 TW_MUST_USE tw_status tw_row_file_find(
     const char *directory, uint32_t index, uint32_t count, uint64_t *id, tw_row_file *out, tw_error *error);
 void tw_row_file_name(uint64_t id, uint32_t index, uint32_t count, char name[TW_FILE_NAME_SIZE]);
 
-/* --- the local parameter store: one table that holds all slots ------------------------------------------------------ */
+/* --- the local parameter store: one table that holds all slots ------------------------------------------------------
+ */
 TW_MUST_USE tw_status tw_local_create(const tw_table_spec *spec, tw_params **out, tw_error *error);
 
 #endif
