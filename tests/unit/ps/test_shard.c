@@ -1,0 +1,286 @@
+/* One shard, spoken to frame by frame: the mark rule, ownership, and hostile peers. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/alloc.h"
+#include "base/hash.h"
+#include "ps/shard.h"
+
+typedef struct wire {
+    tw_shard *shard;
+    tw_buffer out;
+    unsigned char answer[1 << 16];
+    size_t answer_size;
+    uint32_t n_answers;
+    tw_frame last;
+    uint64_t model;
+} wire;
+
+static void wire_emit(void *context, const void *peer, size_t peer_size, const void *bytes, size_t size)
+{
+    wire *self = context;
+    (void)peer;
+    (void)peer_size;
+    assert_true(size <= sizeof self->answer);
+    memcpy(self->answer, bytes, size);
+    self->answer_size = size;
+    self->n_answers++;
+    assert_int_equal(tw_frame_decode(self->answer, size, &self->last, NULL), TW_STATUS_OK);
+}
+
+static wire *wire_create(void)
+{
+    wire *self = calloc(1, sizeof *self);
+    tw_shard_options options = {
+        .count = 1, .incarnation = 42, .emit = wire_emit, .context = self, .max_session_bytes = 4 << 20};
+    assert_int_equal(tw_shard_create(&options, &self->shard, NULL), TW_STATUS_OK);
+    self->model = tw_hash("m", 1);
+    return self;
+}
+
+static void wire_destroy(wire *self)
+{
+    tw_shard_destroy(&self->shard);
+    tw_free(self->out.bytes);
+    free(self);
+}
+
+static tw_hello counter_hello(tw_role role)
+{
+    tw_hello hello = {.role = role, .count = 1, .name = "m", .spec = {.kind = TW_TABLE_EXACT, .hash_seed = 1}};
+    assert_int_equal(tw_record_add(&hello.spec.schema.row, "n", TW_FIELD_U64, 1, TW_MERGE_ADD, NULL), 0);
+    return hello;
+}
+
+static void hello(wire *self, const char *peer, tw_role role, uint64_t sender, uint64_t sequence)
+{
+    tw_hello body = counter_hello(role);
+    tw_frame frame = {.type = TW_FRAME_HELLO, .model = self->model, .sender = sender, .sequence = sequence};
+    assert_int_equal(tw_frame_begin(&self->out, &frame, NULL, NULL), 0);
+    assert_int_equal(tw_hello_encode(&body, &self->out, NULL), 0);
+    tw_frame_finish(&self->out, &frame);
+    tw_shard_receive(self->shard, peer, strlen(peer), self->out.bytes, self->out.size);
+    assert_int_equal(self->last.type, TW_FRAME_WELCOME);
+}
+
+static void send_frame(
+    wire *self, const char *peer, tw_frame frame, const uint64_t *keys, const void *payload, size_t size)
+{
+    assert_int_equal(tw_frame_begin(&self->out, &frame, keys, NULL), 0);
+    assert_int_equal(tw_buffer_append(&self->out, payload, size, NULL), 0);
+    tw_frame_finish(&self->out, &frame);
+    tw_shard_receive(self->shard, peer, strlen(peer), self->out.bytes, self->out.size);
+}
+
+static tw_frame push_frame(
+    const wire *self, uint64_t incarnation, uint64_t sender, uint64_t sequence, uint64_t from, uint64_t to)
+{
+    return (tw_frame){.type = TW_FRAME_PUSH,
+        .model = self->model,
+        .sender = sender,
+        .incarnation = incarnation,
+        .sequence = sequence,
+        .form = TW_FORM_ADD,
+        .n_keys = 1,
+        .n_marks = 1,
+        .mark = {{9, from, to}}};
+}
+
+static void push_one(wire *self, const char *peer, uint64_t sender, uint64_t sequence, uint64_t from, uint64_t to)
+{
+    static const uint64_t key = 77, values[2] = {0, 1};
+    send_frame(
+        self, peer, push_frame(self, self->last.incarnation, sender, sequence, from, to), &key, values, sizeof values);
+}
+
+static uint64_t count_of_77(wire *self)
+{
+    uint64_t key = 77;
+    void *row = NULL;
+    assert_int_equal(tw_table_rows(tw_shard_table(self->shard), &key, 1, TW_ACCESS_READ, &row, NULL), 0);
+    return *(uint64_t *)row;
+}
+
+static void a_push_applies_only_where_its_range_starts_at_the_mark(void **state)
+{
+    (void)state;
+    wire *self = wire_create();
+    hello(self, "a", TW_ROLE_OWNER, 1, 1);
+    push_one(self, "a", 1, 2, 0, 10);
+    assert_int_equal(self->last.type, TW_FRAME_ACK);
+    assert_int_equal(count_of_77(self), 1);
+    push_one(self, "a", 1, 3, 0, 10);
+    assert_int_equal(self->last.type, TW_FRAME_ACK);
+    assert_int_equal(self->last.flags, TW_FRAME_DUPLICATE);
+    push_one(self, "a", 1, 4, 5, 15);
+    assert_int_equal(self->last.reason, TW_NACK_OVERLAP);
+    assert_int_equal(self->last.mark[0].to, 10);
+    push_one(self, "a", 1, 5, 11, 15);
+    assert_int_equal(self->last.reason, TW_NACK_GAP);
+    assert_int_equal(self->last.mark[0].to, 10);
+    assert_int_equal(count_of_77(self), 1);
+    assert_int_equal(tw_table_mark(tw_shard_table(self->shard), 9), 10);
+    wire_destroy(self);
+}
+
+static void a_frame_that_comes_twice_is_not_looked_at_again(void **state)
+{
+    (void)state;
+    wire *self = wire_create();
+    hello(self, "a", TW_ROLE_OWNER, 1, 1);
+    push_one(self, "a", 1, 2, 0, 0);
+    uint32_t n_answers = self->n_answers;
+    push_one(self, "a", 1, 2, 0, 0);
+    assert_int_equal(self->n_answers, n_answers);
+    assert_int_equal(count_of_77(self), 1);
+    push_one(self, "a", 1, 4, 0, 0);
+    assert_int_equal(self->last.reason, TW_NACK_GAP);
+    wire_destroy(self);
+}
+
+static void a_new_owner_makes_the_old_ones_pushes_stale(void **state)
+{
+    (void)state;
+    wire *self = wire_create();
+    hello(self, "a", TW_ROLE_OWNER, 1, 1);
+    hello(self, "b", TW_ROLE_OWNER, 2, 1);
+    push_one(self, "a", 1, 2, 0, 10);
+    assert_int_equal(self->last.reason, TW_NACK_STALE_EPOCH);
+    push_one(self, "b", 2, 2, 0, 10);
+    assert_int_equal(self->last.type, TW_FRAME_ACK);
+    wire_destroy(self);
+}
+
+static void an_install_after_a_foreign_push_is_a_conflict_and_its_addition_merges(void **state)
+{
+    (void)state;
+    static const uint64_t key = 77, installed = 5;
+    wire *self = wire_create();
+    hello(self, "a", TW_ROLE_OWNER, 1, 1);
+    hello(self, "b", TW_ROLE_PEER, 2, 1);
+    uint64_t incarnation = self->last.incarnation, generation = self->last.generation;
+    push_one(self, "b", 2, 2, 0, 10);
+    tw_frame frame = push_frame(self, incarnation, 1, 2, 10, 20);
+    frame.form = TW_FORM_INSTALL;
+    frame.generation = generation;
+    send_frame(self, "a", frame, &key, &installed, sizeof installed);
+    assert_int_equal(self->last.reason, TW_NACK_CONFLICT);
+    assert_int_equal(count_of_77(self), 1);
+    push_one(self, "a", 1, 3, 10, 20);
+    assert_int_equal(count_of_77(self), 2);
+    wire_destroy(self);
+}
+
+static void a_push_in_parts_applies_with_its_last_part_or_not_at_all(void **state)
+{
+    (void)state;
+    static const uint64_t key = 77, values[2] = {0, 1};
+    wire *self = wire_create();
+    hello(self, "a", TW_ROLE_OWNER, 1, 1);
+    tw_frame frame = push_frame(self, self->last.incarnation, 1, 2, 0, 10);
+    frame.flags = TW_FRAME_MORE;
+    send_frame(self, "a", frame, &key, values, sizeof values);
+    assert_int_equal(count_of_77(self), 0);
+    frame.sequence = 3;
+    send_frame(self, "a", frame, &key, values, sizeof values - 1);
+    assert_int_equal(self->last.reason, TW_NACK_BAD_FRAME);
+    frame.sequence = 4;
+    frame.flags = 0;
+    send_frame(self, "a", frame, &key, values, sizeof values);
+    assert_int_equal(self->last.reason, TW_NACK_BAD_FRAME);
+    assert_int_equal(count_of_77(self), 0);
+    frame.sequence = 5;
+    send_frame(self, "a", frame, &key, values, sizeof values);
+    assert_int_equal(self->last.type, TW_FRAME_ACK);
+    assert_int_equal(count_of_77(self), 1);
+    wire_destroy(self);
+}
+
+static uint64_t draw(uint64_t *random)
+{
+    *random += 0x9e3779b97f4a7c15ull;
+    return tw_mix64(*random);
+}
+
+/* Inside a valid session, with valid checksums, but counts, handles, marks and lengths that do not belong together. */
+static void hostile_in_session(wire *self, uint64_t *random, uint64_t incarnation, uint64_t *sequence)
+{
+    static const uint64_t keys[8] = {0, 77, 78, UINT64_MAX, 1, 2, 3, 4};
+    static const unsigned char payload[256];
+    static const tw_frame_type types[] = {TW_FRAME_PUSH, TW_FRAME_PULL, TW_FRAME_PUSH, TW_FRAME_WELCOME, TW_FRAME_NACK};
+    uint64_t r = draw(random);
+    tw_frame frame = {.type = types[r % 5],
+        .model = self->model,
+        .sender = 1,
+        .incarnation = incarnation,
+        .sequence = ++*sequence,
+        .form = (tw_value_form)(draw(random) % 3),
+        .handle = draw(random) % 100,
+        .n_keys = (uint32_t)(draw(random) % 8),
+        .n_blocks = (uint32_t)(draw(random) % 3 ? 0 : draw(random)),
+        .block_first = (uint32_t)(draw(random) % 2 ? 0 : draw(random)),
+        .flags = r & 64 ? TW_FRAME_MORE : 0,
+        .n_marks = (uint32_t)(draw(random) % 3),
+        .generation = draw(random) % 4,
+        .n_learned = draw(random)};
+    for (uint32_t i = 0; i < frame.n_marks; i++)
+        frame.mark[i] = (tw_frame_mark){9 + draw(random) % 2, 5 + draw(random) % 9, draw(random) % 20};
+    /* Never right: a push names mark 5 and above, where every split stands at 0. */
+    send_frame(self, "a", frame, r & 128 ? keys + r % 2 : NULL, payload, draw(random) % sizeof payload);
+}
+
+static void hostile_frames_change_nothing_and_take_no_memory(void **state)
+{
+    (void)state;
+    wire *self = wire_create();
+    uint64_t random = 1, sequence = 1, bytes_early = 0;
+    hello(self, "a", TW_ROLE_OWNER, 1, 1);
+    uint64_t incarnation = self->last.incarnation;
+    for (uint32_t i = 0; i < 100000; i++) {
+        if (i % 2) {
+            hostile_in_session(self, &random, incarnation, &sequence);
+        } else {
+            unsigned char noise[300];
+            for (size_t j = 0; j < sizeof noise; j++)
+                noise[j] = (unsigned char)draw(&random);
+            if (i % 4)
+                tw_put_u32(noise, TW_FRAME_MAGIC);
+            tw_shard_receive(self->shard, noise, draw(&random) % 70, noise, draw(&random) % sizeof noise);
+        }
+        uint32_t n_sessions;
+        if (i == 20000)
+            bytes_early = tw_shard_session_bytes(self->shard, &n_sessions);
+    }
+    uint32_t n_sessions;
+    assert_true(tw_shard_session_bytes(self->shard, &n_sessions) <= bytes_early + 65536);
+    assert_int_equal(n_sessions, 1);
+    tw_params_stats stats;
+    tw_table_stats(tw_shard_table(self->shard), &stats);
+    assert_int_equal(stats.rows, 0);
+    assert_int_equal(stats.events_learned, 0);
+    assert_int_equal(tw_table_mark(tw_shard_table(self->shard), 9), 0);
+    push_one(self, "a", 1, sequence + 1, 0, 1);
+    /* A push in parts may have been left open by the noise; the one after it is whole. */
+    self->last.incarnation = incarnation;
+    push_one(self, "a", 1, sequence + 2, tw_table_mark(tw_shard_table(self->shard), 9), 2);
+    assert_int_equal(self->last.type, TW_FRAME_ACK);
+    wire_destroy(self);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_push_applies_only_where_its_range_starts_at_the_mark),
+        cmocka_unit_test(a_frame_that_comes_twice_is_not_looked_at_again),
+        cmocka_unit_test(a_new_owner_makes_the_old_ones_pushes_stale),
+        cmocka_unit_test(an_install_after_a_foreign_push_is_a_conflict_and_its_addition_merges),
+        cmocka_unit_test(a_push_in_parts_applies_with_its_last_part_or_not_at_all),
+        cmocka_unit_test(hostile_frames_change_nothing_and_take_no_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
