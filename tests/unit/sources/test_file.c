@@ -656,6 +656,7 @@ typedef struct writer {
     _Atomic uint64_t written, read; /* bytes */
     char *text;                     /* all that was written, in order */
     atomic_bool is_over;
+    pthread_mutex_t moving; /* held while files are moved or the source is opened again */
 } writer;
 
 static uint64_t writer_random(writer *self, uint64_t below)
@@ -696,12 +697,15 @@ static void *writer_run(void *context)
         uint64_t dice = writer_random(self, 60);
         if (number == 0)
             writer_wait(self); /* what was rotated before the first look is not asked for */
+        pthread_mutex_t *moving = &self->moving;
         if (dice < 4) {
             if (++n_rotations % 3 == 0)
                 writer_wait(self); /* replacing log.3 must not delete what is unread */
+            pthread_mutex_lock(moving);
             (void)rename("log.2", "log.3");
             (void)rename("log.1", "log.2");
             (void)rename("log", "log.1");
+            pthread_mutex_unlock(moving);
         } else if (dice == 4) {
             writer_wait(self);
             (void)truncate("log", 0);
@@ -718,7 +722,7 @@ static void *writer_run(void *context)
 
 static void follow_random(fixture *self, uint64_t seed, bool is_resuming)
 {
-    writer writer = {.random = seed, .text = malloc(1 << 20)};
+    writer writer = {.random = seed, .text = malloc(1 << 20), .moving = PTHREAD_MUTEX_INITIALIZER};
     pthread_t thread;
     tw_split known[MAX_SPLITS];
     size_t n_known = 0;
@@ -748,7 +752,9 @@ static void follow_random(fixture *self, uint64_t seed, bool is_resuming)
             usleep(n_chunks % 2 == 0 ? 3000 : 0);
             for (size_t i = 0; i < all->n_splits; i++)
                 all->offset[i] = all->offset[i] == 0 ? UINT64_MAX : all->offset[i];
+            pthread_mutex_lock(&writer.moving);
             OPEN_KNOWN(&source, known, n_known, "path=log", "follow=true", "poll=1ms");
+            pthread_mutex_unlock(&writer.moving);
         }
     }
     pthread_join(thread, NULL);
