@@ -80,7 +80,7 @@ static tw_status model_open_learner(tw_model *self, tw_error *error)
     self->spec.plan.is_dense = self->traits.dense_width > 0;
     self->spec.plan.dense_width = self->traits.dense_width;
     bool needs_label = self->traits.task == TW_TASK_BINARY || self->traits.task == TW_TASK_REGRESSION;
-    if (!needs_label)
+    if (!needs_label || self->spec.ignores_labels)
         self->spec.plan.label_kind = TW_LABEL_NONE;
     else
         self->spec.plan.label_kind = self->traits.task == TW_TASK_BINARY ? TW_LABEL_BINARY : TW_LABEL_REAL;
@@ -367,6 +367,11 @@ void tw_model_stats(tw_model *self, tw_params_stats *out)
     tw_turnstile_enter(&self->turn);
     self->params->ops->stats(self->params, out);
     tw_turnstile_leave(&self->turn);
+}
+
+double tw_model_row_weight(const tw_model *self, const void *row)
+{
+    return self->spec.learner->weight != NULL ? self->spec.learner->weight(self->learner, row) : 0.0;
 }
 
 typedef struct weight_count {

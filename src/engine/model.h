@@ -31,6 +31,7 @@ typedef struct tw_model_spec {
     tw_table_kind table_kind;
     uint32_t bits;
     uint64_t max_bytes;
+    bool ignores_labels;                     /* rows are only scored: a label is not needed and not read */
 } tw_model_spec;
 
 /* Opens the learner and builds schema and table spec; rows come with tw_model_attach. */
@@ -85,6 +86,9 @@ TW_MUST_USE tw_status tw_model_snapshot_poll(tw_model *self, int timeout_ms, tw_
 TW_MUST_USE tw_status tw_model_flush(tw_model *self, int timeout_ms, tw_error *error);
 TW_MUST_USE tw_status tw_model_scan(tw_model *self, tw_record_visit visit, void *context, tw_error *error);
 void tw_model_stats(tw_model *self, tw_params_stats *out);
+
+/* What the learner calls the weight of a row; 0 when it has none. */
+double tw_model_row_weight(const tw_model *self, const void *row);
 
 /* Rows whose weight is not zero (a scan); UINT64_MAX when the learner has no weights. */
 TW_MUST_USE tw_status tw_model_count_weights(tw_model *self, uint64_t *out, tw_error *error);

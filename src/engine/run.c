@@ -376,6 +376,8 @@ tw_status tw_engine_run(tw_engine *self, tw_error *error)
         plan_progress(&run);
         if (self->options.until_us > 0)
             run.deadline_us = tw_clock_monotonic_us() + self->options.until_us;
+        if (self->options.has_first_checkpoint && self->options.checkpoint.directory != NULL)
+            start_checkpoint(self);
         status = run_loop(&run, error);
     }
     run_close(&run);

@@ -1,0 +1,227 @@
+#define _GNU_SOURCE
+#include "cmd/children.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "cmd/console.h"
+
+enum { MAX_SHARDS = 256, MAX_QUICK_DEATHS = 8, POLL_US = 20000, ADDRESS_SIZE = 128 };
+
+static const int64_t quick_us = 2000000;      /* a life shorter than this counts as a failed start */
+static const int64_t first_backoff_us = 20000;
+
+typedef struct child {
+    pid_t pid; /* 0: not running */
+    int64_t started_us, due_us;
+    uint32_t n_quick_deaths;
+    char address[ADDRESS_SIZE];
+} child;
+
+struct children {
+    children_options options;
+    char *directory;
+    char socket_directory[64]; /* "": none was made */
+    child child[MAX_SHARDS];
+    const char *address[MAX_SHARDS];
+    pthread_t thread;
+    bool has_thread;
+    atomic_bool is_stopping;
+    atomic_int lost_shard; /* given up; -1: none */
+    tw_status start_status;
+    tw_error start_error;
+    atomic_bool is_started;
+};
+
+static tw_status spawn_shard(children *self, uint32_t index, bool is_first, tw_error *error)
+{
+    char shard[32], id[24], floor[24], keep[16], parent[24];
+    const char *arguments[24];
+    int n = 0;
+    (void)snprintf(shard, sizeof shard, "%u/%u", index, self->options.n_shards);
+    (void)snprintf(id, sizeof id, "%llu", (unsigned long long)self->options.restore_id);
+    (void)snprintf(floor, sizeof floor, "%llu", (unsigned long long)self->options.newer_than);
+    (void)snprintf(keep, sizeof keep, "%u", self->options.keep);
+    (void)snprintf(parent, sizeof parent, "%ld", (long)getpid());
+    const char *fixed[] = {"thalweg", "ps", "--shard", shard, "--bind", self->child[index].address, "--child-of", parent};
+    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
+        arguments[n++] = fixed[i];
+    if (self->directory != NULL) {
+        const char *saved[] = {"--checkpoint", self->directory, "--newer-than", floor, "--keep", keep};
+        for (size_t i = 0; i < sizeof saved / sizeof saved[0]; i++)
+            arguments[n++] = saved[i];
+    }
+    if (is_first && self->options.restore_id != 0) {
+        arguments[n++] = "--restore";
+        arguments[n++] = id;
+    } else if (is_first) {
+        arguments[n++] = "--fresh";
+    }
+    arguments[n] = NULL;
+    char *argv[24];
+    memcpy(argv, arguments, sizeof argv);
+    child *target = &self->child[index];
+    target->started_us = tw_clock_monotonic_us();
+    int errnum = posix_spawn(&target->pid, "/proc/self/exe", NULL, NULL, argv, environ);
+    if (errnum != 0) {
+        target->pid = 0;
+        return tw_error_errno(error, TW_STATUS_UNAVAILABLE, errnum, "shard %u of %u cannot be started", index, self->options.n_shards);
+    }
+    return TW_STATUS_OK;
+}
+
+static void note_death(children *self, uint32_t index, int how)
+{
+    child *target = &self->child[index];
+    int64_t now_us = tw_clock_monotonic_us();
+    target->pid = 0;
+    if (atomic_load(&self->is_stopping))
+        return;
+    target->n_quick_deaths = now_us - target->started_us < quick_us ? target->n_quick_deaths + 1 : 0;
+    target->due_us = now_us + (first_backoff_us << target->n_quick_deaths);
+    if (WIFSIGNALED(how))
+        console_note("thalweg: warning: shard %u of %u was killed by signal %d; starting it again", index, self->options.n_shards, WTERMSIG(how));
+    else
+        console_note("thalweg: warning: shard %u of %u ended with code %d; starting it again", index, self->options.n_shards, WEXITSTATUS(how));
+    if (target->n_quick_deaths >= MAX_QUICK_DEATHS) {
+        target->due_us = INT64_MAX;
+        atomic_store(&self->lost_shard, (int)index);
+    }
+}
+
+static void watch_child(children *self, uint32_t index)
+{
+    child *target = &self->child[index];
+    int how = 0;
+    if (target->pid != 0 && waitpid(target->pid, &how, WNOHANG) == target->pid)
+        note_death(self, index, how);
+    if (target->pid == 0 && !atomic_load(&self->is_stopping) && tw_clock_monotonic_us() >= target->due_us) {
+        tw_error error = {0};
+        if (spawn_shard(self, index, false, &error) < 0) {
+            console_error(&error);
+            note_death(self, index, 0);
+        }
+    }
+}
+
+/* Starts the shards itself: a shard asks to die with the thread that started it. */
+static void *children_main(void *argument)
+{
+    children *self = argument;
+    for (uint32_t i = 0; i < self->options.n_shards && self->start_status == TW_STATUS_OK; i++)
+        self->start_status = spawn_shard(self, i, true, &self->start_error);
+    atomic_store(&self->is_started, true);
+    while (!atomic_load(&self->is_stopping)) {
+        for (uint32_t i = 0; i < self->options.n_shards; i++)
+            watch_child(self, i);
+        tw_clock_sleep_us(POLL_US);
+    }
+    for (uint32_t i = 0; i < self->options.n_shards; i++) {
+        if (self->child[i].pid != 0)
+            (void)kill(self->child[i].pid, SIGTERM);
+    }
+    for (uint32_t i = 0; i < self->options.n_shards; i++) {
+        if (self->child[i].pid != 0)
+            (void)waitpid(self->child[i].pid, NULL, 0);
+    }
+    return NULL;
+}
+
+static tw_status choose_addresses(children *self, tw_error *error)
+{
+    if (self->options.n_bind == 0) {
+        (void)snprintf(self->socket_directory, sizeof self->socket_directory, "/tmp/thalweg-XXXXXX");
+        if (mkdtemp(self->socket_directory) == NULL) {
+            int errnum = errno;
+            self->socket_directory[0] = '\0';
+            return tw_error_errno(error, TW_STATUS_IO, errnum, "/tmp: no directory for the shards' sockets can be made");
+        }
+    }
+    for (uint32_t i = 0; i < self->options.n_shards; i++) {
+        if (self->options.n_bind == 0)
+            (void)snprintf(self->child[i].address, ADDRESS_SIZE, "ipc://%s/shard-%u", self->socket_directory, i);
+        else
+            (void)snprintf(self->child[i].address, ADDRESS_SIZE, "%s", self->options.bind[i]);
+        self->address[i] = self->child[i].address;
+    }
+    return TW_STATUS_OK;
+}
+
+static tw_status children_open(children *self, tw_error *error)
+{
+    tw_status status = choose_addresses(self, error);
+    if (status == TW_STATUS_OK && self->options.directory != NULL) {
+        self->directory = tw_strdup(self->options.directory);
+        if (self->directory == NULL)
+            status = tw_no_memory(error, strlen(self->options.directory));
+    }
+    if (status < 0)
+        return status;
+    int errnum = pthread_create(&self->thread, NULL, children_main, self);
+    if (errnum != 0)
+        return tw_error_errno(error, TW_STATUS_NO_MEMORY, errnum, "the thread that watches the shards cannot be started");
+    self->has_thread = true;
+    while (!atomic_load(&self->is_started))
+        tw_clock_sleep_us(1000);
+    if (self->start_status < 0 && error != NULL)
+        *error = self->start_error;
+    return self->start_status;
+}
+
+tw_status children_start(const children_options *options, children **out, tw_error *error)
+{
+    *out = NULL;
+    if (options->n_shards > MAX_SHARDS)
+        return tw_error_set(error, TW_STATUS_CONFIG, "%u shards: at most %d are started by one run", options->n_shards, MAX_SHARDS);
+    children *self = tw_alloc_zero(sizeof *self);
+    if (self == NULL)
+        return tw_no_memory(error, sizeof *self);
+    self->options = *options;
+    atomic_store(&self->lost_shard, -1);
+    tw_status status = children_open(self, error);
+    if (status < 0)
+        children_stop(&self);
+    *out = self;
+    return status;
+}
+
+const char *const *children_addresses(const children *self)
+{
+    return self->address;
+}
+
+tw_status children_check(children *self, tw_error *error)
+{
+    int lost = atomic_load(&self->lost_shard);
+    if (lost < 0)
+        return TW_STATUS_OK;
+    return tw_error_set(error, TW_STATUS_UNAVAILABLE,
+        "shard %d of %u died %d times right after its start: see its messages above", lost, self->options.n_shards, MAX_QUICK_DEATHS);
+}
+
+void children_stop(children **self)
+{
+    children *all = *self;
+    if (all == NULL)
+        return;
+    *self = NULL;
+    atomic_store(&all->is_stopping, true);
+    if (all->has_thread)
+        (void)pthread_join(all->thread, NULL);
+    for (uint32_t i = 0; i < all->options.n_shards && all->socket_directory[0] != '\0'; i++)
+        (void)unlink(all->child[i].address + sizeof "ipc://" - 1);
+    if (all->socket_directory[0] != '\0')
+        (void)rmdir(all->socket_directory);
+    tw_free(all->directory);
+    tw_free(all);
+}

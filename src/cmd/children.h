@@ -1,0 +1,34 @@
+/* children.h: the shards that a run starts for itself: processes of this program that live as long as it does, restarted
+ * when they die. A shard that keeps dying at once is given up after a number of tries and named. */
+#ifndef TW_CMD_CHILDREN_H
+#define TW_CMD_CHILDREN_H
+
+#include <stddef.h>
+
+#include "thalweg/status.h"
+
+typedef struct children children;
+
+typedef struct children_options {
+    uint32_t n_shards;
+    const char *const *bind; /* [n_bind] addresses; n_bind 0: ipc in a directory of their own */
+    uint32_t n_bind;
+    const char *directory;   /* of checkpoints; NULL: none */
+    uint64_t restore_id;     /* first start: rows of this checkpoint; 0: none */
+    uint64_t newer_than;     /* restarts: only row files above this id count */
+    uint32_t keep;
+} children_options;
+
+/* Starts all and the thread that watches them. The options are copied. */
+TW_MUST_USE tw_status children_start(const children_options *options, children **out, tw_error *error);
+
+/* [n_shards], for tw_remote_options; borrowed. */
+const char *const *children_addresses(const children *self);
+
+/* OK while every shard runs or is being restarted; UNAVAILABLE once one was given up. Any thread. */
+TW_MUST_USE tw_status children_check(children *self, tw_error *error);
+
+/* Ends them and waits; removes the sockets. NULL-safe. */
+void children_stop(children **self);
+
+#endif

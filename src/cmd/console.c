@@ -1,0 +1,269 @@
+#include "cmd/console.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "config/fingerprint.h"
+
+enum { MAX_SHOWN_BAD = 10 };
+
+void console_error(const tw_error *error)
+{
+    const char *code = error->code;
+    if (error->file[0] != '\0' && error->line > 0 && error->column > 0)
+        (void)fprintf(stderr, "%s:%llu:%llu: ", error->file, (unsigned long long)error->line, (unsigned long long)error->column);
+    else if (error->file[0] != '\0' && error->line > 0)
+        (void)fprintf(stderr, "%s:%llu: ", error->file, (unsigned long long)error->line);
+    else if (error->file[0] != '\0')
+        (void)fprintf(stderr, "%s: ", error->file);
+    else
+        (void)fprintf(stderr, "thalweg: ");
+    if (code[0] != '\0')
+        (void)fprintf(stderr, "error[%s]: %s\n", code, error->message);
+    else
+        (void)fprintf(stderr, "error: %s\n", error->message);
+}
+
+void console_note(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    (void)fputc('\n', stderr);
+}
+
+bool console_problems(const assembly *self)
+{
+    tw_text text = {0};
+    tw_error error = {0};
+    if (self->problems.count == 0)
+        return false;
+    if (tw_problems_render(&self->problems, self->tree, &text, &error) == TW_STATUS_OK && text.bytes != NULL)
+        (void)fputs(text.bytes, stderr);
+    else
+        console_error(&self->problems.item[0].error);
+    tw_text_fini(&text);
+    return true;
+}
+
+static void log_line(void *context, tw_log_level level, const char *message)
+{
+    static const char *const names[] = {"debug", "info", "warning", "error"};
+    (void)context;
+    (void)fprintf(stderr, "thalweg: %s: %s\n", names[level], message);
+}
+
+void console_take_log(void)
+{
+    tw_log_set(log_line, NULL, TW_LOG_WARN);
+}
+
+/* "1,234,567" */
+static const char *grouped(uint64_t value, char text[32])
+{
+    char digits[24];
+    int n = snprintf(digits, sizeof digits, "%llu", (unsigned long long)value);
+    int out = 0;
+    for (int i = 0; i < n; i++) {
+        if (i > 0 && (n - i) % 3 == 0)
+            text[out++] = ',';
+        text[out++] = digits[i];
+    }
+    text[out] = '\0';
+    return text;
+}
+
+static const char *figure(double value, int decimals, char text[32])
+{
+    if (isfinite(value))
+        (void)snprintf(text, 32, "%.*f", decimals, value);
+    else
+        (void)snprintf(text, 32, "-");
+    return text;
+}
+
+static void print_json(const console *self, const tw_report *report, const char *event)
+{
+    char *text = report_to_json(report, self->assembly->pipeline->learner, NULL, report->clusters);
+    if (text != NULL)
+        (void)fprintf(stderr, "{\"event\":\"%s\",%s\n", event, text + 1);
+    free(text);
+}
+
+void console_start(const console *self, const char *resumed, uint64_t events)
+{
+    char count[32];
+    if (self->style != PROGRESS_TABLE)
+        return;
+    const tw_pipeline *pipeline = self->assembly->pipeline;
+    uint64_t fingerprint = 0;
+    char place[64], table[32];
+    uint32_t n_shards = pipeline->shards > 0 ? pipeline->shards : pipeline->connect.count;
+    (void)snprintf(place, sizeof place, n_shards > 0 ? "%u shards" : "local table", n_shards);
+    (void)snprintf(table, sizeof table, pipeline->is_hashed ? "hashed 2^%u" : "exact", pipeline->bits);
+    if (self->assembly->canonical.bytes != NULL)
+        (void)!tw_fingerprint(self->assembly->canonical.bytes, &fingerprint, NULL);
+    console_note("thalweg %s | %s (pipeline %06llx) | %s, %s | %s", TW_VERSION, pipeline->name,
+        (unsigned long long)(fingerprint & 0xffffff), pipeline->learner, table, place);
+    if (resumed != NULL)
+        console_note("resumed %s at event %s", resumed, grouped(events, count));
+}
+
+static void print_header(const tw_report *report)
+{
+    const char *quality = "   logloss    (last)       ne      auc";
+    if (report->task == TW_TASK_REGRESSION)
+        quality = "       mse      mae       r2         ";
+    else if (report->task == TW_TASK_CLUSTERING)
+        quality = "     inertia      (last)             ";
+    else if (report->task == TW_TASK_COUNTING)
+        quality = "";
+    console_note("%12s %7s %10s%s %10s %7s %8s %6s", "events", "time", "events/s", quality, "rows", "lag", "version", "bad");
+}
+
+static void format_quality(const tw_report *report, char *out, size_t size)
+{
+    char a[32], b[32], c[32], d[32];
+    out[0] = '\0';
+    if (report->task == TW_TASK_BINARY)
+        (void)snprintf(out, size, "%10s%10s%9s%9s", figure(report->logloss, 6, a), figure(report->logloss_last, 6, b),
+            figure(report->normalized_entropy, 4, c), figure(report->auc, 4, d));
+    else if (report->task == TW_TASK_REGRESSION)
+        (void)snprintf(out, size, "%10s%9s%9s%9s", figure(report->mse, 5, a), figure(report->mae, 5, b), figure(report->r2, 4, c), "");
+    else if (report->task == TW_TASK_CLUSTERING)
+        (void)snprintf(out, size, "%12s%12s%13s", figure(report->inertia, 4, a), figure(report->inertia_last, 4, b), "");
+}
+
+void console_progress(console *self, const tw_report *report)
+{
+    char quality[160], events[32], rate[32], rows[32], lag[32];
+    if (self->style == PROGRESS_JSON)
+        print_json(self, report, "progress");
+    if (self->style != PROGRESS_TABLE)
+        return;
+    if (!self->has_header)
+        print_header(report);
+    self->has_header = true;
+    format_quality(report, quality, sizeof quality);
+    (void)figure(report->lag_seconds, 1, lag);
+    console_note("%12s %6.1fs %10s%s %10s %7s %8llu %6llu", grouped(report->events, events), report->seconds,
+        grouped((uint64_t)report->events_per_second, rate), quality, grouped(report->rows, rows), lag,
+        (unsigned long long)report->model_version, (unsigned long long)report->bad_events);
+}
+
+static void print_bad(console *self, const tw_error *error)
+{
+    if (self->style == PROGRESS_NONE && self->is_quiet)
+        return;
+    self->n_shown_bad++;
+    if (self->n_shown_bad > MAX_SHOWN_BAD)
+        return;
+    console_note("%s:%llu:%llu: warning[%s]: %s", error->file, (unsigned long long)error->line,
+        (unsigned long long)error->column, error->code, error->message);
+    if (self->n_shown_bad == MAX_SHOWN_BAD)
+        console_note("further malformed records are counted, not shown");
+}
+
+void console_event(console *self, tw_engine_event event, const tw_report *report, const tw_error *error)
+{
+    char events[32];
+    switch (event) {
+    case TW_ENGINE_STARTED:
+        break;
+    case TW_ENGINE_PROGRESS:
+        console_progress(self, report);
+        break;
+    case TW_ENGINE_BAD_RECORD:
+        print_bad(self, error);
+        break;
+    case TW_ENGINE_CHECKPOINT:
+        self->has_checkpoints = true;
+        if (self->style == PROGRESS_JSON)
+            print_json(self, report, "checkpoint");
+        else if (self->style == PROGRESS_TABLE)
+            console_note("checkpoint %06llu | %s events | %.1f MB | %.2f s, learning not paused",
+                (unsigned long long)report->model_version, grouped(report->events, events),
+                (double)report->checkpoint_bytes / 1e6, report->checkpoint_seconds);
+        break;
+    case TW_ENGINE_FAILED_CHECKPOINT:
+        console_note("thalweg: warning: checkpoint failed, learning goes on, the one before it is kept: %s", error->message);
+        break;
+    case TW_ENGINE_REWOUND:
+        console_note("thalweg: warning: %s; reading again from the marks of the shards", error->message);
+        break;
+    }
+}
+
+void console_final(console *self, const tw_report *report)
+{
+    char a[32], b[32], c[32], d[32], e[32];
+    if (self->style != PROGRESS_TABLE)
+        return;
+    console_note("\nfinished: %s events, %s malformed, %.2f s, %s events/s", grouped(report->events, a),
+        grouped(report->bad_events, b), report->seconds, grouped((uint64_t)report->events_per_second, c));
+    if (report->task == TW_TASK_BINARY)
+        console_note("logloss %s (best constant %s, ne %s), auc %s (binned, error at most %.4f), calibration %s",
+            figure(report->logloss, 6, a), figure(report->best_constant_logloss, 6, b),
+            figure(report->normalized_entropy, 4, c), figure(report->auc, 4, d), report->auc_error,
+            figure(report->calibration, 4, e));
+    else if (report->task == TW_TASK_REGRESSION)
+        console_note("mse %s, mae %s, r2 %s", figure(report->mse, 6, a), figure(report->mae, 6, b), figure(report->r2, 4, c));
+    else if (report->task == TW_TASK_CLUSTERING)
+        console_note("inertia %s (mean squared distance, before each event moved its centre)", figure(report->inertia, 6, a));
+    if (report->weights != UINT64_MAX)
+        console_note("weights that are not zero: %s of %s rows", grouped(report->weights, a), grouped(report->rows, b));
+    const char *directory = self->assembly->pipeline->checkpoint_dir;
+    if (directory != NULL && report->model_version > 0)
+        console_note("model: %s, version %06llu; serve it: thalweg serve --model %s --http 127.0.0.1:8080", directory,
+            (unsigned long long)report->model_version, directory);
+}
+
+static json_t *json_figure(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static void put(json_t *object, const char *key, json_t *value)
+{
+    (void)json_object_set_new(object, key, value);
+}
+
+char *report_to_json(const tw_report *report, const char *learner, const char *checkpoint, uint64_t clusters)
+{
+    json_t *out = json_object();
+    bool is_binary = report->task == TW_TASK_BINARY;
+    put(out, "events", json_integer((json_int_t)report->events));
+    put(out, "bad_events", json_integer((json_int_t)report->bad_events));
+    put(out, "seconds", json_figure(report->seconds));
+    put(out, "events_per_second", json_figure(report->events_per_second));
+    put(out, "bytes", json_integer((json_int_t)report->bytes));
+    put(out, "batches", json_integer((json_int_t)report->batches));
+    put(out, "logloss", json_figure(report->logloss));
+    put(out, "auc", json_figure(report->auc));
+    put(out, "auc_error", is_binary ? json_figure(report->auc_error) : json_null());
+    put(out, "normalized_entropy", json_figure(report->normalized_entropy));
+    put(out, "calibration", json_figure(report->calibration));
+    put(out, "positives", is_binary ? json_integer((json_int_t)report->positives) : json_null());
+    put(out, "weights", report->weights != UINT64_MAX ? json_integer((json_int_t)report->weights) : json_null());
+    put(out, "rows", json_integer((json_int_t)report->rows));
+    put(out, "mse", json_figure(report->mse));
+    put(out, "mae", json_figure(report->mae));
+    put(out, "r2", json_figure(report->r2));
+    put(out, "inertia", json_figure(report->inertia));
+    put(out, "clusters", clusters > 0 ? json_integer((json_int_t)clusters) : json_null());
+    put(out, "model_version", report->model_version > 0 ? json_integer((json_int_t)report->model_version) : json_null());
+    put(out, "checkpoint", checkpoint != NULL ? json_string(checkpoint) : json_null());
+    put(out, "checkpoint_failures", json_integer((json_int_t)report->checkpoint_failures));
+    put(out, "rewinds", json_integer((json_int_t)report->rewinds));
+    put(out, "learner", json_string(learner));
+    put(out, "peak_rss_bytes", json_integer((json_int_t)report->peak_rss_bytes));
+    char *text = json_dumps(out, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    json_decref(out);
+    return text;
+}

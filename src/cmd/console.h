@@ -1,0 +1,38 @@
+/* console.h: what a person sees on standard error: errors, the progress table, the final block. Data goes to standard
+ * output; nothing here does. */
+#ifndef TW_CMD_CONSOLE_H
+#define TW_CMD_CONSOLE_H
+
+#include "cmd/assembly.h"
+
+typedef enum progress_style { PROGRESS_TABLE, PROGRESS_JSON, PROGRESS_NONE } progress_style;
+
+/* "thalweg: file:line:column: error[code]: message". */
+void console_error(const tw_error *error);
+void console_note(const char *format, ...) TW_PRINTF(1, 2);
+
+/* Prints the problems of an assembly, all at once; true if there were any. */
+bool console_problems(const assembly *self);
+
+/* One run's output. Learning thread only. */
+typedef struct console {
+    progress_style style;
+    const assembly *assembly;
+    bool has_header;
+    uint64_t n_shown_bad; /* data warnings printed */
+    bool is_quiet;
+    bool has_checkpoints;
+} console;
+
+void console_start(const console *self, const char *resumed, uint64_t events);
+void console_progress(console *self, const tw_report *report);
+void console_event(console *self, tw_engine_event event, const tw_report *report, const tw_error *error);
+void console_final(console *self, const tw_report *report);
+
+/* The report as one JSON object with the documented keys; unknown figures are null. Release with free(). */
+char *report_to_json(const tw_report *report, const char *learner, const char *checkpoint, uint64_t clusters);
+
+/* Sets the log function of the program: warnings and errors to standard error. */
+void console_take_log(void);
+
+#endif

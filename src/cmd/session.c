@@ -1,0 +1,384 @@
+#include "cmd/session.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "cmd/children.h"
+#include "cmd/flags.h"
+#include "config/fingerprint.h"
+#include "ps/remote.h"
+#include "serve/server.h"
+
+enum { EXIT_PARTIAL = 1, MAX_RECORD_BYTES = 8 << 20 };
+
+typedef struct session {
+    assembly *assembly;
+    const session_options *options;
+    console console;
+    tw_manifest manifest; /* resumed from; id 0: none */
+    uint64_t newest_id;   /* of all checkpoints there, resumed from or not */
+    children *children;
+    tw_engine *engine;
+    tw_served *served;
+    tw_server *server;
+} session;
+
+/* --- signals: the first asks for an orderly end, the second ends at once -------------------------------------------- */
+
+static atomic_bool stop_requested;
+
+static void on_signal(int number)
+{
+    if (atomic_exchange(&stop_requested, true))
+        _exit(128 + number);
+}
+
+static void take_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+/* --- resume ---------------------------------------------------------------------------------------------------------- */
+
+static tw_status check_changes(session *self, tw_error *error)
+{
+    const tw_section *before = tw_manifest_find(&self->manifest, "pipeline");
+    tw_text diff = {0};
+    tw_change change = TW_CHANGE_NONE;
+    if (before == NULL)
+        return tw_error_set(error, TW_STATUS_CORRUPT, "%s: the checkpoint holds no pipeline", self->assembly->pipeline->checkpoint_dir);
+    char *text = tw_strndup(before->bytes, before->size);
+    if (text == NULL)
+        return tw_no_memory(error, before->size);
+    tw_status status = tw_fingerprint_compare(text, self->assembly->canonical.bytes, &change, &diff, error);
+    tw_free(text);
+    bool is_refused = change == TW_CHANGE_REFUSED || (change == TW_CHANGE_NEEDS_ACCEPT && !self->options->accepts_changes);
+    if (status == TW_STATUS_OK && change != TW_CHANGE_NONE && diff.bytes != NULL)
+        console_note("the pipeline differs from the one that made the checkpoint:\n%s", diff.bytes);
+    tw_text_fini(&diff);
+    if (status == TW_STATUS_OK && is_refused)
+        return tw_error_set(error, TW_STATUS_CONFLICT, change == TW_CHANGE_REFUSED
+            ? "the model in %s cannot be continued with this pipeline: undo the changes, start over with --fresh, or use another checkpoint.dir"
+            : "the model in %s was made with other learner options: --accept-changes continues it with the new ones, --fresh starts over",
+            self->assembly->pipeline->checkpoint_dir);
+    return status;
+}
+
+static tw_status find_checkpoint(session *self, tw_error *error)
+{
+    const char *directory = self->assembly->pipeline->checkpoint_dir;
+    tw_error skipped = {0}, missing = {0};
+    if (directory == NULL && self->options->start == SESSION_RESUME)
+        return tw_error_set(error, TW_STATUS_CONFIG, "--resume: the pipeline has no checkpoint.dir");
+    if (directory == NULL)
+        return TW_STATUS_OK;
+    uint64_t next_id = 1;
+    tw_status status = tw_checkpoint_next_id(directory, &next_id, &missing);
+    self->newest_id = status == TW_STATUS_OK ? next_id - 1 : 0;
+    if (self->options->start == SESSION_FRESH)
+        return TW_STATUS_OK;
+    status = tw_checkpoint_read(directory, 0, &self->manifest, &skipped, &missing);
+    if (skipped.message[0] != '\0')
+        console_note("thalweg: warning: %s; the checkpoint before it is used", skipped.message);
+    if (status == TW_STATUS_NOT_FOUND && self->options->start == SESSION_AUTO)
+        return TW_STATUS_OK;
+    if (status < 0) {
+        if (error != NULL)
+            *error = missing;
+        return status;
+    }
+    return check_changes(self, error);
+}
+
+/* --- rows ------------------------------------------------------------------------------------------------------------ */
+
+static void tell_waiting(void *context, uint32_t shard, const char *address, int64_t waited_ms)
+{
+    (void)context;
+    if (waited_ms >= 3000)
+        console_note("waiting for shard %u at %s for %lld s", shard, address, (long long)(waited_ms / 1000));
+}
+
+static tw_status attach_remote(session *self, const char *const *address, uint32_t n_shards, tw_error *error)
+{
+    tw_params *params = NULL;
+    tw_remote_options remote = {
+        .address = address,
+        .n_shards = n_shards,
+        .model = self->assembly->pipeline->name,
+        .is_fresh = self->options->start == SESSION_FRESH,
+        .progress = tell_waiting,
+    };
+    tw_status status = tw_remote_create(tw_model_table_spec(self->assembly->model), &remote, &params, error);
+    if (status < 0)
+        return status;
+    tw_model_attach(self->assembly->model, params);
+    if (self->manifest.id != 0)
+        tw_model_set_version(self->assembly->model, self->manifest.id, self->manifest.created_us);
+    return TW_STATUS_OK;
+}
+
+static tw_status start_children(session *self, tw_error *error)
+{
+    const tw_pipeline *pipeline = self->assembly->pipeline;
+    children_options options = {
+        .n_shards = pipeline->shards,
+        .bind = pipeline->bind.item,
+        .n_bind = pipeline->bind.count,
+        .directory = pipeline->checkpoint_dir,
+        .restore_id = self->manifest.id,
+        .newer_than = self->manifest.id != 0 ? self->manifest.id - 1 : self->newest_id,
+        .keep = pipeline->checkpoint_keep,
+    };
+    tw_status status = children_start(&options, &self->children, error);
+    if (status < 0)
+        return status;
+    status = attach_remote(self, children_addresses(self->children), pipeline->shards, error);
+    tw_error lost = {0};
+    if (status < 0 && children_check(self->children, &lost) < 0 && error != NULL)
+        *error = lost;
+    return status;
+}
+
+static tw_status attach_rows(session *self, tw_error *error)
+{
+    const tw_pipeline *pipeline = self->assembly->pipeline;
+    if (pipeline->shards > 0)
+        return start_children(self, error);
+    if (pipeline->connect.count > 0)
+        return attach_remote(self, pipeline->connect.item, pipeline->connect.count, error);
+    const tw_manifest *manifest = self->manifest.id != 0 ? &self->manifest : NULL;
+    if (manifest != NULL || self->options->init_directory == NULL)
+        return assembly_attach_local(self->assembly, pipeline->checkpoint_dir, manifest, error);
+    tw_manifest init = {0};
+    tw_status status = tw_checkpoint_read(self->options->init_directory, 0, &init, NULL, error);
+    if (status == TW_STATUS_OK)
+        status = assembly_attach_local(self->assembly, self->options->init_directory, &init, error);
+    tw_manifest_fini(&init);
+    return status;
+}
+
+/* --- engine and server ----------------------------------------------------------------------------------------------- */
+
+static void on_engine_event(void *context, tw_engine_event event, const tw_report *report, const tw_error *error)
+{
+    session *self = context;
+    console_event(&self->console, event, report, error);
+}
+
+static tw_status make_engine(session *self, tw_error *error)
+{
+    const assembly *all = self->assembly;
+    const tw_pipeline *pipeline = all->pipeline;
+    const tw_pipeline_source *source = &pipeline->source[0];
+    tw_engine_options options = {
+        .model = all->model,
+        .is_learning = true,
+        .has_exact_auc = pipeline->is_auc_exact,
+        .input = all->input,
+        .n_inputs = pipeline->n_sources,
+        .sink = all->sink,
+        .n_sinks = pipeline->n_sinks,
+        .batch_events = pipeline->batch_events,
+        .max_latency_us = pipeline->max_latency_us,
+        .queue_batches = pipeline->queue_batches,
+        .passes = pipeline->passes,
+        .rate_per_s = source->events_per_s,
+        .max_record_bytes = MAX_RECORD_BYTES,
+        .bad = {.is_stopping = source->is_bad_fatal, .limit = source->bad_limit, .dead_letter = source->dead_letter},
+        .checkpoint = {.directory = pipeline->checkpoint_dir,
+            .every_events = pipeline->checkpoint_events,
+            .every_us = pipeline->checkpoint_us,
+            .keep = pipeline->checkpoint_keep},
+        .pipeline_text = all->canonical.bytes,
+        .resume = self->manifest.id != 0 ? &self->manifest : NULL,
+        .has_first_checkpoint = self->manifest.id == 0 && self->newest_id > 0,
+        .until_events = self->options->until_events,
+        .until_us = self->options->until_us,
+        .progress = self->options->progress,
+        .listener = on_engine_event,
+        .listener_context = self,
+        .stop = &stop_requested,
+    };
+    return tw_engine_create(&options, &self->engine, error);
+}
+
+static tw_status hook_checkpoint(void *context, int timeout_ms, uint64_t *id, tw_error *error)
+{
+    session *self = context;
+    return tw_engine_request_checkpoint(self->engine, timeout_ms, id, error);
+}
+
+static void hook_report(void *context, tw_report *out)
+{
+    session *self = context;
+    tw_engine_report(self->engine, false, out);
+}
+
+static tw_status start_server(session *self, tw_error *error)
+{
+    const tw_pipeline *pipeline = self->assembly->pipeline;
+    if (pipeline->serve_zmq == NULL && pipeline->serve_http == NULL)
+        return TW_STATUS_OK;
+    tw_status status = tw_served_create(self->assembly->model, false, &self->served, error);
+    tw_server_options options = {
+        .served = self->served,
+        .zmq_address = pipeline->serve_zmq,
+        .http_address = pipeline->serve_http,
+        .max_bytes = pipeline->serve_max_body,
+        .max_connections = pipeline->serve_max_connections,
+        .hooks = {.context = self, .checkpoint = hook_checkpoint, .report = hook_report},
+    };
+    if (status == TW_STATUS_OK)
+        status = tw_server_start(&options, &self->server, error);
+    if (status == TW_STATUS_OK && self->console.style == PROGRESS_TABLE) {
+        if (pipeline->serve_http != NULL)
+            console_note("serving http://%s/v1/models/%s:predict, /healthz, /metrics", tw_server_http_address(self->server), pipeline->name);
+        if (pipeline->serve_zmq != NULL)
+            console_note("serving %s (ZeroMQ, MessagePack)", tw_server_zmq_address(self->server));
+    }
+    return status;
+}
+
+/* --- report ---------------------------------------------------------------------------------------------------------- */
+
+static uint64_t count_clusters(const assembly *self)
+{
+    const tw_learner_traits *traits = tw_model_traits(self->model);
+    int block = tw_schema_find_block(&traits->schema, "centroids");
+    return traits->task == TW_TASK_CLUSTERING && block >= 0 ? traits->schema.block[block].count : 0;
+}
+
+static tw_status write_report(session *self, const tw_report *report, tw_error *error)
+{
+    const tw_pipeline *pipeline = self->assembly->pipeline;
+    char checkpoint[4200];
+    (void)snprintf(checkpoint, sizeof checkpoint, "%s/%06llu.manifest", pipeline->checkpoint_dir != NULL ? pipeline->checkpoint_dir : "",
+        (unsigned long long)report->model_version);
+    bool is_saved = pipeline->checkpoint_dir != NULL && report->model_version > 0;
+    char *text = report_to_json(report, pipeline->learner, is_saved ? checkpoint : NULL, count_clusters(self->assembly));
+    if (text == NULL)
+        return tw_no_memory(error, 0);
+    tw_status status = tw_file_store(self->options->report_path, text, strlen(text), error);
+    free(text);
+    return status;
+}
+
+static tw_status finish(session *self, tw_error *error)
+{
+    tw_report report;
+    tw_engine_report(self->engine, false, &report);
+    tw_status status = TW_STATUS_OK;
+    if (self->children == NULL || children_check(self->children, NULL) == TW_STATUS_OK)
+        status = tw_model_count_weights(self->assembly->model, &report.weights, error);
+    report.clusters = count_clusters(self->assembly);
+    if (tw_engine_run_events(self->engine) == 0 && self->manifest.id != 0 && !atomic_load(&stop_requested))
+        console_note("nothing new: everything in the source was learned before (--fresh starts over)");
+    if (self->console.style == PROGRESS_TABLE)
+        console_progress(&self->console, &report);
+    console_final(&self->console, &report);
+    if (self->options->report_path != NULL) {
+        tw_status written = write_report(self, &report, error);
+        status = status < 0 ? status : written;
+    }
+    return status;
+}
+
+static int exit_code_of(const session *self, tw_status status)
+{
+    tw_report report;
+    if (status == TW_STATUS_DATA && self->engine != NULL) {
+        tw_engine_report(self->engine, false, &report);
+        if (report.events > 0)
+            return EXIT_PARTIAL;
+    }
+    return tw_status_exit_code(status);
+}
+
+static tw_status session_open(session *self, tw_error *error)
+{
+    tw_status status = find_checkpoint(self, error);
+    if (status == TW_STATUS_OK)
+        status = assembly_build(self->assembly, error);
+    if (status == TW_STATUS_OK)
+        status = attach_rows(self, error);
+    if (status == TW_STATUS_OK)
+        status = make_engine(self, error);
+    if (status == TW_STATUS_OK)
+        status = start_server(self, error);
+    return status;
+}
+
+int session_run(assembly *all, const session_options *options)
+{
+    session self = {.assembly = all, .options = options, .console = {.style = options->style, .assembly = all}};
+    tw_error error = {0};
+    char resumed[64];
+    take_signals();
+    tw_status status = session_open(&self, &error);
+    if (status == TW_STATUS_OK) {
+        (void)snprintf(resumed, sizeof resumed, "checkpoint %06llu", (unsigned long long)self.manifest.id);
+        console_start(&self.console, self.manifest.id != 0 ? resumed : NULL, self.manifest.events);
+        status = tw_engine_run(self.engine, &error);
+    }
+    tw_status ran = status;
+    if (self.engine != NULL && (status == TW_STATUS_OK || status == TW_STATUS_DATA)) {
+        tw_error late = {0};
+        tw_status finished = finish(&self, &late);
+        if (status == TW_STATUS_OK && finished < 0) {
+            ran = finished;
+            error = late;
+        }
+    }
+    int code = exit_code_of(&self, ran);
+    tw_server_stop(&self.server);
+    tw_served_destroy(&self.served);
+    tw_engine_destroy(&self.engine);
+    tw_model_destroy(&all->model);
+    children_stop(&self.children);
+    tw_manifest_fini(&self.manifest);
+    if (ran < 0)
+        console_error(&error);
+    return code;
+}
+
+tw_status session_parse_every(const char *text, tw_progress_policy *out, tw_error *error)
+{
+    int64_t duration_us = 0, events = 0;
+    char number[32];
+    size_t size = strlen(text);
+    *out = (tw_progress_policy){0};
+    if (size > 1 && size < sizeof number && text[size - 1] == 'x') {
+        (void)snprintf(number, sizeof number, "%.*s", (int)size - 1, text);
+        if (tw_text_to_real(number, &out->every_factor) && out->every_factor > 1)
+            return TW_STATUS_OK;
+    } else if (tw_text_to_int(text, &events) && events > 0) {
+        out->every_events = (uint64_t)events;
+        return TW_STATUS_OK;
+    } else if (flags_duration("progress-every", text, &duration_us, NULL) == TW_STATUS_OK && duration_us > 0) {
+        out->every_seconds = (double)duration_us / 1e6;
+        return TW_STATUS_OK;
+    }
+    return tw_error_set(error, TW_STATUS_INVALID, "--progress-every %s: expected a number of events (10000), a factor above 1 (2x) or a time (5s)", text);
+}
+
+tw_status session_parse_until(const char *text, session_options *out, tw_error *error)
+{
+    int64_t events = 0;
+    if (tw_text_to_int(text, &events) && events > 0) {
+        out->until_events = (uint64_t)events;
+        return TW_STATUS_OK;
+    }
+    if (flags_duration("until", text, &out->until_us, NULL) == TW_STATUS_OK && out->until_us > 0)
+        return TW_STATUS_OK;
+    return tw_error_set(error, TW_STATUS_INVALID, "--until %s: expected a number of events (10000) or a time (30s)", text);
+}

@@ -1,0 +1,128 @@
+/* model ls and model show: what is in a directory of checkpoints. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "cmd/console.h"
+#include "cmd/rows_text.h"
+#include "cmd/verbs.h"
+
+static const flag_spec model_flags[] = {
+    {"model", 'm', "DIR", "directory of checkpoints"},
+    {"version", 0, "N", "checkpoint to show; the newest by default"},
+    {"format", 0, "text|json", "json prints every row, sorted by key (text)"},
+    {"top", 0, "N", "rows of the largest weights that text shows (20)"},
+    {NULL, 0, NULL, NULL},
+};
+
+static void print_time(int64_t time_us)
+{
+    time_t seconds = (time_t)(time_us / 1000000);
+    struct tm parts;
+    char text[32];
+    (void)gmtime_r(&seconds, &parts);
+    (void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    (void)printf("%-21s", text);
+}
+
+static int list_checkpoints(const char *directory)
+{
+    uint64_t *ids = NULL;
+    size_t n = 0;
+    tw_error error = {0};
+    tw_status status = tw_checkpoint_list(directory, &ids, &n, &error);
+    if (status == TW_STATUS_OK && n == 0)
+        status = tw_error_set(&error, TW_STATUS_NOT_FOUND, "%s: no checkpoints there", directory);
+    if (status < 0) {
+        console_error(&error);
+        return tw_status_exit_code(status);
+    }
+    int code = 0;
+    (void)printf("%-8s  %-21s%14s%12s%10s  %s\n", "version", "made", "events", "rows", "MB", "learner");
+    for (size_t i = 0; i < n; i++) {
+        tw_manifest manifest = {0};
+        status = tw_checkpoint_read(directory, ids[i], &manifest, NULL, &error);
+        if (status < 0) {
+            (void)printf("%06" PRIu64 "    damaged: %s\n", ids[i], error.message);
+            code = tw_status_exit_code(status);
+            continue;
+        }
+        uint64_t bytes = 0, rows = 0;
+        for (uint32_t f = 0; f < manifest.files.n_files; f++) {
+            bytes += manifest.files.file[f].size;
+            rows += manifest.files.file[f].rows;
+        }
+        (void)printf("%06" PRIu64 "    ", ids[i]);
+        print_time(manifest.created_us);
+        (void)printf("%14" PRIu64 "%12" PRIu64 "%10.2f  %s\n", manifest.events, rows, (double)bytes / 1e6, manifest.learner);
+        tw_manifest_fini(&manifest);
+    }
+    tw_free(ids);
+    return code;
+}
+
+static tw_status show_loaded(const assembly *all, const tw_manifest *manifest, const flags *given, tw_error *error)
+{
+    uint64_t top = 20;
+    const char *format = flags_text(given, "format", "text");
+    tw_status status = flags_count(given, "top", 20, 1000000, &top, error);
+    if (status < 0)
+        return status;
+    if (strcmp(format, "json") == 0)
+        return rows_print_json(all, manifest, error);
+    if (strcmp(format, "text") == 0)
+        return rows_print_top(all, manifest, (size_t)top, error);
+    return tw_error_set(error, TW_STATUS_INVALID, "--format %s: expected text or json", format);
+}
+
+static int show_checkpoint(const char *directory, uint64_t version, const flags *given)
+{
+    tw_manifest manifest = {0};
+    tw_error error = {0}, skipped = {0};
+    assembly all;
+    bool has_assembly = false;
+    tw_status status = tw_checkpoint_read(directory, version, &manifest, &skipped, &error);
+    if (skipped.message[0] != '\0')
+        console_note("thalweg: warning: %s; the checkpoint before it is shown", skipped.message);
+    if (status == TW_STATUS_OK) {
+        status = assembly_of_manifest(&all, &manifest, &error);
+        has_assembly = true;
+    }
+    if (status == TW_STATUS_OK)
+        status = assembly_check(&all, &error);
+    if (status == TW_STATUS_OK)
+        status = assembly_build(&all, &error);
+    if (status == TW_STATUS_OK)
+        status = assembly_attach_local(&all, directory, &manifest, &error);
+    if (status == TW_STATUS_OK)
+        status = show_loaded(&all, &manifest, given, &error);
+    if (status < 0)
+        console_error(&error);
+    if (has_assembly)
+        assembly_fini(&all);
+    tw_manifest_fini(&manifest);
+    return tw_status_exit_code(status);
+}
+
+static int model_main(const verb *self, int argc, char **argv)
+{
+    flags given;
+    uint64_t version = 0;
+    tw_error error = {0};
+    int code = 0;
+    if (!verb_parse(self, argc, argv, &given, &code))
+        return code;
+    const char *what = given.n_arguments > 0 ? given.argument[0] : "";
+    const char *directory = flags_text(&given, "model", given.n_arguments > 1 ? given.argument[1] : NULL);
+    if (directory == NULL || (strcmp(what, "ls") != 0 && strcmp(what, "show") != 0))
+        return verb_misused(self, "expected: model ls DIR, or model show DIR");
+    if (flags_count(&given, "version", 0, INT64_MAX, &version, &error) < 0)
+        return verb_misused(self, "%s", error.message);
+    return strcmp(what, "ls") == 0 ? list_checkpoints(directory) : show_checkpoint(directory, version, &given);
+}
+
+const verb verb_model = {"model", "model ls|show [--model] DIR [OPTIONS]", "Versions of a model; its weights, or all its rows as JSON.", model_flags, model_main};

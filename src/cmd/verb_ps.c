@@ -1,0 +1,129 @@
+/* ps: one parameter-server shard. */
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "cmd/console.h"
+#include "cmd/verbs.h"
+#include "ps/server.h"
+
+static const flag_spec ps_flags[] = {
+    {"shard", 0, "I/N", "this shard's number, from 0, of how many"},
+    {"bind", 0, "ADDR", "tcp://127.0.0.1:PORT or ipc://PATH"},
+    {"checkpoint", 0, "DIR", "directory of its row files; the newest is loaded at the start"},
+    {"snapshot-every", 0, "TIME", "saves its rows by itself so often (10s with --checkpoint; 0s: only when a worker asks)"},
+    {"keep", 0, "N", "own snapshots that are kept (2)"},
+    {"max-bytes", 0, "SIZE", "cap on the memory of rows"},
+    {"restore", 0, "N", "loads checkpoint N, whatever number of shards wrote it"},
+    {"newer-than", 0, "N", "loads own row files only above N"},
+    {"fresh", 0, NULL, "loads nothing"},
+    {"child-of", 0, "PID", "ends when that process does"},
+    {NULL, 0, NULL, NULL},
+};
+
+static atomic_bool ps_stop;
+
+static void on_signal(int number)
+{
+    if (atomic_exchange(&ps_stop, true))
+        _exit(128 + number);
+}
+
+static void on_ready(void *context, const char *address)
+{
+    const tw_shard_server_options *options = context;
+    console_note("shard %u of %u serves at %s", options->index, options->count, address);
+}
+
+static tw_status parse_shard(const char *text, uint32_t *index, uint32_t *count, tw_error *error)
+{
+    char *end = NULL;
+    unsigned long i = strtoul(text, &end, 10);
+    unsigned long n = *end == '/' && end != text ? strtoul(end + 1, &end, 10) : 0;
+    if (*end != '\0' || n < 1 || n > TW_MAX_SHARDS || i >= n)
+        return tw_error_set(error, TW_STATUS_INVALID, "--shard %s: expected I/N with I from 0 to N - 1 and N from 1 to %d", text, TW_MAX_SHARDS);
+    *index = (uint32_t)i;
+    *count = (uint32_t)n;
+    return TW_STATUS_OK;
+}
+
+static tw_status parse_size(const char *text, uint64_t *out, tw_error *error)
+{
+    tw_option table[] = {{.name = "max-bytes", .type = TW_OPTION_SIZE, .max = 9e18, .help = ""}, {0}};
+    tw_option_values *values = NULL;
+    tw_status status = tw_option_values_create(table, &values, error);
+    if (status == TW_STATUS_OK)
+        status = tw_option_set(values, "max-bytes", text, error);
+    if (status == TW_STATUS_OK)
+        *out = (uint64_t)tw_option_int(values, "max-bytes");
+    tw_option_values_destroy(&values);
+    return status;
+}
+
+static tw_status read_options(const flags *given, tw_shard_server_options *out, tw_error *error)
+{
+    uint64_t keep = 0;
+    int64_t every_us = 0;
+    bool is_child = flags_has(given, "child-of");
+    out->address = flags_text(given, "bind", NULL);
+    out->directory = flags_text(given, "checkpoint", NULL);
+    const char *every = flags_text(given, "snapshot-every", out->directory != NULL && !is_child ? "10s" : "0s");
+    const char *max_bytes = flags_text(given, "max-bytes", NULL);
+    tw_status status = parse_shard(flags_text(given, "shard", "0/1"), &out->index, &out->count, error);
+    if (status == TW_STATUS_OK)
+        status = flags_count(given, "keep", 2, 1000, &keep, error);
+    if (status == TW_STATUS_OK)
+        status = flags_count(given, "restore", 0, INT64_MAX, &out->restore_id, error);
+    if (status == TW_STATUS_OK)
+        status = flags_count(given, "newer-than", 0, INT64_MAX, &out->newer_than, error);
+    if (status == TW_STATUS_OK)
+        status = flags_duration("snapshot-every", every, &every_us, error);
+    if (status == TW_STATUS_OK && max_bytes != NULL)
+        status = parse_size(max_bytes, &out->max_bytes, error);
+    if (flags_has(given, "fresh"))
+        out->newer_than = UINT64_MAX;
+    out->keep = (uint32_t)keep;
+    out->snapshot_every_ms = (uint32_t)(every_us / 1000);
+    out->has_final_snapshot = out->directory != NULL && !is_child;
+    out->on_ready = is_child ? NULL : on_ready;
+    out->context = out;
+    return status;
+}
+
+/* A child's life ends with its parent's; the terminal's interrupt is the parent's to handle. */
+static bool follow_parent(const char *parent)
+{
+    (void)signal(SIGINT, SIG_IGN);
+    return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == (pid_t)strtol(parent, NULL, 10);
+}
+
+static int ps_main(const verb *self, int argc, char **argv)
+{
+    flags given;
+    tw_shard_server_options options = {0};
+    tw_error error = {0};
+    int code = 0;
+    if (!verb_parse(self, argc, argv, &given, &code))
+        return code;
+    if (!flags_has(&given, "bind"))
+        return verb_misused(self, "--bind is needed, such as --bind tcp://127.0.0.1:7101");
+    if (read_options(&given, &options, &error) < 0)
+        return verb_misused(self, "%s", error.message);
+    (void)signal(SIGINT, on_signal);
+    (void)signal(SIGTERM, on_signal);
+    (void)signal(SIGPIPE, SIG_IGN);
+    const char *parent = flags_text(&given, "child-of", NULL);
+    if (parent != NULL && !follow_parent(parent))
+        return tw_status_exit_code(TW_STATUS_UNAVAILABLE);
+    tw_status status = tw_shard_server_run(&options, &ps_stop, &error);
+    if (status < 0)
+        console_error(&error);
+    return tw_status_exit_code(status);
+}
+
+const verb verb_ps = {"ps", "ps --shard I/N --bind ADDR [--checkpoint DIR]", "One parameter-server shard.", ps_flags, ps_main};
