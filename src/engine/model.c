@@ -49,7 +49,6 @@ static tw_status model_open_scaler(tw_model *self, tw_error *error)
         status = self->spec.scaler->open(
             self->scaler, self->spec.scaler_options, self->scaled_field, n, &self->traits.schema, error);
     }
-    self->traits.dense_width = tw_plan_dense_width(plan);
     tw_plan_destroy(&plan);
     return status;
 }
@@ -94,6 +93,15 @@ static tw_status model_open_learner(tw_model *self, tw_error *error)
     return TW_STATUS_OK;
 }
 
+/* The dense columns that the plan would have: for learners that take their width from the data. */
+static uint32_t dense_columns(const tw_plan_spec *plan)
+{
+    uint32_t n = plan->dense_width;
+    for (uint32_t i = 0; i < plan->n_columns && plan->dense_width == 0; i++)
+        n += plan->column[i].kind == TW_COLUMN_NUMERIC;
+    return n;
+}
+
 tw_status tw_model_create(const tw_model_spec *spec, tw_model **out, tw_error *error)
 {
     *out = NULL;
@@ -107,8 +115,8 @@ tw_status tw_model_create(const tw_model_spec *spec, tw_model **out, tw_error *e
         length = sizeof self->name - 1;
     memcpy(self->name, spec->name, length);
     atomic_store(&self->learned_us, INT64_MIN);
-    /* A learner that takes its width from the data needs the count of dense columns that the plan would have. */
-    self->spec.plan.is_dense = true;
+    self->spec.plan.is_dense = false;
+    self->traits.dense_width = dense_columns(&spec->plan);
     tw_status status = model_open_scaler(self, error);
     if (status == TW_STATUS_OK)
         status = model_open_learner(self, error);

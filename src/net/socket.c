@@ -26,7 +26,7 @@ struct tw_message {
     zmq_msg_t part[TW_MESSAGE_MAX_PARTS];
 };
 
-enum { SOCKET_MAX_WAIT = 64 };
+enum { SOCKET_MAX_WAIT = 256 };
 
 static tw_status socket_error(tw_error *error, int errnum, const char *call)
 {
