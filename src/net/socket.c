@@ -85,7 +85,6 @@ static const socket_default defaults[] = {
     {ZMQ_RCVTIMEO, 1000, ON_ALL},
     {ZMQ_RECONNECT_IVL, 50, ON_ALL},
     {ZMQ_RECONNECT_IVL_MAX, 1000, ON_ALL},
-    {ZMQ_IPV6, 1, ON_ALL},
     {ZMQ_IMMEDIATE, 1, ON_DEALER},
     {ZMQ_ROUTER_MANDATORY, 1, ON_ROUTER},
     {ZMQ_ROUTER_HANDOVER, 0, ON_ROUTER},
@@ -142,6 +141,13 @@ void tw_socket_destroy(tw_socket **self)
     *self = NULL;
 }
 
+/* Only where it is asked for: with it, addresses of version 4 would come back in a mapped form. */
+static int socket_allow_ipv6(tw_socket *self, const char *address)
+{
+    int yes = 1;
+    return strncmp(address, "tcp://[", 7) == 0 ? option_set(self->socket, ZMQ_IPV6, &yes, sizeof yes) : 0;
+}
+
 /* ZeroMQ removes a socket file before it binds, so a second process would take over the first one's address. */
 static bool ipc_is_alive(const char *address)
 {
@@ -177,7 +183,7 @@ tw_status tw_socket_bind(tw_socket *self, const char *address, tw_error *error)
         return status;
     if (ipc_is_alive(address))
         return bind_error(error, EADDRINUSE, address);
-    if (tw_fault_hit(TW_FAULT_SOCKET) || zmq_bind(self->socket, address) != 0)
+    if (socket_allow_ipv6(self, address) != 0 || tw_fault_hit(TW_FAULT_SOCKET) || zmq_bind(self->socket, address) != 0)
         return bind_error(error, errno, address);
     size_t size = sizeof self->address;
     if (zmq_getsockopt(self->socket, ZMQ_LAST_ENDPOINT, self->address, &size) != 0)
@@ -190,7 +196,8 @@ tw_status tw_socket_connect(tw_socket *self, const char *address, tw_error *erro
     tw_status status = tw_address_check(address, error);
     if (status < 0)
         return status;
-    if (tw_fault_hit(TW_FAULT_SOCKET) || zmq_connect(self->socket, address) != 0)
+    if (socket_allow_ipv6(self, address) != 0 || tw_fault_hit(TW_FAULT_SOCKET) ||
+        zmq_connect(self->socket, address) != 0)
         return tw_error_set(
             error, TW_STATUS_IO, "cannot connect to %s: %s; check the address", address, zmq_strerror(errno));
     return TW_STATUS_OK;

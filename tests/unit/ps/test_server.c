@@ -22,7 +22,7 @@ typedef struct server_thread {
     pthread_t thread;
     tw_shard_server_options options;
     char address[64];
-    atomic_bool stop, is_ready;
+    atomic_bool stop, is_ready, has_failed;
     tw_status status;
     tw_error error;
 } server_thread;
@@ -37,6 +37,7 @@ static void *server_main(void *context)
 {
     server_thread *self = context;
     self->status = tw_shard_server_run(&self->options, &self->stop, &self->error);
+    atomic_store(&self->has_failed, self->status < 0);
     atomic_store(&self->is_ready, true);
     return NULL;
 }
@@ -56,7 +57,7 @@ static void server_start(server_thread *self, const char *root, uint32_t index, 
     assert_int_equal(pthread_create(&self->thread, NULL, server_main, self), 0);
     while (!atomic_load(&self->is_ready))
         tw_clock_sleep_us(1000);
-    if (self->status < 0)
+    if (atomic_load(&self->has_failed))
         fail_msg("%s", self->error.message);
 }
 
