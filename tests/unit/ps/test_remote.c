@@ -303,6 +303,50 @@ static void a_model_of_another_schema_is_refused_with_the_difference(void **stat
     assert_non_null(strstr(error.message, "seed is 7 there, wanted 8"));
 }
 
+/* So many keys in one batch that pulls and pushes travel in several frames. */
+static void a_batch_of_many_frames_is_learned_whole_and_survives_snapshot_and_restore(void **state)
+{
+    (void)state;
+    enum { N = 300000 };
+    tw_table_spec spec = toy_spec(TW_TABLE_EXACT);
+    uint64_t *key = malloc(N * sizeof *key), total = 0;
+    uint32_t start[2] = {0, N};
+    char directory[] = "/tmp/tw-loopback-XXXXXX";
+    assert_non_null(mkdtemp(directory));
+    for (uint32_t i = 0; i < N; i++)
+        key[i] = tw_mix64(i + 1) | 1;
+    tw_params *params = NULL;
+    tw_rows rows;
+    tw_error error = {0};
+    tw_row_files *files = calloc(1, sizeof *files);
+    assert_int_equal(tw_loopback_create(&spec, 2, NULL, &params, NULL, &error), TW_STATUS_OK);
+    for (uint64_t round = 0; round < 3; round++) {
+        tw_batch batch = {
+            .n_events = 1, .n_entries = N, .row_start = start, .key = key, .split = 1, .from = round, .to = round + 1};
+        assert_int_equal(params->ops->acquire(params, &batch, TW_ACCESS_WRITE, &rows, &error), TW_STATUS_OK);
+        for (uint32_t i = 0; i < N; i++)
+            total += ((toy_row *)rows.row[i])->count++;
+        assert_int_equal(params->ops->release(params, &batch, &rows, 1, &error), TW_STATUS_OK);
+        if (round != 1)
+            continue;
+        assert_int_equal(params->ops->snapshot_start(params, directory, 1, &error), TW_STATUS_OK);
+        while (params->ops->snapshot_poll(params, 100, files, &error) == TW_STATUS_IDLE) {
+        }
+    }
+    assert_int_equal(total, 3u * N);
+    assert_int_equal(files->n_files, 2);
+    if (params->ops->restore(params, directory, files, &error) != TW_STATUS_OK)
+        fail_msg("%s", error.message);
+    tw_batch batch = {.n_entries = N, .row_start = start, .key = key};
+    assert_int_equal(params->ops->acquire(params, &batch, TW_ACCESS_READ, &rows, &error), TW_STATUS_OK);
+    for (uint32_t i = 0; i < N; i++)
+        assert_int_equal(((toy_row *)rows.row[i])->count, 2);
+    assert_int_equal(params->ops->release(params, &batch, &rows, 0, &error), TW_STATUS_OK);
+    params->ops->close(params);
+    free(files);
+    free(key);
+}
+
 static void every_failing_allocation_gives_an_error_and_leaks_nothing(void **state)
 {
     (void)state;
@@ -342,6 +386,7 @@ int main(void)
         cmocka_unit_test(shards_hold_the_bits_of_a_local_hashed_table),
         cmocka_unit_test(every_event_counts_once_under_lost_doubled_and_damaged_frames_and_killed_shards),
         cmocka_unit_test(a_model_of_another_schema_is_refused_with_the_difference),
+        cmocka_unit_test(a_batch_of_many_frames_is_learned_whole_and_survives_snapshot_and_restore),
         cmocka_unit_test(every_failing_allocation_gives_an_error_and_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
