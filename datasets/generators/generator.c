@@ -62,7 +62,7 @@ tw_status tw_generator_open(
     self->ops = ops;
     self->settings = *settings;
     self->index = settings->first;
-    self->is_header_due = ops->header != NULL;
+    self->is_header_due = ops->header && settings->first == 0;
     *out = self;
     return TW_STATUS_OK;
 }
