@@ -53,6 +53,8 @@ static tw_status engine_open(tw_engine *self, tw_error *error)
         tw_metrics_create(traits->task, traits->n_outputs, options->has_exact_auc, &self->metrics, error);
     if (status == TW_STATUS_OK && options->resume != NULL)
         status = engine_restore(self, options->resume, error);
+    if (options->is_learning)
+        tw_model_set_events(options->model, options->resume != NULL ? options->resume->events : 0);
     const tw_section *positions = options->resume != NULL ? tw_manifest_find(options->resume, "outputs") : NULL;
     if (status == TW_STATUS_OK)
         status = tw_outputs_open(options->sink, options->n_sinks, options->bad.dead_letter, traits, positions,
@@ -201,8 +203,10 @@ static tw_status engine_account(tw_engine *self, tw_work *work, tw_error *error)
 
 tw_status tw_engine_learn(tw_engine *self, tw_work *work, tw_error *error)
 {
+    const tw_split *split = tw_splits_find(&self->splits, work->split.id);
+    bool is_replay = split != NULL && work->builder->to <= split->offset;
     tw_status status = self->options.is_learning
-                           ? tw_model_learn(self->options.model, work->builder, self->scores, error)
+                           ? tw_model_learn(self->options.model, work->builder, is_replay, self->scores, error)
                            : tw_model_score(self->options.model, work->builder, self->scores, error);
     if (status != TW_STATUS_OK) {
         if (status < 0 && error != NULL && error->file[0] == '\0')

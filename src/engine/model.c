@@ -222,7 +222,8 @@ static uint64_t count_learned(tw_task task, const tw_batch *batch)
 }
 
 /* One batch inside its turn. */
-static tw_status model_learn_turn(tw_model *self, tw_builder *builder, float *scores, tw_error *error)
+static tw_status model_learn_turn(
+    tw_model *self, tw_builder *builder, bool is_replay, float *scores, tw_error *error)
 {
     tw_batch batch = tw_builder_batch(builder);
     tw_rows rows;
@@ -239,17 +240,17 @@ static tw_status model_learn_turn(tw_model *self, tw_builder *builder, float *sc
     status = self->params->ops->release(self->params, &batch, &rows, n_learned, error);
     if (status != TW_STATUS_OK)
         return status;
-    if (batch.n_events > 0) {
+    if (batch.n_events > 0 && !is_replay) {
         atomic_fetch_add_explicit(&self->events, n_learned, memory_order_relaxed);
         atomic_store_explicit(&self->learned_us, tw_clock_monotonic_us(), memory_order_relaxed);
     }
     return TW_STATUS_OK;
 }
 
-tw_status tw_model_learn(tw_model *self, tw_builder *batch, float *scores, tw_error *error)
+tw_status tw_model_learn(tw_model *self, tw_builder *batch, bool is_replay, float *scores, tw_error *error)
 {
     tw_turnstile_enter(&self->turn);
-    tw_status status = model_learn_turn(self, batch, scores, error);
+    tw_status status = model_learn_turn(self, batch, is_replay, scores, error);
     tw_turnstile_leave(&self->turn);
     return status;
 }
@@ -321,6 +322,11 @@ void tw_model_stamp_now(tw_model *self, tw_model_stamp *out)
         out->age_ms = (tw_clock_monotonic_us() - learned_us) / 1000;
     else
         out->age_ms = made_us != 0 ? (tw_clock_wall_us() - made_us) / 1000 : -1;
+}
+
+void tw_model_set_events(tw_model *self, uint64_t events)
+{
+    atomic_store(&self->events, events);
 }
 
 void tw_model_set_version(tw_model *self, uint64_t version, int64_t made_us)

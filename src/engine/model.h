@@ -55,8 +55,10 @@ TW_MUST_USE tw_status tw_model_builder_create(
     const tw_model *self, uint32_t max_events, tw_builder **out, tw_error *error);
 
 /* Learns the batch: transforms (the builder's values change), scores, learns, releases with the batch's mark.
- * scores: [n_events x n_outputs], raw as the learner gives them. REWIND: see params.h; nothing was learned. */
-TW_MUST_USE tw_status tw_model_learn(tw_model *self, tw_builder *batch, float *scores, tw_error *error);
+ * scores: [n_events x n_outputs], raw as the learner gives them. REWIND: see params.h; nothing was learned.
+ * is_replay: the events were counted before, a shard that lost them gets them again; they are not counted twice. */
+TW_MUST_USE tw_status tw_model_learn(
+    tw_model *self, tw_builder *batch, bool is_replay, float *scores, tw_error *error);
 
 /* Raw scores of a batch, changing nothing but the builder's values: evaluation without learning. */
 TW_MUST_USE tw_status tw_model_score(tw_model *self, tw_builder *batch, float *scores, tw_error *error);
@@ -73,6 +75,9 @@ double tw_model_link(tw_task task, float score);
 void tw_model_link_all(const tw_learner_traits *traits, const float *scores, uint32_t n_events, double *prediction);
 
 void tw_model_stamp_now(tw_model *self, tw_model_stamp *out);
+
+/* Sets the count of learned events that stamps show: a run counts from its checkpoint, whatever the shards have by then. */
+void tw_model_set_events(tw_model *self, uint64_t events);
 
 /* Names the checkpoint that the model was loaded from or just saved as. made_us: when it was made, for the age of models
  * that only serve; 0: keep. */
