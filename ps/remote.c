@@ -109,27 +109,23 @@ static tw_status remote_verify(tw_remote *self, tw_error *error)
 
 /* --- acquire and release ------------------------------------------------------------------------------------------ */
 
-/* WRITE needs every shard to be at `from`, or to have the range already (a replay for others). */
+/* WRITE needs every shard to be at `from`, or to have the whole range already (a replay for others). Otherwise REWIND,
+ * with the shard that is behind, or that stands inside the range, in the message. */
 static tw_status remote_check_marks(tw_remote *self, const tw_batch *batch, tw_error *error)
 {
-    bool has_lost = false;
+    tw_status status = TW_STATUS_OK;
     for (uint32_t s = 0; s < self->partition.n_shards; s++) {
         tw_peer *peer = &self->peer[s];
         uint64_t mark = tw_peer_mark(peer, batch->split);
-        has_lost = has_lost || peer->has_lost || mark < batch->from;
+        bool is_behind = peer->has_lost || mark < batch->from;
         peer->has_lost = false;
+        if (is_behind || (mark > batch->from && mark < batch->to))
+            status = tw_error_set(error, TW_STATUS_REWIND, "shard %u of %u at %s stands at offset %llu, %s %llu", s,
+                self->partition.n_shards, self->link->ops->address(self->link, s),
+                (unsigned long long)(mark & ((1ull << 48) - 1)), is_behind ? "the run at" : "inside a batch from",
+                (unsigned long long)(batch->from & ((1ull << 48) - 1)));
     }
-    if (has_lost)
-        return TW_STATUS_REWIND;
-    for (uint32_t s = 0; s < self->partition.n_shards; s++) {
-        uint64_t mark = tw_peer_mark(&self->peer[s], batch->split);
-        if (mark > batch->from && mark < batch->to)
-            return tw_error_set(error, TW_STATUS_INVALID,
-                "batch (%llu, %llu] of split %llu must be cut at %llu, where shard %u stands",
-                (unsigned long long)batch->from, (unsigned long long)batch->to, (unsigned long long)batch->split,
-                (unsigned long long)mark, s);
-    }
-    return TW_STATUS_OK;
+    return status;
 }
 
 static tw_status remote_acquire(

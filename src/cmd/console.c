@@ -88,6 +88,23 @@ static const char *figure(double value, int decimals, char text[32])
     return text;
 }
 
+/* A time in its largest fitting unit: "0.2s", "3.1h", "13.4y". */
+static const char *duration(double seconds, char text[32])
+{
+    static const struct {
+        double length;
+        char unit;
+    } units[] = {{365.25 * 86400, 'y'}, {86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
+    size_t i = 0;
+    while (i < 4 && !(fabs(seconds) >= units[i].length))
+        i++;
+    if (isfinite(seconds))
+        (void)snprintf(text, 32, "%.1f%c", seconds / units[i].length, units[i].unit);
+    else
+        (void)snprintf(text, 32, "-");
+    return text;
+}
+
 static void print_json(const console *self, const tw_report *report, const char *event)
 {
     char *text = report_to_json(report, self->assembly->pipeline->learner, NULL, report->clusters);
@@ -151,7 +168,7 @@ void console_progress(console *self, const tw_report *report)
         print_header(report);
     self->has_header = true;
     format_quality(report, quality, sizeof quality);
-    (void)figure(report->lag_seconds, 1, lag);
+    (void)duration(report->lag_seconds, lag);
     console_note("%12s %6.1fs %10s%s %10s %7s %8llu %6llu", grouped(report->events, events), report->seconds,
         grouped((uint64_t)report->events_per_second, rate), quality, grouped(report->rows, rows), lag,
         (unsigned long long)report->model_version, (unsigned long long)report->bad_events);
