@@ -52,8 +52,12 @@ static void server_emit(void *context, const void *peer, size_t peer_size, const
 
 /* --- restore ------------------------------------------------------------------------------------------------------ */
 
-static tw_status restore_files(
-    shard_server *self, const tw_table_spec *spec, const tw_row_file *file, uint32_t n_files, tw_error *error)
+static tw_status restore_files(shard_server *self,
+    const char *directory,
+    const tw_table_spec *spec,
+    const tw_row_file *file,
+    uint32_t n_files,
+    tw_error *error)
 {
     const tw_shard_server_options *options = self->options;
     uint32_t first = tw_shard_first_slot(options->index, options->count);
@@ -61,7 +65,9 @@ static tw_status restore_files(
     tw_table *table = NULL;
     tw_status status = tw_table_create(spec, first, last, &table, error);
     for (uint32_t i = 0; i < n_files && status == TW_STATUS_OK; i++)
-        status = tw_table_load(table, options->directory, &file[i], error);
+        status = tw_table_load(table, directory, &file[i], error);
+    if (status == TW_STATUS_OK && directory == options->init_directory)
+        tw_table_forget_marks(table);
     if (status == TW_STATUS_OK)
         status = tw_shard_adopt_take(self->shard, table, error);
     if (status < 0)
@@ -69,17 +75,17 @@ static tw_status restore_files(
     return status;
 }
 
-static tw_status restore_checkpoint(shard_server *self, tw_error *error)
+static tw_status restore_checkpoint(shard_server *self, const char *directory, uint64_t id, tw_error *error)
 {
     tw_manifest *manifest = tw_alloc_zero(sizeof *manifest);
     if (manifest == NULL)
         return tw_no_memory(error, sizeof *manifest);
-    tw_status status = tw_checkpoint_read(self->options->directory, self->options->restore_id, manifest, NULL, error);
+    tw_status status = tw_checkpoint_read(directory, id, manifest, NULL, error);
     if (status == TW_STATUS_OK)
-        status = restore_files(self, &manifest->spec, manifest->files.file, manifest->files.n_files, error);
+        status =
+            restore_files(self, directory, &manifest->spec, manifest->files.file, manifest->files.n_files, error);
     tw_manifest_fini(manifest);
     tw_free(manifest);
-    self->last_id = self->options->restore_id;
     return status;
 }
 
@@ -105,21 +111,34 @@ static tw_status restore_own(shard_server *self, tw_error *error)
         return tw_no_memory(error, sizeof *spec);
     status = tw_row_file_verify(self->options->directory, &file, spec, error);
     if (status == TW_STATUS_OK)
-        status = restore_files(self, spec, &file, 1, error);
+        status = restore_files(self, self->options->directory, spec, &file, 1, error);
     tw_free(spec);
     return status;
 }
 
-static tw_status server_restore(shard_server *self, tw_error *error)
+static tw_status restore_saved(shard_server *self, tw_error *error)
 {
-    if (self->options->directory == NULL)
-        return self->options->restore_id == 0
+    const tw_shard_server_options *options = self->options;
+    if (options->directory == NULL)
+        return options->restore_id == 0
                    ? TW_STATUS_OK
                    : tw_error_set(error, TW_STATUS_INVALID, "a checkpoint to restore needs its directory");
-    tw_status status = tw_directory_create(self->options->directory, error);
+    tw_status status = tw_directory_create(options->directory, error);
     if (status < 0)
         return status;
-    return self->options->restore_id != 0 ? restore_checkpoint(self, error) : restore_own(self, error);
+    if (options->restore_id == 0)
+        return restore_own(self, error);
+    self->last_id = options->restore_id;
+    return restore_checkpoint(self, options->directory, options->restore_id, error);
+}
+
+static tw_status server_restore(shard_server *self, tw_error *error)
+{
+    const tw_shard_server_options *options = self->options;
+    tw_status status = restore_saved(self, error);
+    if (status == TW_STATUS_OK && options->init_directory != NULL && tw_shard_table(self->shard) == NULL)
+        status = restore_checkpoint(self, options->init_directory, options->init_id, error);
+    return status;
 }
 
 /* --- snapshots ---------------------------------------------------------------------------------------------------- */

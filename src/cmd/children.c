@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "cmd/console.h"
 
-enum { MAX_SHARDS = 256, MAX_QUICK_DEATHS = 8, POLL_US = 20000, ADDRESS_SIZE = 128 };
+enum { MAX_ARGUMENTS = 32, MAX_SHARDS = 256, MAX_QUICK_DEATHS = 8, POLL_US = 20000, ADDRESS_SIZE = 128 };
 
 static const int64_t quick_us = 2000000;      /* a life shorter than this counts as a failed start */
 static const int64_t first_backoff_us = 20000;
@@ -30,7 +30,7 @@ typedef struct child {
 
 struct children {
     children_options options;
-    char *directory;
+    char *directory, *init_directory;
     char socket_directory[64]; /* "": none was made */
     child child[MAX_SHARDS];
     const char *address[MAX_SHARDS];
@@ -45,8 +45,8 @@ struct children {
 
 static tw_status spawn_shard(children *self, uint32_t index, bool is_first, tw_error *error)
 {
-    char shard[32], id[24], floor[24], keep[16], parent[24];
-    const char *arguments[24];
+    char shard[32], id[24], floor[24], keep[16], parent[24], init[24];
+    const char *arguments[MAX_ARGUMENTS];
     int n = 0;
     (void)snprintf(shard, sizeof shard, "%u/%u", index, self->options.n_shards);
     (void)snprintf(id, sizeof id, "%llu", (unsigned long long)self->options.restore_id);
@@ -67,8 +67,14 @@ static tw_status spawn_shard(children *self, uint32_t index, bool is_first, tw_e
     } else if (is_first) {
         arguments[n++] = "--fresh";
     }
+    if (self->init_directory != NULL) {
+        (void)snprintf(init, sizeof init, "%llu", (unsigned long long)self->options.init_id);
+        const char *given[] = {"--init", self->init_directory, "--init-version", init};
+        for (size_t i = 0; i < sizeof given / sizeof given[0]; i++)
+            arguments[n++] = given[i];
+    }
     arguments[n] = NULL;
-    char *argv[24];
+    char *argv[MAX_ARGUMENTS];
     memcpy(argv, arguments, sizeof argv);
     child *target = &self->child[index];
     target->started_us = tw_clock_monotonic_us();
@@ -165,6 +171,11 @@ static tw_status children_open(children *self, tw_error *error)
         if (self->directory == NULL)
             status = tw_no_memory(error, strlen(self->options.directory));
     }
+    if (status == TW_STATUS_OK && self->options.init_directory != NULL) {
+        self->init_directory = tw_strdup(self->options.init_directory);
+        if (self->init_directory == NULL)
+            status = tw_no_memory(error, strlen(self->options.init_directory));
+    }
     if (status < 0)
         return status;
     int errnum = pthread_create(&self->thread, NULL, children_main, self);
@@ -223,5 +234,6 @@ void children_stop(children **self)
     if (all->socket_directory[0] != '\0')
         (void)rmdir(all->socket_directory);
     tw_free(all->directory);
+    tw_free(all->init_directory);
     tw_free(all);
 }

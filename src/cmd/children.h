@@ -15,6 +15,8 @@ typedef struct children_options {
     uint32_t n_bind;
     const char *directory;   /* of checkpoints; NULL: none */
     uint64_t restore_id;     /* first start: rows of this checkpoint; 0: none */
+    const char *init_directory; /* rows of checkpoint init_id there are what a shard starts from; NULL: none */
+    uint64_t init_id;
     uint64_t newer_than;     /* restarts: only row files above this id count */
     uint32_t keep;
 } children_options;

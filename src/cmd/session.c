@@ -21,6 +21,7 @@ typedef struct session {
     const session_options *options;
     console console;
     tw_manifest manifest; /* resumed from; id 0: none */
+    tw_manifest init;     /* whose rows are taken over; id 0: none */
     uint64_t newest_id;   /* of all checkpoints there, resumed from or not */
     children *children;
     tw_engine *engine;
@@ -115,7 +116,7 @@ static tw_status attach_remote(session *self, const char *const *address, uint32
         .address = address,
         .n_shards = n_shards,
         .model = self->assembly->pipeline->name,
-        .is_fresh = self->options->start == SESSION_FRESH,
+        .is_fresh = self->options->start == SESSION_FRESH && self->children == NULL,
         .progress = tell_waiting,
     };
     tw_status status = tw_remote_create(tw_model_table_spec(self->assembly->model), &remote, &params, error);
@@ -136,6 +137,8 @@ static tw_status start_children(session *self, tw_error *error)
         .n_bind = pipeline->bind.count,
         .directory = pipeline->checkpoint_dir,
         .restore_id = self->manifest.id,
+        .init_directory = self->init.id != 0 ? self->options->init_directory : NULL,
+        .init_id = self->init.id,
         .newer_than = self->manifest.id != 0 ? self->manifest.id - 1 : self->newest_id,
         .keep = pipeline->checkpoint_keep,
     };
@@ -149,22 +152,54 @@ static tw_status start_children(session *self, tw_error *error)
     return status;
 }
 
+/* The checkpoint that a new model starts from. One that resumes has its own. */
+static tw_status find_init(session *self, tw_error *error)
+{
+    const char *directory = self->options->init_directory;
+    const tw_pipeline *pipeline = self->assembly->pipeline;
+    if (directory == NULL || self->manifest.id != 0)
+        return TW_STATUS_OK;
+    if (pipeline->connect.count > 0)
+        return tw_error_set(error, TW_STATUS_UNSUPPORTED,
+            "--init %s: shards that run already keep their rows; start them with thalweg ps --init %s", directory, directory);
+    tw_status status = tw_checkpoint_read(directory, 0, &self->init, NULL, error);
+    if (status == TW_STATUS_OK && strcmp(self->init.learner, pipeline->learner) != 0)
+        return tw_error_set(error, TW_STATUS_CONFLICT, "--init %s: the model there is of learner %s, this one of %s: their rows differ",
+            directory, self->init.learner, pipeline->learner);
+    return status;
+}
+
+/* Rows as the checkpoint has them, and nothing of what they were learned from. */
+static tw_status attach_init(session *self, tw_error *error)
+{
+    tw_params *params = NULL;
+    tw_status status = tw_local_create(tw_model_table_spec(self->assembly->model), &params, error);
+    if (status == TW_STATUS_OK)
+        status = params->ops->restore(params, self->options->init_directory, &self->init.files, error);
+    if (status < 0) {
+        if (params != NULL)
+            params->ops->close(params);
+        return status;
+    }
+    tw_local_forget_marks(params);
+    tw_model_attach(self->assembly->model, params);
+    return TW_STATUS_OK;
+}
+
 static tw_status attach_rows(session *self, tw_error *error)
 {
     const tw_pipeline *pipeline = self->assembly->pipeline;
+    tw_status status = find_init(self, error);
+    if (status < 0)
+        return status;
     if (pipeline->shards > 0)
         return start_children(self, error);
     if (pipeline->connect.count > 0)
         return attach_remote(self, pipeline->connect.item, pipeline->connect.count, error);
+    if (self->init.id != 0)
+        return attach_init(self, error);
     const tw_manifest *manifest = self->manifest.id != 0 ? &self->manifest : NULL;
-    if (manifest != NULL || self->options->init_directory == NULL)
-        return assembly_attach_local(self->assembly, pipeline->checkpoint_dir, manifest, error);
-    tw_manifest init = {0};
-    tw_status status = tw_checkpoint_read(self->options->init_directory, 0, &init, NULL, error);
-    if (status == TW_STATUS_OK)
-        status = assembly_attach_local(self->assembly, self->options->init_directory, &init, error);
-    tw_manifest_fini(&init);
-    return status;
+    return assembly_attach_local(self->assembly, pipeline->checkpoint_dir, manifest, error);
 }
 
 /* --- engine and server ----------------------------------------------------------------------------------------------- */
@@ -346,6 +381,7 @@ int session_run(assembly *all, const session_options *options)
     tw_model_destroy(&all->model);
     children_stop(&self.children);
     tw_manifest_fini(&self.manifest);
+    tw_manifest_fini(&self.init);
     if (ran < 0)
         console_error(&error);
     return code;

@@ -21,7 +21,9 @@ static const flag_spec ps_flags[] = {
     {"max-bytes", 0, "SIZE", "cap on the memory of rows"},
     {"restore", 0, "N", "loads checkpoint N, whatever number of shards wrote it"},
     {"newer-than", 0, "N", "loads own row files only above N"},
-    {"fresh", 0, NULL, "loads nothing"},
+    {"fresh", 0, NULL, "loads nothing of its own"},
+    {"init", 0, "DIR", "with nothing of its own to load: starts from the rows of the newest checkpoint there"},
+    {"init-version", 0, "N", "of --init: this checkpoint instead of the newest"},
     {"child-of", 0, "PID", "ends when that process does"},
     {NULL, 0, NULL, NULL},
 };
@@ -81,6 +83,9 @@ static tw_status read_options(const flags *given, tw_shard_server_options *out, 
         status = flags_count(given, "restore", 0, INT64_MAX, &out->restore_id, error);
     if (status == TW_STATUS_OK)
         status = flags_count(given, "newer-than", 0, INT64_MAX, &out->newer_than, error);
+    out->init_directory = flags_text(given, "init", NULL);
+    if (status == TW_STATUS_OK)
+        status = flags_count(given, "init-version", 0, INT64_MAX, &out->init_id, error);
     if (status == TW_STATUS_OK)
         status = flags_duration("snapshot-every", every, &every_us, error);
     if (status == TW_STATUS_OK && max_bytes != NULL)

@@ -34,6 +34,7 @@ struct tw_reader {
     uint64_t split;              /* being read; 0: none */
     tw_cursor cursor;            /* at/end are set per call; offset is a position */
     bool is_final, needs_start, is_skipping; /* is_skipping: inside a record that is too long */
+    uint64_t n_events;                       /* handed out, while there is a limit */
 };
 
 static tw_status input_open_format(tw_reader *self, size_t index, tw_error *error)
@@ -445,7 +446,7 @@ static bool holds_something(const tw_builder *builder)
     return builder->split != 0 && (builder->to > builder->from || builder->n_bad > 0);
 }
 
-tw_status tw_reader_next(tw_reader *self, tw_work *work, int timeout_ms, tw_error *error)
+static tw_status fill_batch(tw_reader *self, tw_work *work, int timeout_ms, tw_error *error)
 {
     tw_builder *builder = work->builder;
     tw_builder_reset(builder, 0, 0, 0);
@@ -470,6 +471,24 @@ tw_status tw_reader_next(tw_reader *self, tw_work *work, int timeout_ms, tw_erro
     }
     reader_close_batch(self, builder->split, work);
     return TW_STATUS_OK;
+}
+
+tw_status tw_reader_next(tw_reader *self, tw_work *work, int timeout_ms, tw_error *error)
+{
+    tw_builder *builder = work->builder;
+    const uint64_t limit = self->options.limit_events;
+    const uint32_t capacity = builder->max_events;
+    if (limit == 0)
+        return fill_batch(self, work, timeout_ms, error);
+    if (self->n_events >= limit)
+        return TW_STATUS_END;
+    if (limit - self->n_events < capacity)
+        builder->max_events = (uint32_t)(limit - self->n_events);
+    tw_status status = fill_batch(self, work, timeout_ms, error);
+    builder->max_events = capacity;
+    if (status == TW_STATUS_OK)
+        self->n_events += builder->n_events;
+    return status;
 }
 
 /* Asks input `index` to go on at `position`; NOT_FOUND: the split is not one of its splits. */
@@ -499,6 +518,7 @@ tw_status tw_reader_seek(tw_reader *self, uint64_t split, uint64_t position, uin
     if (index == self->splits.count)
         return tw_error_set(
             error, TW_STATUS_NOT_FOUND, "the split to read again is not part of this pipeline's sources");
+    self->options.limit_events = 0; /* some events come twice from here on */
     self->pass = tw_position_pass(position);
     size_t input = index < self->input_of_capacity ? self->input_of[index] : INPUT_UNKNOWN;
     for (size_t i = input == INPUT_UNKNOWN ? 0 : input + 1; i < self->options.n_inputs; i++)

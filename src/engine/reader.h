@@ -25,6 +25,7 @@ typedef struct tw_reader_options {
     int64_t max_latency_us;   /* a batch with events waits at most this long for more */
     size_t max_record_bytes;  /* a longer record is malformed */
     tw_plan *plan;            /* borrowed; this reader's own */
+    uint64_t limit_events;    /* ends after so many events; 0: no limit; a seek lifts it */
 } tw_reader_options;
 
 /* A batch on its way, with what the learning side must know of its split. */

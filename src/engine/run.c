@@ -314,6 +314,7 @@ static tw_status run_open(run_state *run, tw_error *error)
         .max_latency_us = options->max_latency_us,
         .max_record_bytes = options->max_record_bytes,
         .plan = run->plan,
+        .limit_events = options->until_events > self->counters.events ? options->until_events - self->counters.events : 0,
     };
     if (status == TW_STATUS_OK)
         status = tw_reader_create(

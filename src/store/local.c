@@ -187,3 +187,8 @@ tw_status tw_local_create(const tw_table_spec *spec, tw_params **out, tw_error *
     *out = &self->params;
     return TW_STATUS_OK;
 }
+
+void tw_local_forget_marks(tw_params *params)
+{
+    tw_table_forget_marks(local_of(params)->table);
+}

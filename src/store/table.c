@@ -291,6 +291,11 @@ tw_status tw_table_set_mark(tw_table *self, uint64_t split, uint64_t to, tw_erro
     return TW_STATUS_OK;
 }
 
+void tw_table_forget_marks(tw_table *self)
+{
+    self->n_marks = 0;
+}
+
 const tw_mark *tw_table_marks(const tw_table *self, size_t *n_marks)
 {
     *n_marks = self->n_marks;

@@ -36,6 +36,8 @@ bool tw_table_has_block_record(const tw_table *self, uint32_t block, uint32_t re
 /* Marks and the count of learned events; saved with the rows. An unknown split has mark 0. */
 uint64_t tw_table_mark(const tw_table *self, uint64_t split);
 TW_MUST_USE tw_status tw_table_set_mark(tw_table *self, uint64_t split, uint64_t to, tw_error *error);
+/* No split is learned: rows taken over for other input. */
+void tw_table_forget_marks(tw_table *self);
 const tw_mark *tw_table_marks(const tw_table *self, size_t *n_marks);
 uint64_t tw_table_events_learned(const tw_table *self);
 void tw_table_add_events_learned(tw_table *self, uint64_t n);
@@ -74,5 +76,8 @@ void tw_row_file_name(uint64_t id, uint32_t index, uint32_t count, char name[TW_
 /* --- the local parameter store: one table that holds all slots ------------------------------------------------------
  */
 TW_MUST_USE tw_status tw_local_create(const tw_table_spec *spec, tw_params **out, tw_error *error);
+
+/* As tw_table_forget_marks; `params` is of tw_local_create, between batches. */
+void tw_local_forget_marks(tw_params *params);
 
 #endif
