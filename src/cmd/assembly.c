@@ -150,12 +150,12 @@ tw_status assembly_of_manifest(assembly *self, const tw_manifest *manifest, tw_e
 {
     const tw_section *text = tw_manifest_find(manifest, "pipeline");
     tw_status status = assembly_init(self, error);
-    if (status == TW_STATUS_OK && text == NULL)
-        status = tw_error_set(error, TW_STATUS_CORRUPT, "checkpoint %06llu holds no pipeline: it was not made by `run` or `train`",
-            (unsigned long long)manifest->id);
-    if (status == TW_STATUS_OK)
-        status = tw_tree_parse(self->tree, "checkpoint", text->bytes, text->size, &self->problems, error);
-    return status;
+    if (status < 0)
+        return status;
+    if (text == NULL)
+        return tw_error_set(error, TW_STATUS_CORRUPT,
+            "checkpoint %06llu holds no pipeline: it was not made by `run` or `train`", (unsigned long long)manifest->id);
+    return tw_tree_parse(self->tree, "checkpoint", text->bytes, text->size, &self->problems, error);
 }
 
 tw_status assembly_attach_local(

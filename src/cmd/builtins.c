@@ -111,8 +111,12 @@ static const char *catalogue_summary(void *context, tw_plugin_kind kind, const c
 
 tw_plugin_catalogue builtins_catalogue(const tw_registry *registry)
 {
-    tw_plugin_catalogue catalogue = {
-        .options = catalogue_options, .name = catalogue_name, .summary = catalogue_summary};
-    memcpy(&catalogue.context, &registry, sizeof registry);
-    return catalogue;
+    union {
+        const tw_registry *registry;
+        void *context; /* only ever read */
+    } place = {.registry = registry};
+    return (tw_plugin_catalogue){.context = place.context,
+        .options = catalogue_options,
+        .name = catalogue_name,
+        .summary = catalogue_summary};
 }

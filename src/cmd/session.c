@@ -22,6 +22,7 @@ typedef struct session {
     console console;
     tw_manifest manifest; /* resumed from; id 0: none */
     tw_manifest init;     /* whose rows are taken over; id 0: none */
+    int lock;             /* on the checkpoint directory; -1: none */
     uint64_t newest_id;   /* of all checkpoints there, resumed from or not */
     children *children;
     tw_engine *engine;
@@ -72,6 +73,32 @@ static tw_status check_changes(session *self, tw_error *error)
             : "the model in %s was made with other learner options: --accept-changes continues it with the new ones, --fresh starts over",
             self->assembly->pipeline->checkpoint_dir);
     return status;
+}
+
+/* One run at a time learns into a directory: two would prune each other's checkpoints. */
+static tw_status lock_directory(session *self, tw_error *error)
+{
+    char path[4096];
+    uint64_t owner = 0;
+    tw_file_info info;
+    const char *directory = self->assembly->pipeline->checkpoint_dir;
+    if (directory == NULL || (self->options->start == SESSION_RESUME && tw_file_stat(directory, &info, NULL) < 0))
+        return TW_STATUS_OK;
+    if (snprintf(path, sizeof path, "%s/lock", directory) >= (int)sizeof path)
+        return tw_error_set(error, TW_STATUS_CONFIG, "checkpoint.dir: a path of %zu bytes is too long", strlen(directory));
+    tw_status status = tw_directory_create(directory, error);
+    if (status == TW_STATUS_OK)
+        status = tw_file_lock(path, &self->lock, &owner, error);
+    if (status == TW_STATUS_BUSY)
+        return tw_error_set(error, status, "%s: process %llu learns into this directory; stop it, or use another checkpoint.dir (--model)",
+            directory, (unsigned long long)owner);
+    if (status < 0) {
+        if (error != NULL && error->status == TW_STATUS_NOT_FOUND)
+            error->status = TW_STATUS_IO;
+        tw_error_code(error, "E204");
+        return TW_STATUS_IO;
+    }
+    return TW_STATUS_OK;
 }
 
 static tw_status find_checkpoint(session *self, tw_error *error)
@@ -341,7 +368,9 @@ static int exit_code_of(const session *self, tw_status status)
 
 static tw_status session_open(session *self, tw_error *error)
 {
-    tw_status status = find_checkpoint(self, error);
+    tw_status status = lock_directory(self, error);
+    if (status == TW_STATUS_OK)
+        status = find_checkpoint(self, error);
     if (status == TW_STATUS_OK)
         status = assembly_build(self->assembly, error);
     if (status == TW_STATUS_OK)
@@ -355,7 +384,7 @@ static tw_status session_open(session *self, tw_error *error)
 
 int session_run(assembly *all, const session_options *options)
 {
-    session self = {.assembly = all, .options = options, .console = {.style = options->style, .assembly = all}};
+    session self = {.assembly = all, .options = options, .lock = -1, .console = {.style = options->style, .assembly = all}};
     tw_error error = {0};
     char resumed[64];
     take_signals();
@@ -382,6 +411,7 @@ int session_run(assembly *all, const session_options *options)
     children_stop(&self.children);
     tw_manifest_fini(&self.manifest);
     tw_manifest_fini(&self.init);
+    (void)tw_file_close(&self.lock, "lock", NULL);
     if (ran < 0)
         console_error(&error);
     return code;

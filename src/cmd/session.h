@@ -18,8 +18,8 @@ typedef struct session_options {
     int64_t until_us;
 } session_options;
 
-/* Runs the checked pipeline of `assembly` and prints. Returns the process's exit code. */
-int session_run(assembly *self, const session_options *options);
+/* Runs the checked pipeline of `all` and prints. Returns the process's exit code. */
+int session_run(assembly *all, const session_options *options);
 
 /* "--progress-every": N events, Nx (factor) or a time such as 5s. */
 TW_MUST_USE tw_status session_parse_every(const char *text, tw_progress_policy *out, tw_error *error);

@@ -136,12 +136,12 @@ static int show_result(const flags *given, const scoring *run, const char *direc
     tw_engine_report(run->engine, false, &report);
     char *text = report_to_json(&report, run->all.pipeline->learner, NULL, 0);
     tw_status status = text != NULL ? TW_STATUS_OK : tw_no_memory(&error, 0);
+    const char *path = flags_text(given, "report", NULL);
     if (status == TW_STATUS_OK && flags_has(given, "json"))
         (void)printf("%s\n", text);
     else if (status == TW_STATUS_OK)
         print_report(directory, &report);
-    const char *path = flags_text(given, "report", NULL);
-    if (status == TW_STATUS_OK && path != NULL)
+    if (status == TW_STATUS_OK && path != NULL && text != NULL)
         status = tw_file_store(path, text, strlen(text), &error);
     free(text);
     if (status < 0)

@@ -8,6 +8,7 @@
 #include "math/function.h"
 
 enum { N_BINS = 8192, BINS_PER_UNIT = 256 };
+static const size_t bin_bytes = sizeof(double[N_BINS][2]);
 
 /* What is saved, in this order, as f64 and u64. */
 typedef struct metric_sums {
@@ -44,10 +45,10 @@ tw_status tw_metrics_create(tw_task task, uint32_t n_outputs, bool is_exact, tw_
     self->n_outputs = n_outputs;
     self->is_exact = is_exact && task == TW_TASK_BINARY;
     if (task == TW_TASK_BINARY) {
-        self->bin = tw_alloc_zero(N_BINS * 2 * sizeof *self->bin);
+        self->bin = tw_alloc_zero(bin_bytes);
         if (self->bin == NULL) {
             tw_free(self);
-            return tw_no_memory(error, N_BINS * 2 * sizeof(double));
+            return tw_no_memory(error, bin_bytes);
         }
     }
     *out = self;

@@ -27,6 +27,21 @@ struct tw_model {
     _Atomic int64_t learned_us, made_us; /* monotonic; wall */
 };
 
+static tw_status model_add_scaler(tw_model *self, const uint16_t *fields, uint32_t n, tw_error *error)
+{
+    const tw_transform_ops *ops = self->spec.scaler;
+    size_t size = ops->state_size(self->spec.scaler_options);
+    self->scaler = tw_alloc_aligned(64, size < 64 ? 64 : size);
+    self->scaled_field = tw_alloc(n * sizeof *self->scaled_field);
+    self->scaled_dense = tw_alloc_zero(n * sizeof *self->scaled_dense);
+    if (self->scaler == NULL || self->scaled_field == NULL || self->scaled_dense == NULL)
+        return tw_no_memory(error, size);
+    memcpy(self->scaled_field, fields, n * sizeof *fields);
+    self->n_scaled = n;
+    return ops->open(
+        self->scaler, self->spec.scaler_options, self->scaled_field, n, &self->traits.schema, error);
+}
+
 static tw_status model_open_scaler(tw_model *self, tw_error *error)
 {
     tw_plan *plan = NULL;
@@ -35,20 +50,8 @@ static tw_status model_open_scaler(tw_model *self, tw_error *error)
         return status;
     uint32_t n = 0;
     const uint16_t *fields = tw_plan_scaled(plan, &n);
-    if (n > 0 && self->spec.scaler != NULL) {
-        size_t size = self->spec.scaler->state_size(self->spec.scaler_options);
-        self->scaler = tw_alloc_aligned(64, size);
-        self->scaled_field = tw_alloc(n * sizeof *self->scaled_field);
-        self->scaled_dense = tw_alloc(n * sizeof *self->scaled_dense);
-        if (self->scaler == NULL || self->scaled_field == NULL || self->scaled_dense == NULL)
-            status = tw_no_memory(error, size);
-    }
-    if (status == TW_STATUS_OK && self->scaler != NULL) {
-        memcpy(self->scaled_field, fields, n * sizeof *fields);
-        self->n_scaled = n;
-        status = self->spec.scaler->open(
-            self->scaler, self->spec.scaler_options, self->scaled_field, n, &self->traits.schema, error);
-    }
+    if (n > 0 && self->spec.scaler != NULL)
+        status = model_add_scaler(self, fields, n, error);
     tw_plan_destroy(&plan);
     return status;
 }

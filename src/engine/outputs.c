@@ -54,7 +54,7 @@ static tw_status open_sink(tw_outputs *self, size_t index, uint64_t position, tw
 
 static tw_status open_dead_letter(tw_outputs *self, uint64_t position, tw_error *error)
 {
-    tw_file_info info;
+    tw_file_info info = {0};
     tw_status status =
         tw_file_open(self->dead_letter, position == 0 ? TW_OPEN_WRITE_NEW : TW_OPEN_APPEND, &self->dead_fd, error);
     if (status == TW_STATUS_OK && position > 0)

@@ -9,6 +9,7 @@
 #include "base/queue.h"
 
 enum { POLL_MS = 20 };
+static const int64_t poll_us = 20000;
 
 typedef enum work_kind { WORK_BATCH, WORK_END, WORK_ERROR } work_kind;
 
@@ -71,7 +72,7 @@ static void pump_keep_rate(tw_pump *self, uint32_t n_events)
     int64_t due_us = self->rate_start_us + (int64_t)((double)self->rate_events * 1e6 / self->rate_per_s);
     for (int64_t left = due_us - tw_clock_monotonic_us(); left > 0 && !atomic_load(&self->is_stopping);
          left = due_us - tw_clock_monotonic_us())
-        tw_clock_sleep_us(left < POLL_MS * 1000 ? left : POLL_MS * 1000);
+        tw_clock_sleep_us(left < poll_us ? left : poll_us);
 }
 
 static void pump_hand_on(tw_pump *self, pump_work *work, work_kind kind)
