@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -188,6 +189,35 @@ tw_status tw_file_remove(const char *path, tw_error *error)
 {
     if ((tw_fault_hit(TW_FAULT_FILE) || unlink(path) != 0) && errno != ENOENT)
         return file_error(error, "remove", path);
+    return TW_STATUS_OK;
+}
+
+static uint64_t read_owner(int fd)
+{
+    char text[24] = "";
+    ssize_t n = pread(fd, text, sizeof text - 1, 0);
+    return n > 0 ? strtoull(text, NULL, 10) : 0;
+}
+
+tw_status tw_file_lock(const char *path, int *fd, uint64_t *owner, tw_error *error)
+{
+    char text[24];
+    *fd = tw_fault_hit(TW_FAULT_FILE) ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (*fd < 0)
+        return file_error(error, "open for writing", path);
+    if (flock(*fd, LOCK_EX | LOCK_NB) != 0) {
+        int errnum = errno;
+        if (owner != NULL)
+            *owner = read_owner(*fd);
+        (void)close(*fd);
+        *fd = -1;
+        errno = errnum;
+        return errnum == EWOULDBLOCK ? tw_error_set(error, TW_STATUS_BUSY, "%s: locked by another process", path)
+                                     : file_error(error, "lock", path);
+    }
+    int size = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    if (ftruncate(*fd, 0) != 0 || pwrite(*fd, text, (size_t)size, 0) != size)
+        errno = 0; /* the pid only helps a message; a full disk must not keep a run from starting */
     return TW_STATUS_OK;
 }
 
