@@ -31,14 +31,16 @@ tw_status tw_file_open(const char *path, tw_open_mode mode, int *fd, tw_error *e
         [TW_OPEN_APPEND] = O_WRONLY | O_CREAT | O_APPEND,
     };
     *fd = tw_fault_hit(TW_FAULT_FILE) ? -1 : open(path, flags[mode] | O_CLOEXEC, 0644);
+    if (*fd < 0 && mode != TW_OPEN_READ)
+        return tw_error_errno(error, TW_STATUS_IO, errno, "%s: cannot open for writing", path);
     if (*fd < 0)
-        return file_error(error, mode == TW_OPEN_READ ? "open" : "open for writing", path);
+        return file_error(error, "open", path);
     struct stat info;
     if (fstat(*fd, &info) == 0 && S_ISDIR(info.st_mode)) {
         (void)close(*fd);
         *fd = -1;
         errno = EISDIR;
-        return file_error(error, "read", path);
+        return file_error(error, mode == TW_OPEN_READ ? "read" : "open for writing", path);
     }
     return TW_STATUS_OK;
 }

@@ -19,7 +19,7 @@ typedef enum tw_open_mode {
     TW_OPEN_APPEND,    /* creates if missing; position at the end; tw_file_truncate works */
 } tw_open_mode;
 
-/* NOT_FOUND for a missing path, IO otherwise (a directory opened for reading: IO "is a directory"). */
+/* NOT_FOUND for a missing path to read, IO otherwise (a directory opened for reading: IO "is a directory"). */
 TW_MUST_USE tw_status tw_file_open(const char *path, tw_open_mode mode, int *fd, tw_error *error);
 tw_status tw_file_close(int *fd, const char *path, tw_error *error); /* sets *fd to -1; NULL-safe on -1 */
 

@@ -13,6 +13,14 @@ static inline uint64_t tw_hash_seeded(const void *bytes, size_t size, uint64_t s
     return XXH3_64bits_withSeed(bytes, size, seed);
 }
 
+/* The same hash for a loop over short texts: up to 16 bytes without a call. */
+static inline __attribute__((always_inline)) uint64_t tw_hash_seeded_short(const void *bytes, size_t size, uint64_t seed)
+{
+    if (size > 16)
+        return tw_hash_seeded(bytes, size, seed);
+    return XXH3_len_0to16_64b(bytes, size, XXH3_kSecret, seed);
+}
+
 static inline uint64_t tw_hash(const void *bytes, size_t size)
 {
     return XXH3_64bits(bytes, size);

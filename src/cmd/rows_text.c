@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/arena.h"
 #include "data/key.h"
 
 static const uint64_t index_limit = 1ull << 40;
@@ -16,13 +17,14 @@ typedef struct shown_row {
     uint64_t key; /* the index, or the key itself */
     int block;    /* -1: a row */
     double weight;
-    char *record; /* a copy */
+    char *record; /* a copy in the list's arena */
 } shown_row;
 
 typedef struct row_list {
     const assembly *all;
     shown_row *row;
     size_t count, capacity;
+    tw_arena records;
 } row_list;
 
 static const tw_record *record_of(const assembly *all, int block)
@@ -40,7 +42,7 @@ static tw_status collect(void *context, int block, uint64_t key, const void *rec
     tw_status status = tw_grow(&self->row, sizeof *self->row, &self->capacity, self->count + 1, error);
     if (status < 0)
         return status;
-    char *copy = tw_alloc(size);
+    char *copy = tw_arena_alloc(&self->records, size);
     if (copy == NULL)
         return tw_no_memory(error, size);
     memcpy(copy, record, size);
@@ -58,8 +60,7 @@ static tw_status collect(void *context, int block, uint64_t key, const void *rec
 
 static void list_fini(row_list *self)
 {
-    for (size_t i = 0; i < self->count; i++)
-        tw_free(self->row[i].record);
+    tw_arena_fini(&self->records);
     tw_free(self->row);
 }
 
@@ -215,8 +216,6 @@ tw_status rows_print_top(const assembly *all, const tw_manifest *manifest, size_
     for (size_t i = 0; i < list.count; i++) {
         if (list.row[i].block < 0)
             list.row[n_rows++] = list.row[i];
-        else
-            tw_free(list.row[i].record);
     }
     list.count = n_rows;
     if (status == TW_STATUS_OK) {
