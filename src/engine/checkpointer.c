@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "base/file.h"
 
+enum { MAX_ID_STEP = 1 << 20 };
+
 typedef enum checkpoint_phase { PHASE_NONE, PHASE_ROWS, PHASE_COMMIT } checkpoint_phase;
 
 struct tw_checkpointer {
@@ -77,6 +79,22 @@ bool tw_checkpointer_is_due(const tw_checkpointer *self, uint64_t events)
     return policy->every_us > 0 && tw_clock_monotonic_us() - self->last_us >= policy->every_us;
 }
 
+/* Shards number snapshots of their own in the same row: an id that one of them has used is passed over, in growing
+ * steps. */
+static tw_status start_rows(tw_checkpointer *self, tw_error *error)
+{
+    uint64_t unused = 0;
+    if (tw_checkpoint_next_id(self->policy.directory, &unused, NULL) == TW_STATUS_OK && unused > self->next_id)
+        self->next_id = unused;
+    tw_status status = TW_STATUS_CONFLICT;
+    for (uint64_t step = 1; status == TW_STATUS_CONFLICT && step <= MAX_ID_STEP; step *= 2) {
+        self->manifest.id = self->next_id;
+        self->next_id += step;
+        status = tw_model_snapshot_start(self->model, self->policy.directory, self->manifest.id, error);
+    }
+    return status;
+}
+
 tw_status tw_checkpointer_start(tw_checkpointer *self, tw_manifest *manifest, tw_error *error)
 {
     tw_manifest_fini(&self->manifest);
@@ -84,9 +102,8 @@ tw_status tw_checkpointer_start(tw_checkpointer *self, tw_manifest *manifest, tw
     memset(manifest, 0, sizeof *manifest);
     self->started_us = self->last_us = tw_clock_monotonic_us();
     self->last_events = self->manifest.events;
-    self->manifest.id = self->next_id++;
     self->manifest.created_us = tw_clock_wall_us();
-    tw_status status = tw_model_snapshot_start(self->model, self->policy.directory, self->manifest.id, error);
+    tw_status status = start_rows(self, error);
     if (status == TW_STATUS_OK)
         self->phase = PHASE_ROWS;
     return status;

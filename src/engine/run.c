@@ -1,4 +1,5 @@
-/* The loop: batches from the pump, a learning step each, and between them what is due: checkpoints, progress, requests. */
+/* The loop: batches from the pump, a learning step each, and between them what is due: checkpoints, progress, requests.
+ */
 #include <math.h>
 #include <string.h>
 
@@ -7,7 +8,14 @@
 #include "base/log.h"
 #include "engine/engine_state.h"
 
-enum { WAIT_MS = 20, WAIT_BUSY_MS = 2, MAX_MARKS = 4096, FLUSH_TIMEOUT_MS = 60000 };
+enum {
+    WAIT_MS = 20,
+    WAIT_BUSY_MS = 2,
+    MAX_MARKS = 4096,
+    FLUSH_TIMEOUT_MS = 60000,
+    LAST_TRIES_US = 5000000,
+    RETRY_US = 50000
+};
 
 typedef struct run_state {
     tw_engine *engine;
@@ -18,10 +26,12 @@ typedef struct run_state {
     tw_pump *pump;
     int64_t next_progress_us;
     uint64_t next_progress_events;
-    int64_t deadline_us; /* 0: none */
+    int64_t deadline_us;  /* 0: none */
+    bool is_input_broken; /* the error that ends the run is the input's */
 } run_state;
 
-/* --- positions: where rows are, where outputs are ------------------------------------------------------------------ */
+/* --- positions: where rows are, where outputs are ------------------------------------------------------------------
+ */
 
 /* Appends the marks of a split and its output position as cuts; *lowest: the lowest mark. */
 static tw_status add_cuts(
@@ -75,7 +85,8 @@ static tw_status plan_replay(tw_engine *self, const uint64_t *reached, replay_pl
     return TW_STATUS_OK;
 }
 
-/* Rows were lost, or a batch straddled a mark: reads again from the lowest mark, at the latest from the batch that failed. */
+/* Rows were lost, or a batch straddled a mark: reads again from the lowest mark, at the latest from the batch that
+ * failed. */
 static tw_status run_rewind(run_state *run, const tw_work *failed, const tw_error *why, tw_error *error)
 {
     tw_engine *self = run->engine;
@@ -85,8 +96,7 @@ static tw_status run_rewind(run_state *run, const tw_work *failed, const tw_erro
     tw_status status = tw_splits_put(&self->splits, &known, error);
     size_t before = self->released_capacity;
     if (status == TW_STATUS_OK)
-        status = tw_grow(
-            &self->released, sizeof *self->released, &self->released_capacity, self->splits.count, error);
+        status = tw_grow(&self->released, sizeof *self->released, &self->released_capacity, self->splits.count, error);
     if (status < 0)
         return status;
     for (size_t i = before; i < self->released_capacity; i++)
@@ -108,7 +118,8 @@ static tw_status run_rewind(run_state *run, const tw_work *failed, const tw_erro
     return status;
 }
 
-/* --- checkpoints ---------------------------------------------------------------------------------------------------- */
+/* --- checkpoints ----------------------------------------------------------------------------------------------------
+ */
 
 static void finish_request(tw_engine *self, tw_status status, const tw_error *error)
 {
@@ -121,12 +132,13 @@ static void finish_request(tw_engine *self, tw_status status, const tw_error *er
     (void)pthread_mutex_unlock(&self->mutex);
 }
 
-static void checkpoint_failed(tw_engine *self, const tw_error *error)
+static void checkpoint_failed(tw_engine *self, tw_error *error)
 {
     (void)pthread_mutex_lock(&self->mutex);
     self->checkpoint_failures++;
     (void)pthread_mutex_unlock(&self->mutex);
     self->is_dirty = true;
+    tw_error_code(error, "E204");
     finish_request(self, error->status, error);
     engine_tell(self, TW_ENGINE_FAILED_CHECKPOINT, error);
 }
@@ -183,12 +195,10 @@ static void serve_checkpoints(tw_engine *self)
         start_checkpoint(self);
 }
 
-/* The checkpoint at the end: waits for one under way, then saves what came after it. */
-static tw_status last_checkpoint(tw_engine *self, tw_error *error)
+/* Waits for the checkpoint under way, if there is one; then saves what came after it. */
+static tw_status save_once(tw_engine *self, tw_error *error)
 {
     tw_status status = TW_STATUS_OK;
-    if (!self->options.is_learning || self->options.checkpoint.directory == NULL)
-        return TW_STATUS_OK;
     for (int round = 0; round < 2; round++) {
         while (tw_checkpointer_is_running(self->checkpointer)) {
             status = poll_checkpoint(self, error);
@@ -208,15 +218,30 @@ static tw_status last_checkpoint(tw_engine *self, tw_error *error)
     return status < 0 ? status : TW_STATUS_OK;
 }
 
-/* --- progress ------------------------------------------------------------------------------------------------------- */
+/* The checkpoint at the end. A shard that is just coming back, or still writing, gets some time. */
+static tw_status last_checkpoint(tw_engine *self, tw_error *error)
+{
+    if (!self->options.is_learning || self->options.checkpoint.directory == NULL)
+        return TW_STATUS_OK;
+    int64_t last_try_us = tw_clock_monotonic_us() + LAST_TRIES_US;
+    for (;;) {
+        tw_status status = save_once(self, error);
+        bool is_passing = status == TW_STATUS_UNAVAILABLE || status == TW_STATUS_BUSY;
+        if (!is_passing || tw_clock_monotonic_us() > last_try_us)
+            return status;
+        tw_clock_sleep_us(RETRY_US);
+    }
+}
+
+/* --- progress -------------------------------------------------------------------------------------------------------
+ */
 
 static void plan_progress(run_state *run)
 {
     const tw_progress_policy *policy = &run->engine->options.progress;
     uint64_t events = run->engine->counters.events;
-    run->next_progress_us = policy->every_seconds > 0
-                                ? tw_clock_monotonic_us() + (int64_t)(policy->every_seconds * 1e6)
-                                : INT64_MAX;
+    run->next_progress_us =
+        policy->every_seconds > 0 ? tw_clock_monotonic_us() + (int64_t)(policy->every_seconds * 1e6) : INT64_MAX;
     run->next_progress_events = UINT64_MAX;
     if (policy->every_events > 0)
         run->next_progress_events = (events / policy->every_events + 1) * policy->every_events;
@@ -244,7 +269,8 @@ static bool is_over(const run_state *run)
     return run->deadline_us != 0 && tw_clock_monotonic_us() >= run->deadline_us;
 }
 
-/* --- the loop ------------------------------------------------------------------------------------------------------- */
+/* --- the loop -------------------------------------------------------------------------------------------------------
+ */
 
 static tw_status learn_work(run_state *run, tw_work *work, tw_error *error)
 {
@@ -269,27 +295,28 @@ static tw_status finish_reading(run_state *run, bool *is_finished, tw_error *err
     *is_finished = false;
     tw_error why = error != NULL ? *error : (tw_error){0};
     if (run->engine->splits.count == 0)
-        return tw_error_set(error, TW_STATUS_PROTOCOL, "a shard asks for events to be learned again, but none were read");
+        return tw_error_set(
+            error, TW_STATUS_PROTOCOL, "a shard asks for events to be learned again, but none were read");
     size_t last = run->engine->splits.count - 1;
     tw_builder at_end = {.from = run->engine->splits.split[last].offset};
     tw_work nothing = {.builder = &at_end, .split = run->engine->splits.split[last]};
     return run_rewind(run, &nothing, &why, error);
 }
 
-static tw_status run_loop(run_state *run, tw_error *error)
+static tw_status run_loop(run_state *run, bool *is_finished, tw_error *error)
 {
     tw_engine *self = run->engine;
-    bool is_finished = false;
-    while (!is_finished && !is_over(run)) {
+    while (!*is_finished && !is_over(run)) {
         tw_work *work = NULL;
         bool is_busy = tw_checkpointer_is_running(self->checkpointer);
         tw_status status = tw_pump_next(run->pump, &work, is_busy ? WAIT_BUSY_MS : WAIT_MS, error);
+        run->is_input_broken = status < 0;
         if (status == TW_STATUS_OK)
             status = learn_work(run, work, error);
         else if (status == TW_STATUS_IDLE)
             status = tw_outputs_flush(self->outputs, false, error);
         else if (status == TW_STATUS_END)
-            status = finish_reading(run, &is_finished, error);
+            status = finish_reading(run, is_finished, error);
         if (status < 0)
             return status;
         (void)pthread_mutex_lock(&self->mutex);
@@ -314,11 +341,12 @@ static tw_status run_open(run_state *run, tw_error *error)
         .max_latency_us = options->max_latency_us,
         .max_record_bytes = options->max_record_bytes,
         .plan = run->plan,
-        .limit_events = options->until_events > self->counters.events ? options->until_events - self->counters.events : 0,
+        .limit_events =
+            options->until_events > self->counters.events ? options->until_events - self->counters.events : 0,
     };
     if (status == TW_STATUS_OK)
-        status = tw_reader_create(
-            &reader, self->splits.split, self->splits.count, self->counters.pass, &run->reader, error);
+        status =
+            tw_reader_create(&reader, self->splits.split, self->splits.count, self->counters.pass, &run->reader, error);
     replay_plan plan = {0};
     if (status == TW_STATUS_OK && options->is_learning)
         status = plan_replay(self, NULL, &plan, error);
@@ -341,8 +369,7 @@ static tw_status run_start_pump(run_state *run, tw_error *error)
     for (uint32_t i = 0; i < run->n_builders && status == TW_STATUS_OK; i++)
         status = tw_model_builder_create(options->model, options->batch_events, &run->builder[i], error);
     if (status == TW_STATUS_OK)
-        status = tw_pump_start(
-            run->reader, run->builder, run->n_builders, options->rate_per_s, &run->pump, error);
+        status = tw_pump_start(run->reader, run->builder, run->n_builders, options->rate_per_s, &run->pump, error);
     return status;
 }
 
@@ -356,18 +383,39 @@ static void run_close(run_state *run)
     tw_plan_destroy(&run->plan);
 }
 
+/* Too few records for the limit to be looked at, but hardly one of them was good. */
 static tw_status nothing_but_bad(const tw_engine *self, tw_error *error)
 {
-    if (self->counters.events > 0 || self->counters.bad_events == 0)
+    uint64_t events = self->counters.events, bad = self->counters.bad_events;
+    if (bad == 0 || (events > 0 && (bad < 10 || bad / 10 <= events || !self->options.is_learning)))
         return TW_STATUS_OK;
     return tw_error_set(error, TW_STATUS_DATA,
-        "all %llu records are malformed: is this the right format? see the messages above",
-        (unsigned long long)self->counters.bad_events);
+        "%llu of %llu records are malformed: is this the right format? see the messages above", (unsigned long long)bad,
+        (unsigned long long)(events + bad));
+}
+
+/* Learns to the end and saves. A shard that lost rows meanwhile makes the run go on, until what is saved is whole. */
+static tw_status run_and_save(run_state *run, tw_status *saved, tw_error *last_error, tw_error *error)
+{
+    for (;;) {
+        bool is_finished = false;
+        tw_status status = run_loop(run, &is_finished, error);
+        /* What was learned before an error in the input is kept. */
+        bool is_sound = status >= 0 || status == TW_STATUS_DATA || run->is_input_broken;
+        *saved = is_sound ? last_checkpoint(run->engine, last_error) : TW_STATUS_OK;
+        if (status < 0 || *saved < 0 || !is_finished)
+            return status;
+        status = finish_reading(run, &is_finished, error);
+        if (status < 0 || is_finished)
+            return status;
+    }
 }
 
 tw_status tw_engine_run(tw_engine *self, tw_error *error)
 {
     run_state run = {.engine = self};
+    tw_status saved = TW_STATUS_OK;
+    tw_error last_error = {0};
     self->run_start_us = tw_clock_monotonic_us();
     tw_status status = run_open(&run, error);
     if (status == TW_STATUS_OK)
@@ -379,12 +427,9 @@ tw_status tw_engine_run(tw_engine *self, tw_error *error)
             run.deadline_us = tw_clock_monotonic_us() + self->options.until_us;
         if (self->options.has_first_checkpoint && self->options.checkpoint.directory != NULL)
             start_checkpoint(self);
-        status = run_loop(&run, error);
+        status = run_and_save(&run, &saved, &last_error, error);
     }
     run_close(&run);
-    /* What was learned before an error in the input is kept. */
-    tw_error last_error = {0};
-    tw_status saved = status >= 0 || status == TW_STATUS_DATA ? last_checkpoint(self, &last_error) : TW_STATUS_OK;
     tw_status flushed = tw_outputs_flush(self->outputs, false, &last_error);
     if (status >= 0 && (saved < 0 || flushed < 0)) {
         if (error != NULL)
