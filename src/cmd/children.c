@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "cmd/console.h"
 
-enum { MAX_ARGUMENTS = 32, MAX_SHARDS = 256, MAX_QUICK_DEATHS = 8, POLL_US = 20000, ADDRESS_SIZE = 128 };
+enum { MAX_ARGUMENTS = 32, MAX_SHARDS = 256, MAX_QUICK_DEATHS = 8, MAX_BACKOFF_SHIFT = 8, MAX_KILLED_SHIFT = 3, POLL_US = 20000, ADDRESS_SIZE = 128 };
 
 static const int64_t quick_us = 2000000;      /* a life shorter than this counts as a failed start */
 static const int64_t first_backoff_us = 20000;
@@ -24,7 +24,7 @@ static const int64_t first_backoff_us = 20000;
 typedef struct child {
     pid_t pid; /* 0: not running */
     int64_t started_us, due_us;
-    uint32_t n_quick_deaths;
+    uint32_t n_quick_deaths, n_failed_starts; /* one after the other */
     char address[ADDRESS_SIZE];
 } child;
 
@@ -86,23 +86,33 @@ static tw_status spawn_shard(children *self, uint32_t index, bool is_first, tw_e
     return TW_STATUS_OK;
 }
 
-static void note_death(children *self, uint32_t index, int how)
+/* A shard that ends by itself right after its start is given up in the end. One that was killed from outside is not: it
+ * could serve, and is back soon. */
+static void plan_restart(children *self, uint32_t index, bool was_killed)
 {
     child *target = &self->child[index];
     int64_t now_us = tw_clock_monotonic_us();
-    target->pid = 0;
+    bool is_quick = now_us - target->started_us < quick_us;
+    target->n_quick_deaths = is_quick ? target->n_quick_deaths + 1 : 0;
+    target->n_failed_starts = !is_quick ? 0 : target->n_failed_starts + !was_killed;
+    uint32_t most = was_killed ? MAX_KILLED_SHIFT : MAX_BACKOFF_SHIFT;
+    target->due_us = now_us + (first_backoff_us << (target->n_quick_deaths < most ? target->n_quick_deaths : most));
+    if (target->n_failed_starts >= MAX_QUICK_DEATHS) {
+        target->due_us = INT64_MAX;
+        atomic_store(&self->lost_shard, (int)index);
+    }
+}
+
+static void note_death(children *self, uint32_t index, int how)
+{
+    self->child[index].pid = 0;
     if (atomic_load(&self->is_stopping))
         return;
-    target->n_quick_deaths = now_us - target->started_us < quick_us ? target->n_quick_deaths + 1 : 0;
-    target->due_us = now_us + (first_backoff_us << target->n_quick_deaths);
     if (WIFSIGNALED(how))
         console_note("thalweg: warning: shard %u of %u was killed by signal %d; starting it again", index, self->options.n_shards, WTERMSIG(how));
     else
         console_note("thalweg: warning: shard %u of %u ended with code %d; starting it again", index, self->options.n_shards, WEXITSTATUS(how));
-    if (target->n_quick_deaths >= MAX_QUICK_DEATHS) {
-        target->due_us = INT64_MAX;
-        atomic_store(&self->lost_shard, (int)index);
-    }
+    plan_restart(self, index, WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL);
 }
 
 static void watch_child(children *self, uint32_t index)

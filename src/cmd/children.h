@@ -1,5 +1,6 @@
 /* children.h: the shards that a run starts for itself: processes of this program that live as long as it does, restarted
- * when they die. A shard that keeps dying at once is given up after a number of tries and named. */
+ * when they die. A shard that keeps ending by itself at once is given up after a number of tries and named; one that is
+ * killed from outside is started again however often. */
 #ifndef TW_CMD_CHILDREN_H
 #define TW_CMD_CHILDREN_H
 
