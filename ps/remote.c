@@ -55,6 +55,7 @@ static tw_status remote_timeout(
     tw_status status = tw_error_set(error, failure,
         "shard %u of %u at %s has not answered for %g s; check that it runs and that the address is its", culprit,
         self->partition.n_shards, self->link->ops->address(self->link, culprit), timeout_ms / 1000.0);
+    tw_error_code(error, "E301");
     if (error != NULL)
         error->retriable = true;
     return status;
@@ -297,13 +298,12 @@ static tw_status remote_snapshot_poll(tw_params *params, int timeout_ms, tw_row_
             self->has_snapshot = false;
             return status;
         }
+        /* Also a caller that never waits gives the link its turn: shards of this process write in it. */
         int64_t left_us = deadline - self->link->ops->now_us(self->link);
-        if (left_us <= 0)
-            return TW_STATUS_IDLE;
         int wait_ms = left_us / 1000 < REMOTE_WAIT_MS ? (int)(left_us / 1000) + 1 : REMOTE_WAIT_MS;
-        status = self->link->ops->wait(self->link, wait_ms, error);
-        if (status < 0)
-            return status;
+        status = self->link->ops->wait(self->link, left_us > 0 ? wait_ms : 0, error);
+        if (status < 0 || left_us <= 0)
+            return status < 0 ? status : TW_STATUS_IDLE;
     }
 }
 
