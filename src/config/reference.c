@@ -106,7 +106,7 @@ static tw_status add_block(writer *self, const tw_config_block *block)
 tw_status tw_reference_markdown(const tw_plugin_catalogue *catalogue, tw_text *out, tw_error *error)
 {
     writer self = {catalogue, out, error};
-    TRY(tw_text_add(out, "# Option reference\n\nMade from the option tables by `thalweg help reference`.\n\n", error));
+    TRY(tw_text_add(out, "# Option reference\n\nMade from the option tables by `thalweg help pipeline`.\n\n", error));
     TRY(add_block(&self, tw_config_root()));
     for (int kind = TW_PLUGIN_LEARNER; kind < TW_PLUGIN_N_KINDS; kind++) {
         const char *name = catalogue->name(catalogue->context, (tw_plugin_kind)kind, 0);
