@@ -161,6 +161,83 @@ static tw_status vw_read_features(vw *self, const char *at, tw_error *error)
     }
 }
 
+/* The short form of a value behind the colon at *stop, which moves to the next separator, times the scale. */
+static inline bool vw_read_short(vw *self, tw_scan_place *place, const char **stop, float *value)
+{
+    const char *text = *stop + 1;
+    double number = 0.0;
+    *stop = tw_scanner_step(&self->lines.scanner, place);
+    bool is_short = self->lines.limit - text >= 8 && tw_number_parse_8(text, (size_t)(*stop - text), &number);
+    *value = (float)(number * self->scale);
+    return is_short && isfinite(*value);
+}
+
+/* The feature whose name is [at, name_end) and whose value, if a colon follows, ends at `stop`: any case. */
+static tw_status vw_read_long(vw *self, const char *at, const char *name_end, const char *stop, tw_error *error)
+{
+    double value = 1.0;
+    tw_status status = TW_STATUS_OK;
+    self->lines.stop = stop;
+    if (stop > name_end && name_end == at)
+        return lines_fail(&self->lines, name_end, "a feature has no name before ':'", error);
+    if (stop > name_end)
+        status = lines_number(&self->lines, name_end + 1, (size_t)(stop - name_end) - 1, &value, error);
+    if (status == TW_STATUS_OK && name_end > at)
+        status = vw_put(self, at, (size_t)(name_end - at), value * self->scale, error);
+    return status;
+}
+
+/* Writes entry `at`, for which there is room. */
+static inline void vw_write(tw_builder *out, uint32_t at, uint64_t key, float value, uint16_t field)
+{
+    out->key[at] = key;
+    out->value[at] = value;
+    out->field[at] = field;
+}
+
+/* As vw_read_features in a direct plan, for a namespace whose names are texts and whose scale is a finite float. An
+ * entry of value 0 is written, but then overwritten by the next one. */
+static tw_status vw_read_texts(vw *self, const char *at, tw_error *error)
+{
+    lines *text = &self->lines;
+    tw_builder *out = text->out;
+    const char *const limit = text->limit, *stop;
+    const tw_hash_short hash = tw_hash_short_start(self->seed);
+    const uint16_t field = self->field;
+    const float alone = (float)self->scale;
+    const uint32_t is_alone_kept = alone != 0.0f;
+    tw_scan_place place = text->scanner.place;
+    uint32_t next = out->n_entries + out->n_pending;
+    tw_status status = TW_STATUS_OK;
+    for (;; at = stop + 1) {
+        const char *name_end = stop = tw_scanner_step(&text->scanner, &place);
+        char separator = stop < limit ? *stop : '\n';
+        bool has_room = name_end > at && next < out->capacity_entries;
+        float value;
+        if (separator != ':' && has_room) {
+            uint64_t key = tw_key_nonzero(tw_hash_short_text(&hash, at, (size_t)(name_end - at)));
+            vw_write(out, next, key, alone, field);
+            next += is_alone_kept;
+            if (separator == ' ')
+                continue;
+        } else if (separator == ':' && vw_read_short(self, &place, &stop, &value) && has_room) {
+            uint64_t key = tw_key_nonzero(tw_hash_short_text(&hash, at, (size_t)(name_end - at)));
+            vw_write(out, next, key, value, field);
+            next += value != 0.0f;
+        } else {
+            out->n_pending = next - out->n_entries;
+            status = vw_read_long(self, at, name_end, stop, error);
+            next = out->n_entries + out->n_pending;
+        }
+        if (status < 0 || stop == limit || (*stop != ' ' && *stop != '\t'))
+            break;
+    }
+    out->n_pending = next - out->n_entries;
+    text->scanner.place = place;
+    text->stop = stop;
+    return status;
+}
+
 /* From the bar at self->lines.stop to the next bar or the end of the line. */
 static tw_status vw_read_namespace(vw *self, tw_error *error)
 {
@@ -175,9 +252,12 @@ static tw_status vw_read_namespace(vw *self, tw_error *error)
             return lines_fail(&self->lines, self->lines.stop, "a namespace has no name before ':'", error);
         status = lines_value(&self->lines, &self->scale, error);
     }
-    if (status == TW_STATUS_OK && lines_is_space(&self->lines))
-        status = vw_read_features(self, self->lines.stop + 1, error);
-    return status;
+    if (status < 0 || !lines_is_space(&self->lines))
+        return status;
+    bool has_texts = self->is_direct && self->field != 0 && self->field != TW_FIELD_NONE;
+    if (has_texts && isfinite((float)self->scale))
+        return vw_read_texts(self, self->lines.stop + 1, error);
+    return vw_read_features(self, self->lines.stop + 1, error);
 }
 
 static tw_status vw_read(void *state, const char *at, bool *is_blank, tw_error *error)

@@ -68,22 +68,20 @@ static inline bool tw_number_parse_short(const char *text, size_t size, double *
 
 #define TW_NUMBER_ONES 0x0101010101010101ull
 
-/* `size` (1 to 8) bytes at `text`, the first lowest, with zeros as digits before them; 8 bytes must be readable. */
+/* The values of `size` (1 to 8) digits at `text`, the last one in the highest byte, zeros before them; 8 bytes must be
+ * readable. A byte that is no digit has a value above 9. */
 static inline uint64_t tw_number_load_8(const char *text, size_t size)
 {
     uint64_t word;
     memcpy(&word, text, sizeof word);
-    unsigned pad = (unsigned)(8 - size) * 8;
-    return word << pad | (((1ull << pad) - 1) & TW_NUMBER_ONES * '0');
+    return (word ^ TW_NUMBER_ONES * '0') << (64 - 8 * size);
 }
 
-/* Eight digits, added up in pairs, then fours, then eights. A digit has the high half 3, also after 6 is added. */
+/* Eight digits of tw_number_load_8, added up in pairs, then fours, then eights. False: one is above 9. */
 static inline bool tw_number_digits_8(uint64_t word, uint64_t *value)
 {
-    uint64_t high = TW_NUMBER_ONES * 0xf0, zeros = TW_NUMBER_ONES * '0';
-    if (((word & high) ^ zeros) != 0 || (((word + TW_NUMBER_ONES * 6) & high) ^ zeros) != 0)
+    if ((((word + TW_NUMBER_ONES * (0x80 - 10)) | word) & TW_NUMBER_ONES * 0x80) != 0)
         return false;
-    word -= zeros;
     word = (word * 10 + (word >> 8)) & 0x00ff00ff00ff00ffull;
     word = (word * 100 + (word >> 16)) & 0x0000ffff0000ffffull;
     *value = (word * 10000 + (word >> 32)) & 0xffffffffull;
@@ -98,27 +96,24 @@ static inline bool tw_number_parse_u64_8(const char *text, size_t size, uint64_t
     return tw_number_digits_8(tw_number_load_8(text, size), value);
 }
 
-/* As tw_number_parse_short for unsigned numbers of 1 to 8 bytes, without a loop; 8 bytes must be readable at `text`. */
+/* As tw_number_parse_short for unsigned numbers of 1 to 8 bytes, without a loop; 8 bytes must be readable at `text`.
+ * Whether a number has a fraction is as good as random in many logs, so there is no branch on it: the digits before the
+ * point move up by one place, over it, or else nothing moves. */
 static inline bool tw_number_parse_8(const char *text, size_t size, double *value)
 {
     if (!TW_NUMBER_HAS_WORDS || size - 1 > 7)
         return false;
     uint64_t word = tw_number_load_8(text, size), digits = 0;
-    uint64_t difference = word ^ TW_NUMBER_ONES * '.';
+    uint64_t difference = word ^ TW_NUMBER_ONES * ('.' ^ '0');
     uint64_t point = (difference - TW_NUMBER_ONES) & ~difference & TW_NUMBER_ONES * 0x80;
-    unsigned n_fraction = 0;
-    if (point != 0) {
-        /* The digits before the point move up by one place, over it. */
-        unsigned at = (unsigned)__builtin_ctzll(point) - 7;
-        uint64_t whole = word & ((1ull << at) - 1);
-        word = (word & ~((1ull << at << 8) - 1)) | whole << 8 | '0';
-        n_fraction = (56 - at) / 8;
-        if (size == 1)
-            return false;
-    }
-    if (!tw_number_digits_8(word, &digits))
+    unsigned place =
+        (unsigned)__builtin_ctzll(point | 1ull << 63) / 8; /* of the first point; 7: none, or the last byte */
+    uint64_t before = (1ull << (8 * place)) - 1;
+    uint64_t moved = (word & ~(before << 8 | 0xff)) | (word & before) << 8;
+    word ^= (word ^ moved) & (0 - (uint64_t)(point != 0));
+    if (!tw_number_digits_8(word, &digits) || (size == 1 && point != 0))
         return false;
-    *value = (double)digits / tw_number_power[n_fraction];
+    *value = (double)digits / tw_number_power[7 - place];
     return true;
 }
 

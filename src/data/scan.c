@@ -136,32 +136,34 @@ void tw_scanner_init(tw_scanner *self, const char *set)
     self->scan = tw_scan_choose();
 }
 
-static void scanner_load(tw_scanner *self)
+static tw_scan_place scanner_load(tw_scanner *self)
 {
     size_t left = (size_t)(self->end - self->block);
     self->scan(self->block, left < TW_SCAN_BLOCK ? left : TW_SCAN_BLOCK, self->set, self->mask);
-    self->word = 0;
-    self->current = self->mask[0];
+    return (tw_scan_place){self->block, self->mask[0]};
 }
 
 void tw_scanner_start(tw_scanner *self, const char *text, const char *end)
 {
     self->block = text;
     self->end = end;
-    scanner_load(self);
+    self->place = scanner_load(self);
 }
 
-const char *tw_scanner_refill(tw_scanner *self)
+tw_scan_place tw_scanner_refill(tw_scanner *self, tw_scan_place place)
 {
-    while (self->current == 0) {
-        if (self->word + 1 < TW_SCAN_WORDS) {
-            self->current = self->mask[++self->word];
+    while (place.bits == 0) {
+        size_t word = (size_t)(place.base - self->block) / 64 + 1;
+        if (place.base == self->end) {
+            place.bits = 1;
+        } else if (word < TW_SCAN_WORDS && self->end - place.base > 64) {
+            place = (tw_scan_place){place.base + 64, self->mask[word]};
         } else if (self->end - self->block > TW_SCAN_BLOCK) {
             self->block += TW_SCAN_BLOCK;
-            scanner_load(self);
+            place = scanner_load(self);
         } else {
-            return self->end;
+            place = (tw_scan_place){self->end, 1};
         }
     }
-    return tw_scanner_next(self);
+    return place;
 }

@@ -22,11 +22,17 @@ tw_scan_function tw_scan_choose(void);
 /* The last `byte` in [text, end); NULL: none. */
 const char *tw_scan_last(const char *text, const char *end, char byte);
 
+/* A place among the separators of a text: those of base[0 .. 64) that are still to come. Small enough for registers:
+ * a loop over a text keeps its own copy and puts it back into the scanner when it is done. */
+typedef struct tw_scan_place {
+    const char *base;
+    uint64_t bits;
+} tw_scan_place;
+
 /* Walks over the separators of a text from left to right. Borrowed text; one thread. */
 typedef struct tw_scanner {
+    tw_scan_place place;
     const char *block, *end; /* block: the text that mask stands for */
-    uint64_t current;        /* what is left of mask[word] */
-    uint32_t word;
     char set[TW_SCAN_MAX_BYTES];
     tw_scan_function scan;
     uint64_t mask[TW_SCAN_WORDS];
@@ -38,17 +44,22 @@ void tw_scanner_init(tw_scanner *self, const char *set);
 /* From `text` on; end stands for a last separator. */
 void tw_scanner_start(tw_scanner *self, const char *text, const char *end);
 
-/* Goes on in the next block that has a separator; for tw_scanner_next. */
-const char *tw_scanner_refill(tw_scanner *self);
+/* The next place behind `place`, which is used up, that has a separator. */
+tw_scan_place tw_scanner_refill(tw_scanner *self, tw_scan_place place);
 
-/* The next separator; `end` when there is none. */
+/* The separator at `place`, which moves on; `end` when there is none. */
+static inline const char *tw_scanner_step(tw_scanner *self, tw_scan_place *place)
+{
+    if (place->bits == 0)
+        *place = tw_scanner_refill(self, *place);
+    const char *found = place->base + (unsigned)__builtin_ctzll(place->bits);
+    place->bits &= place->bits - 1;
+    return found;
+}
+
 static inline const char *tw_scanner_next(tw_scanner *self)
 {
-    if (self->current == 0)
-        return tw_scanner_refill(self);
-    const char *found = self->block + self->word * 64 + (unsigned)__builtin_ctzll(self->current);
-    self->current &= self->current - 1;
-    return found;
+    return tw_scanner_step(self, &self->place);
 }
 
 #endif

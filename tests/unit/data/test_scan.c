@@ -35,6 +35,19 @@ static void only_plain_digits_name_an_index(void **state)
     assert_false(tw_key_parse_index("1a", 2, &index));
 }
 
+static void short_texts_have_the_hash_of_all_texts(void **state)
+{
+    (void)state;
+    char text[64];
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (char)(i * 37 + 200);
+    for (uint64_t i = 0; i < 100; i++) {
+        tw_hash_short hash = tw_hash_short_start(tw_mix64(i));
+        for (size_t size = 0; size <= sizeof text; size++)
+            assert_true(tw_hash_short_text(&hash, text, size) == tw_hash_seeded(text, size, tw_mix64(i)));
+    }
+}
+
 static void crosses_depend_on_order(void **state)
 {
     (void)state;
@@ -96,6 +109,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(index_keys_lead_back_to_their_index),
         cmocka_unit_test(only_plain_digits_name_an_index),
+        cmocka_unit_test(short_texts_have_the_hash_of_all_texts),
         cmocka_unit_test(crosses_depend_on_order),
         cmocka_unit_test(every_scanner_finds_what_the_portable_one_finds),
         cmocka_unit_test(a_scanner_walks_over_every_separator_once),

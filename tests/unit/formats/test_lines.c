@@ -85,6 +85,32 @@ static void vw_reads_labels_importance_tags_and_namespaces(void **state)
     assert_int_equal(got.line, 6);
 }
 
+static void vw_reads_many_names_of_all_lengths_with_short_long_and_zero_values(void **state)
+{
+    (void)state;
+    enum { N = 1500 };
+    static const char *const values[] = {"", ":0", ":0.5", ":1234567.25", ":-3e-2", ":7", ":00000000"};
+    static const float numbers[] = {2.0f, 0.0f, 1.0f, 2469134.5f, -0.06f, 14.0f, 0.0f};
+    static char text[64 * N], name[N][32];
+    size_t size = (size_t)sprintf(text, "1 |wide:2 ");
+    for (int i = 0; i < N; i++) {
+        sprintf(name[i], "%.*s%d", i % 20, "abcdefghijklmnopqrst", i % 7);
+        size += (size_t)sprintf(text + size, "%s%s%s", name[i], values[i % 7], i % 11 == 0 ? "\t  " : " ");
+    }
+    sprintf(text + size, "|wide last");
+    decode(&tw_format_vw, &binary, text);
+    assert_int_equal(got.n_bad, 0);
+    uint32_t n = 0;
+    for (int i = 0; i < N; i++) {
+        if (numbers[i % 7] != 0.0f)
+            assert_entry(n++, text_key("wide", name[i]), numbers[i % 7]);
+    }
+    assert_entry(n++, text_key("wide", "last"), 1.0f);
+    assert_int_equal(got.n_entries, n);
+    for (uint32_t i = 0; i < n; i++)
+        assert_int_equal(got.field[i], got.field[0]);
+}
+
 static void vw_names_the_place_of_what_it_refuses(void **state)
 {
     (void)state;
@@ -93,8 +119,9 @@ static void vw_names_the_place_of_what_it_refuses(void **state)
         uint64_t column;
     } cases[] = {{"1 x y", "D204", 1}, {"2 | a", "D202", 1}, {"1 -1 | a", "D210", 3}, {"1 1 0.5 | a", "D204", 5},
         {"1 | a:b", "D201", 7}, {"1 | a:", "D201", 7}, {"1 | a:nan", "D206", 7}, {"1 | a:1e999", "D206", 7},
-        {"1 | a:1e39", "D206", 5}, {"1 | a:1:2", "D204", 8}, {"1 | :1", "D204", 5}, {"1 |:2 a", "D204", 4},
-        {"1| a", "D204", 1}, {"1 |a:x b", "D201", 6}, {"1 | a\rb", "D204", 6}};
+        {"1 | a:1e39", "D206", 5}, {"1 | a:1:2", "D204", 8}, {"1 | :1", "D204", 5}, {"1 |n b a:c", "D201", 10},
+        {"1 |n b :1 c", "D204", 8}, {"1 |n b a:1:2 c", "D204", 11}, {"1 |n a:1e39", "D206", 6}, {"1 |n a:.", "D201", 8},
+        {"1 |:2 a", "D204", 4}, {"1| a", "D204", 1}, {"1 |a:x b", "D201", 6}, {"1 | a\rb", "D204", 6}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         assert_bad(&tw_format_vw, "1 | a", cases[i].line, cases[i].code, cases[i].column);
 }
@@ -357,6 +384,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vw_reads_labels_importance_tags_and_namespaces),
+        cmocka_unit_test(vw_reads_many_names_of_all_lengths_with_short_long_and_zero_values),
         cmocka_unit_test(vw_names_the_place_of_what_it_refuses),
         cmocka_unit_test(vw_namespaces_cross),
         cmocka_unit_test(vw_takes_default_features_as_declared_columns),
