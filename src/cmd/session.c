@@ -47,6 +47,7 @@ static void take_signals(void)
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of the write, as a full disk is */
 }
 
 /* --- resume ---------------------------------------------------------------------------------------------------------- */
@@ -115,10 +116,13 @@ static tw_status find_checkpoint(session *self, tw_error *error)
     if (self->options->start == SESSION_FRESH)
         return TW_STATUS_OK;
     status = tw_checkpoint_read(directory, 0, &self->manifest, &skipped, &missing);
-    if (skipped.message[0] != '\0')
-        console_note("thalweg: warning: %s; the checkpoint before it is used", skipped.message);
+    if (skipped.message[0] != '\0' && status == TW_STATUS_OK)
+        console_note("thalweg: warning: %s; the checkpoint before it is used (%06llu)", skipped.message,
+            (unsigned long long)self->manifest.id);
     if (status == TW_STATUS_NOT_FOUND && self->options->start == SESSION_AUTO)
         return TW_STATUS_OK;
+    if (status == TW_STATUS_CORRUPT)
+        return tw_error_set(error, status, "%.400s; put back a copy of the directory, or start over with --fresh", missing.message);
     if (status < 0) {
         if (error != NULL)
             *error = missing;
