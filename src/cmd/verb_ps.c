@@ -122,6 +122,7 @@ static int ps_main(const verb *self, int argc, char **argv)
     (void)signal(SIGINT, on_signal);
     (void)signal(SIGTERM, on_signal);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);
     const char *parent = flags_text(&given, "child-of", NULL);
     if (parent != NULL && !follow_parent(parent))
         return tw_status_exit_code(TW_STATUS_UNAVAILABLE);
