@@ -34,8 +34,11 @@ class Audit:
         self.n_rewinds += max(0, run.progress.get("rewinds", 0))
         self.n_failures += run.n_failures
 
-    def check(self):
+    def check_rows(self):
         audit_counts(self.settings, f"{self.folder}/model", self.counts)
+
+    def check(self):
+        self.check_rows()
         compare_lines(f"{self.folder}/predictions.txt", self.predictions, "predictions")
         compare_lines(f"{self.folder}/bad.txt", self.bad, "dead-letter file")
         report = read_json(f"{self.folder}/report.json")
