@@ -4,7 +4,6 @@
 
 #include "cmd/console.h"
 #include "cmd/verbs.h"
-#include "math/blas.h"
 
 static const verb *const verbs[] = {&verb_init, &verb_check, &verb_run, &verb_train, &verb_predict, &verb_eval,
     &verb_serve, &verb_ps, &verb_model, &verb_gen, &verb_doctor, &verb_version, &verb_help};
@@ -66,7 +65,6 @@ static int unknown_verb(const char *name)
 int main(int argc, char **argv)
 {
     console_take_log();
-    tw_blas_set_threads(1);
     if (argc < 2) {
         char name[] = "help";
         char *help[] = {name, NULL};

@@ -1,12 +1,11 @@
-/* blas.h: what the process must know of its BLAS. Batch solvers use it; streaming kernels are our own (kernels.h), because
- * their bits may not depend on the library. */
+/* blas.h: the BLAS of the process. It is loaded when somebody first asks for it, because OpenBLAS starts threads and
+ * takes milliseconds as it is loaded. Streaming kernels are our own (kernels.h): their bits may not depend on a
+ * library. */
 #ifndef TW_MATH_BLAS_H
 #define TW_MATH_BLAS_H
 
-/* Process-wide: for programs only, before threads start. */
-void tw_blas_set_threads(int n_threads);
-
-/* Name, version and chosen core of the library; static text. */
+/* Name, version and chosen core of the library, with one thread; static text. "not found" where it is not installed.
+ * Sets OPENBLAS_NUM_THREADS where it is not set: for programs only, before threads start. */
 const char *tw_blas_description(void);
 
 #endif
