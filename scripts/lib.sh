@@ -1,6 +1,8 @@
 # Sourced by the scripts: where the tree is, which Python, how to build, how to speak.
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
+export PYTHONDONTWRITEBYTECODE=1 # nothing is written into the source tree
+
 # Debian's own interpreter: another python3 that comes first on PATH does not have the packages of scripts/setup.
 python=/usr/bin/python3
 
