@@ -10,6 +10,7 @@
 typedef struct tw_file_info {
     uint64_t size, device, inode;
     int64_t modified_us;
+    int64_t born_us; /* when the file was made, from tw_file_fstat only; 0: unknown */
     bool is_directory, is_regular;
 } tw_file_info;
 
@@ -40,7 +41,8 @@ TW_MUST_USE tw_status tw_file_rename(const char *from, const char *to, tw_error 
 TW_MUST_USE tw_status tw_file_remove(const char *path, tw_error *error); /* a missing file is OK */
 
 /* Takes an advisory lock on the file `path`, made if missing and never removed; *fd holds it until it is closed, at the
- * latest by the end of the process. BUSY: another process has it; *owner (NULL allowed) is then its pid, 0 if unknown. */
+ * latest by the end of the process. BUSY: another process has it; *owner (NULL allowed) is then its pid, 0 if unknown.
+ */
 TW_MUST_USE tw_status tw_file_lock(const char *path, int *fd, uint64_t *owner, tw_error *error);
 
 TW_MUST_USE tw_status tw_directory_create(const char *path, tw_error *error); /* with parents; existing is OK */

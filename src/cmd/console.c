@@ -12,11 +12,39 @@
 
 enum { MAX_SHOWN_BAD = 10 };
 
+/* Bytes of a UTF-8 character of more than one byte at `text`; 0: it is none. */
+static size_t wide_size(const unsigned char *text)
+{
+    size_t size = text[0] >= 0xf0 && text[0] < 0xf5 ? 4 : text[0] >= 0xe0 ? 3 : text[0] >= 0xc2 ? 2 : 0;
+    if (text[0] >= 0xf5 || (text[0] == 0xc2 && text[1] < 0xa0))
+        return 0;
+    for (size_t i = 1; i < size; i++) {
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    return size;
+}
+
+/* Messages quote input: what a terminal would obey or cannot show is written as \xNN. */
+static void put_clean(const char *text)
+{
+    const unsigned char *at = (const unsigned char *)text;
+    while (*at != '\0') {
+        size_t size = *at < 0x80 ? (*at >= 0x20 && *at != 0x7f) || *at == '\n' || *at == '\t' : wide_size(at);
+        if (size > 0)
+            (void)fwrite(at, 1, size, stderr);
+        else
+            (void)fprintf(stderr, "\\x%02x", *at);
+        at += size > 0 ? size : 1;
+    }
+}
+
 void console_error(const tw_error *error)
 {
     const char *code = error->code;
     if (error->file[0] != '\0' && error->line > 0 && error->column > 0)
-        (void)fprintf(stderr, "%s:%llu:%llu: ", error->file, (unsigned long long)error->line, (unsigned long long)error->column);
+        (void)fprintf(
+            stderr, "%s:%llu:%llu: ", error->file, (unsigned long long)error->line, (unsigned long long)error->column);
     else if (error->file[0] != '\0' && error->line > 0)
         (void)fprintf(stderr, "%s:%llu: ", error->file, (unsigned long long)error->line);
     else if (error->file[0] != '\0')
@@ -24,17 +52,21 @@ void console_error(const tw_error *error)
     else
         (void)fprintf(stderr, "thalweg: ");
     if (code[0] != '\0')
-        (void)fprintf(stderr, "error[%s]: %s\n", code, error->message);
+        (void)fprintf(stderr, "error[%s]: ", code);
     else
-        (void)fprintf(stderr, "error: %s\n", error->message);
+        (void)fprintf(stderr, "error: ");
+    put_clean(error->message);
+    (void)fputc('\n', stderr);
 }
 
 void console_note(const char *format, ...)
 {
+    char text[8192];
     va_list arguments;
     va_start(arguments, format);
-    (void)vfprintf(stderr, format, arguments);
+    (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    put_clean(text);
     (void)fputc('\n', stderr);
 }
 
@@ -141,7 +173,8 @@ static void print_header(const tw_report *report)
         quality = "     inertia      (last)             ";
     else if (report->task == TW_TASK_COUNTING)
         quality = "";
-    console_note("%12s %7s %10s%s %10s %7s %8s %6s", "events", "time", "events/s", quality, "rows", "lag", "version", "bad");
+    console_note(
+        "%12s %7s %10s%s %10s %7s %8s %6s", "events", "time", "events/s", quality, "rows", "lag", "version", "bad");
 }
 
 static void format_quality(const tw_report *report, char *out, size_t size)
@@ -152,9 +185,11 @@ static void format_quality(const tw_report *report, char *out, size_t size)
         (void)snprintf(out, size, "%10s%10s%9s%9s", figure(report->logloss, 6, a), figure(report->logloss_last, 6, b),
             figure(report->normalized_entropy, 4, c), figure(report->auc, 4, d));
     else if (report->task == TW_TASK_REGRESSION)
-        (void)snprintf(out, size, "%10s%9s%9s%9s", figure(report->mse, 5, a), figure(report->mae, 5, b), figure(report->r2, 4, c), "");
+        (void)snprintf(out, size, "%10s%9s%9s%9s", figure(report->mse, 5, a), figure(report->mae, 5, b),
+            figure(report->r2, 4, c), "");
     else if (report->task == TW_TASK_CLUSTERING)
-        (void)snprintf(out, size, "%12s%12s%13s", figure(report->inertia, 4, a), figure(report->inertia_last, 4, b), "");
+        (void)snprintf(
+            out, size, "%12s%12s%13s", figure(report->inertia, 4, a), figure(report->inertia_last, 4, b), "");
 }
 
 void console_progress(console *self, const tw_report *report)
@@ -209,7 +244,8 @@ void console_event(console *self, tw_engine_event event, const tw_report *report
                 (double)report->checkpoint_bytes / 1e6, report->checkpoint_seconds);
         break;
     case TW_ENGINE_FAILED_CHECKPOINT:
-        console_note("thalweg: warning: checkpoint failed, learning goes on, the one before it is kept: %s", error->message);
+        console_note(
+            "thalweg: warning: checkpoint failed, learning goes on, the one before it is kept: %s", error->message);
         break;
     case TW_ENGINE_REWOUND:
         console_note("thalweg: warning: %s; reading again from the marks of the shards", error->message);
@@ -230,9 +266,11 @@ void console_final(console *self, const tw_report *report)
             figure(report->normalized_entropy, 4, c), figure(report->auc, 4, d), report->auc_error,
             figure(report->calibration, 4, e));
     else if (report->task == TW_TASK_REGRESSION)
-        console_note("mse %s, mae %s, r2 %s", figure(report->mse, 6, a), figure(report->mae, 6, b), figure(report->r2, 4, c));
+        console_note(
+            "mse %s, mae %s, r2 %s", figure(report->mse, 6, a), figure(report->mae, 6, b), figure(report->r2, 4, c));
     else if (report->task == TW_TASK_CLUSTERING)
-        console_note("inertia %s (mean squared distance, before each event moved its centre)", figure(report->inertia, 6, a));
+        console_note(
+            "inertia %s (mean squared distance, before each event moved its centre)", figure(report->inertia, 6, a));
     if (report->weights != UINT64_MAX)
         console_note("weights that are not zero: %s of %s rows", grouped(report->weights, a), grouped(report->rows, b));
     const char *directory = self->assembly->pipeline->checkpoint_dir;
@@ -274,7 +312,8 @@ char *report_to_json(const tw_report *report, const char *learner, const char *c
     put(out, "r2", json_figure(report->r2));
     put(out, "inertia", json_figure(report->inertia));
     put(out, "clusters", clusters > 0 ? json_integer((json_int_t)clusters) : json_null());
-    put(out, "model_version", report->model_version > 0 ? json_integer((json_int_t)report->model_version) : json_null());
+    put(out, "model_version",
+        report->model_version > 0 ? json_integer((json_int_t)report->model_version) : json_null());
     put(out, "checkpoint", checkpoint != NULL ? json_string(checkpoint) : json_null());
     put(out, "checkpoint_failures", json_integer((json_int_t)report->checkpoint_failures));
     put(out, "rewinds", json_integer((json_int_t)report->rewinds));

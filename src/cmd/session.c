@@ -30,7 +30,8 @@ typedef struct session {
     tw_server *server;
 } session;
 
-/* --- signals: the first asks for an orderly end, the second ends at once -------------------------------------------- */
+/* --- signals: the first asks for an orderly end, the second ends at once --------------------------------------------
+ */
 
 static atomic_bool stop_requested;
 
@@ -50,7 +51,8 @@ static void take_signals(void)
     (void)signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of the write, as a full disk is */
 }
 
-/* --- resume ---------------------------------------------------------------------------------------------------------- */
+/* --- resume ----------------------------------------------------------------------------------------------------------
+ */
 
 static tw_status check_changes(session *self, tw_error *error)
 {
@@ -58,20 +60,24 @@ static tw_status check_changes(session *self, tw_error *error)
     tw_text diff = {0};
     tw_change change = TW_CHANGE_NONE;
     if (before == NULL)
-        return tw_error_set(error, TW_STATUS_CORRUPT, "%s: the checkpoint holds no pipeline", self->assembly->pipeline->checkpoint_dir);
+        return tw_error_set(
+            error, TW_STATUS_CORRUPT, "%s: the checkpoint holds no pipeline", self->assembly->pipeline->checkpoint_dir);
     char *text = tw_strndup(before->bytes, before->size);
     if (text == NULL)
         return tw_no_memory(error, before->size);
     tw_status status = tw_fingerprint_compare(text, self->assembly->canonical.bytes, &change, &diff, error);
     tw_free(text);
-    bool is_refused = change == TW_CHANGE_REFUSED || (change == TW_CHANGE_NEEDS_ACCEPT && !self->options->accepts_changes);
+    bool is_refused =
+        change == TW_CHANGE_REFUSED || (change == TW_CHANGE_NEEDS_ACCEPT && !self->options->accepts_changes);
     if (status == TW_STATUS_OK && change != TW_CHANGE_NONE && diff.bytes != NULL)
         console_note("the pipeline differs from the one that made the checkpoint:\n%s", diff.bytes);
     tw_text_fini(&diff);
     if (status == TW_STATUS_OK && is_refused)
-        return tw_error_set(error, TW_STATUS_CONFLICT, change == TW_CHANGE_REFUSED
-            ? "the model in %s cannot be continued with this pipeline: undo the changes, start over with --fresh, or use another checkpoint.dir"
-            : "the model in %s was made with other learner options: --accept-changes continues it with the new ones, --fresh starts over",
+        return tw_error_set(error, TW_STATUS_CONFLICT,
+            change == TW_CHANGE_REFUSED ? "the model in %s cannot be continued with this pipeline: undo the changes, "
+                                          "start over with --fresh, or use another checkpoint.dir"
+                                        : "the model in %s was made with other learner options: --accept-changes "
+                                          "continues it with the new ones, --fresh starts over",
             self->assembly->pipeline->checkpoint_dir);
     return status;
 }
@@ -86,13 +92,15 @@ static tw_status lock_directory(session *self, tw_error *error)
     if (directory == NULL || (self->options->start == SESSION_RESUME && tw_file_stat(directory, &info, NULL) < 0))
         return TW_STATUS_OK;
     if (snprintf(path, sizeof path, "%s/lock", directory) >= (int)sizeof path)
-        return tw_error_set(error, TW_STATUS_CONFIG, "checkpoint.dir: a path of %zu bytes is too long", strlen(directory));
+        return tw_error_set(
+            error, TW_STATUS_CONFIG, "checkpoint.dir: a path of %zu bytes is too long", strlen(directory));
     tw_status status = tw_directory_create(directory, error);
     if (status == TW_STATUS_OK)
         status = tw_file_lock(path, &self->lock, &owner, error);
     if (status == TW_STATUS_BUSY)
-        return tw_error_set(error, status, "%s: process %llu learns into this directory; stop it, or use another checkpoint.dir (--model)",
-            directory, (unsigned long long)owner);
+        return tw_error_set(error, status,
+            "%s: process %llu learns into this directory; stop it, or use another checkpoint.dir (--model)", directory,
+            (unsigned long long)owner);
     if (status < 0) {
         if (error != NULL && error->status == TW_STATUS_NOT_FOUND)
             error->status = TW_STATUS_IO;
@@ -122,7 +130,8 @@ static tw_status find_checkpoint(session *self, tw_error *error)
     if (status == TW_STATUS_NOT_FOUND && self->options->start == SESSION_AUTO)
         return TW_STATUS_OK;
     if (status == TW_STATUS_CORRUPT)
-        return tw_error_set(error, status, "%.400s; put back a copy of the directory, or start over with --fresh", missing.message);
+        return tw_error_set(
+            error, status, "%.400s; put back a copy of the directory, or start over with --fresh", missing.message);
     if (status < 0) {
         if (error != NULL)
             *error = missing;
@@ -131,7 +140,8 @@ static tw_status find_checkpoint(session *self, tw_error *error)
     return check_changes(self, error);
 }
 
-/* --- rows ------------------------------------------------------------------------------------------------------------ */
+/* --- rows ------------------------------------------------------------------------------------------------------------
+ */
 
 static void tell_waiting(void *context, uint32_t shard, const char *address, int64_t waited_ms)
 {
@@ -148,6 +158,7 @@ static tw_status attach_remote(session *self, const char *const *address, uint32
         .n_shards = n_shards,
         .model = self->assembly->pipeline->name,
         .is_fresh = self->options->start == SESSION_FRESH && self->children == NULL,
+        .timeout_ms = (int)(self->assembly->pipeline->shard_timeout_us / 1000),
         .progress = tell_waiting,
     };
     tw_status status = tw_remote_create(tw_model_table_spec(self->assembly->model), &remote, &params, error);
@@ -192,11 +203,13 @@ static tw_status find_init(session *self, tw_error *error)
         return TW_STATUS_OK;
     if (pipeline->connect.count > 0)
         return tw_error_set(error, TW_STATUS_UNSUPPORTED,
-            "--init %s: shards that run already keep their rows; start them with thalweg ps --init %s", directory, directory);
+            "--init %s: shards that run already keep their rows; start them with thalweg ps --init %s", directory,
+            directory);
     tw_status status = tw_checkpoint_read(directory, 0, &self->init, NULL, error);
     if (status == TW_STATUS_OK && strcmp(self->init.learner, pipeline->learner) != 0)
-        return tw_error_set(error, TW_STATUS_CONFLICT, "--init %s: the model there is of learner %s, this one of %s: their rows differ",
-            directory, self->init.learner, pipeline->learner);
+        return tw_error_set(error, TW_STATUS_CONFLICT,
+            "--init %s: the model there is of learner %s, this one of %s: their rows differ", directory,
+            self->init.learner, pipeline->learner);
     return status;
 }
 
@@ -233,7 +246,8 @@ static tw_status attach_rows(session *self, tw_error *error)
     return assembly_attach_local(self->assembly, pipeline->checkpoint_dir, manifest, error);
 }
 
-/* --- engine and server ----------------------------------------------------------------------------------------------- */
+/* --- engine and server -----------------------------------------------------------------------------------------------
+ */
 
 static void on_engine_event(void *context, tw_engine_event event, const tw_report *report, const tw_error *error)
 {
@@ -308,14 +322,16 @@ static tw_status start_server(session *self, tw_error *error)
         status = tw_server_start(&options, &self->server, error);
     if (status == TW_STATUS_OK && self->console.style == PROGRESS_TABLE) {
         if (pipeline->serve_http != NULL)
-            console_note("serving http://%s/v1/models/%s:predict, /healthz, /metrics", tw_server_http_address(self->server), pipeline->name);
+            console_note("serving http://%s/v1/models/%s:predict, /healthz, /metrics",
+                tw_server_http_address(self->server), pipeline->name);
         if (pipeline->serve_zmq != NULL)
             console_note("serving %s (ZeroMQ, MessagePack)", tw_server_zmq_address(self->server));
     }
     return status;
 }
 
-/* --- report ---------------------------------------------------------------------------------------------------------- */
+/* --- report ----------------------------------------------------------------------------------------------------------
+ */
 
 static uint64_t count_clusters(const assembly *self)
 {
@@ -328,10 +344,11 @@ static tw_status write_report(session *self, const tw_report *report, tw_error *
 {
     const tw_pipeline *pipeline = self->assembly->pipeline;
     char checkpoint[4200];
-    (void)snprintf(checkpoint, sizeof checkpoint, "%s/%06llu.manifest", pipeline->checkpoint_dir != NULL ? pipeline->checkpoint_dir : "",
-        (unsigned long long)report->model_version);
+    (void)snprintf(checkpoint, sizeof checkpoint, "%s/%06llu.manifest",
+        pipeline->checkpoint_dir != NULL ? pipeline->checkpoint_dir : "", (unsigned long long)report->model_version);
     bool is_saved = pipeline->checkpoint_dir != NULL && report->model_version > 0;
-    char *text = report_to_json(report, pipeline->learner, is_saved ? checkpoint : NULL, count_clusters(self->assembly));
+    char *text =
+        report_to_json(report, pipeline->learner, is_saved ? checkpoint : NULL, count_clusters(self->assembly));
     if (text == NULL)
         return tw_no_memory(error, 0);
     tw_status status = tw_file_store(self->options->report_path, text, strlen(text), error);
@@ -349,6 +366,8 @@ static tw_status finish(session *self, tw_error *error)
     report.clusters = count_clusters(self->assembly);
     if (tw_engine_run_events(self->engine) == 0 && self->manifest.id != 0 && !atomic_load(&stop_requested))
         console_note("nothing new: everything in the source was learned before (--fresh starts over)");
+    else if (report.events == 0 && report.bad_events == 0 && !atomic_load(&stop_requested))
+        console_note("no events: the input is empty");
     if (self->console.style == PROGRESS_TABLE)
         console_progress(&self->console, &report);
     console_final(&self->console, &report);
@@ -361,12 +380,9 @@ static tw_status finish(session *self, tw_error *error)
 
 static int exit_code_of(const session *self, tw_status status)
 {
-    tw_report report;
-    if (status == TW_STATUS_DATA && self->engine != NULL) {
-        tw_engine_report(self->engine, false, &report);
-        if (report.events > 0)
-            return EXIT_PARTIAL;
-    }
+    bool is_of_input = status == TW_STATUS_DATA || status == TW_STATUS_CORRUPT;
+    if (is_of_input && self->engine != NULL && tw_engine_run_events(self->engine) > 0)
+        return EXIT_PARTIAL;
     return tw_status_exit_code(status);
 }
 
@@ -388,7 +404,8 @@ static tw_status session_open(session *self, tw_error *error)
 
 int session_run(assembly *all, const session_options *options)
 {
-    session self = {.assembly = all, .options = options, .lock = -1, .console = {.style = options->style, .assembly = all}};
+    session self = {
+        .assembly = all, .options = options, .lock = -1, .console = {.style = options->style, .assembly = all}};
     tw_error error = {0};
     char resumed[64];
     take_signals();
@@ -399,7 +416,7 @@ int session_run(assembly *all, const session_options *options)
         status = tw_engine_run(self.engine, &error);
     }
     tw_status ran = status;
-    if (self.engine != NULL && (status == TW_STATUS_OK || status == TW_STATUS_DATA)) {
+    if (self.engine != NULL && (status == TW_STATUS_OK || status == TW_STATUS_DATA || status == TW_STATUS_CORRUPT)) {
         tw_error late = {0};
         tw_status finished = finish(&self, &late);
         if (status == TW_STATUS_OK && finished < 0) {
@@ -438,7 +455,8 @@ tw_status session_parse_every(const char *text, tw_progress_policy *out, tw_erro
         out->every_seconds = (double)duration_us / 1e6;
         return TW_STATUS_OK;
     }
-    return tw_error_set(error, TW_STATUS_INVALID, "--progress-every %s: expected a number of events (10000), a factor above 1 (2x) or a time (5s)", text);
+    return tw_error_set(error, TW_STATUS_INVALID,
+        "--progress-every %s: expected a number of events (10000), a factor above 1 (2x) or a time (5s)", text);
 }
 
 tw_status session_parse_until(const char *text, session_options *out, tw_error *error)
@@ -450,5 +468,6 @@ tw_status session_parse_until(const char *text, session_options *out, tw_error *
     }
     if (flags_duration("until", text, &out->until_us, NULL) == TW_STATUS_OK && out->until_us > 0)
         return TW_STATUS_OK;
-    return tw_error_set(error, TW_STATUS_INVALID, "--until %s: expected a number of events (10000) or a time (30s)", text);
+    return tw_error_set(
+        error, TW_STATUS_INVALID, "--until %s: expected a number of events (10000) or a time (30s)", text);
 }

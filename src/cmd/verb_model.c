@@ -35,8 +35,11 @@ static int list_checkpoints(const char *directory)
     size_t n = 0;
     tw_error error = {0};
     tw_status status = tw_checkpoint_list(directory, &ids, &n, &error);
-    if (status == TW_STATUS_OK && n == 0)
-        status = tw_error_set(&error, TW_STATUS_NOT_FOUND, "%s: no checkpoints there", directory);
+    if (status == TW_STATUS_OK && n == 0) {
+        status = tw_error_set(
+            &error, TW_STATUS_NOT_FOUND, "%s: holds no checkpoint; check the path, or train first", directory);
+        tw_error_code(&error, "E201");
+    }
     if (status < 0) {
         console_error(&error);
         return tw_status_exit_code(status);
@@ -58,7 +61,8 @@ static int list_checkpoints(const char *directory)
         }
         (void)printf("%06" PRIu64 "    ", ids[i]);
         print_time(manifest.created_us);
-        (void)printf("%14" PRIu64 "%12" PRIu64 "%10.2f  %s\n", manifest.events, rows, (double)bytes / 1e6, manifest.learner);
+        (void)printf(
+            "%14" PRIu64 "%12" PRIu64 "%10.2f  %s\n", manifest.events, rows, (double)bytes / 1e6, manifest.learner);
         tw_manifest_fini(&manifest);
     }
     tw_free(ids);
@@ -125,4 +129,5 @@ static int model_main(const verb *self, int argc, char **argv)
     return strcmp(what, "ls") == 0 ? list_checkpoints(directory) : show_checkpoint(directory, version, &given);
 }
 
-const verb verb_model = {"model", "model ls|show [--model] DIR [OPTIONS]", "Versions of a model; its weights, or all its rows as JSON.", model_flags, model_main};
+const verb verb_model = {"model", "model ls|show [--model] DIR [OPTIONS]",
+    "Versions of a model; its weights, or all its rows as JSON.", model_flags, model_main};

@@ -23,28 +23,37 @@ static const tw_code codes[] = {
         "The record does not follow the syntax of its format. The message says where reading stopped. The record is "
         "skipped.",
         "语法错误", "记录不符合其格式的语法，消息中给出了出错位置。该记录会被跳过。"},
-    {"D205", "record too long",
-        "A record is longer than the limit, which usually means that a line end or a quote is missing. It is skipped "
-        "as "
-        "a whole.",
-        "记录过长", "记录超过长度上限，通常是缺少换行或引号。整条记录会被跳过。"},
+    {"D205", "missing label",
+        "The record has no label where one is needed to learn. Check label.field against the names in the data.",
+        "缺少标签", "学习所需的标签不存在。请检查 label.field 与数据中的字段名是否一致。"},
     {"D206", "not finite",
         "A number is NaN, infinite or beyond the range of a float. It would spoil every sum that it enters, so the "
         "record is skipped.",
         "数值非有限", "数值为 NaN、无穷大或超出浮点范围。它会破坏所有累加结果，因此该记录被跳过。"},
-    {"D207", "missing label",
-        "The record has no label where one is needed to learn. Check label.field against the names in the data.",
-        "缺少标签", "学习所需的标签不存在。请检查 label.field 与数据中的字段名是否一致。"},
+    {"D207", "too many features",
+        "One record, its crosses included, has more features than a batch holds, or the data has more field names than "
+        "a "
+        "pipeline without declared columns takes. Declare the columns that matter, or make crosses of smaller sets.",
+        "特征过多",
+        "单条记录（含交叉）的特征数超过批次容量，或未声明列时字段名过多。请声明所需的列，或缩小参与交叉的集合。"},
     {"D208", "bad UTF-8 or escape",
         "A text holds bytes that are not UTF-8, or a broken escape sequence. The record is skipped.",
         "UTF-8 或转义错误", "文本包含非 UTF-8 字节或错误的转义序列。该记录会被跳过。"},
-    {"D209", "bad header",
-        "The header line is missing, empty or names a column twice. Nothing can be read from this split.", "表头错误",
-        "表头缺失、为空或列名重复，无法读取该数据分片。"},
+    {"D209", "bad header or column",
+        "The header line is missing, empty or names a column twice, so that nothing can be read from this split; or a "
+        "field "
+        "has no column in the dense rows that this learner wants: declare it as numeric.",
+        "表头或列错误",
+        "表头缺失、为空或列名重复，无法读取该数据分片；或字段不在该学习器所需的稠密列中，请声明为 as: numeric。"},
     {"D210", "bad weight", "The importance of an event must be a finite number, 0 or more. The record is skipped.",
         "权重无效", "事件权重必须是不小于 0 的有限数。该记录会被跳过。"},
     {"D211", "bad time", "The event time cannot be read in the unit of source.time.unit. The record is skipped.",
         "时间无效", "无法按 source.time.unit 的单位解析事件时间。该记录会被跳过。"},
+    {"D212", "record too long",
+        "A record is longer than the limit, which usually means that a line end or a quote is missing. It is skipped "
+        "as "
+        "a whole.",
+        "记录过长", "记录超过长度上限，通常是缺少换行或引号。整条记录会被跳过。"},
     {"E100", "pipeline file cannot be read",
         "The pipeline file or a file under `include` does not exist, is a directory, is too large or may not be read. "
         "Included files are looked for beside the file that includes them.",

@@ -157,6 +157,7 @@ static tw_status fill_run(tw_pipeline *self, tw_error *error)
     self->name = tw_option_text(self->bound->values, "name");
     self->workers = small(self->bound->values, "workers");
     self->shards = small(servers, "shards");
+    self->shard_timeout_us = tw_option_int(servers, "timeout");
     self->checkpoint_dir = tw_option_text(checkpoint->values, "dir");
     self->checkpoint_keep = small(checkpoint->values, "keep");
     self->checkpoint_events = (uint64_t)tw_option_int(every, "events");

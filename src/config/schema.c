@@ -192,6 +192,7 @@ static const tw_option server_options[] = {
         "shards", "0", 0, 4096, "shards started with the run, over which the rows are spread; 0 = a local table"),
     OPTION_LIST("connect", "addresses of shards that run already, in the order of their numbers"),
     OPTION_LIST("bind", "addresses of the started shards, one each; absent: ipc"),
+    OPTION_TIME("timeout", "30s", 1e5, 864e8, "how long a shard may stay silent before the run ends and names it"),
     OPTION_TEXT("staleness", "0", "0, a number of batches, or unlimited; this version supports 0"),
     OPTION_END,
 };
@@ -222,9 +223,10 @@ static const tw_config_block checkpoint_block = {"checkpoint",
     TW_PLUGIN_NONE};
 
 static const tw_option evaluate_options[] = {
-    OPTION_INT("window", "0", 0, 9e15, "events over which windowed figures are taken; 0 = the whole run"),
+    OPTION_INT(
+        "window", "0", 0, 9e15, "events over which windowed figures are taken; this version supports 0: the whole run"),
     OPTION_CHOICE("auc", "binned", "binned|exact", "exact keeps every score in memory"),
-    OPTION_LIST("metrics", "figures to show: logloss, auc, ne, calibration, mse, mae, r2, inertia; absent: all"),
+    OPTION_LIST("metrics", "figures to show; this version shows all"),
     OPTION_END,
 };
 static const tw_config_block evaluate_block = {"evaluate",
@@ -270,7 +272,7 @@ static const tw_config_block train_block = {
 static const tw_option engine_options[] = {
     OPTION_INT("batch", "256", 1, 1048576, "events after which a batch is closed; the model does not depend on it"),
     OPTION_TIME("max_latency", "5ms", 0, 60e6, "time after which a batch is closed even if it is not full"),
-    OPTION_INT("queue", "8", 1, 1024, "decoded batches that may wait for the learner"),
+    OPTION_INT("queue", "3", 1, 1024, "decoded batches that may wait for the learner; few stay in the cache"),
     OPTION_END,
 };
 static const tw_config_block engine_block = {

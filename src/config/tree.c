@@ -189,6 +189,7 @@ typedef struct reading {
     tw_tree *tree;
     tw_problems *problems;
     tw_error *error;
+    tw_status unreadable; /* why the outermost file cannot be read; OK: it can */
 } reading;
 
 static tw_status read_document(reading *self, const open_file *file, const char *bytes, size_t size, tw_node **out);
@@ -230,6 +231,8 @@ static tw_status read_file(reading *self, const open_file *includer, const char 
     if (added < 0)
         return added;
     if (status < 0) {
+        if (includer == NULL)
+            self->unreadable = status;
         tw_place place = includer != NULL ? asked_at : (tw_place){.origin = file.origin, .span = 1};
         (void)tw_problems_add(self->problems, self->tree, place, "E100", "%s", cause.message);
         return TW_STATUS_OK;
@@ -308,7 +311,7 @@ static tw_status read_document(reading *self, const open_file *file, const char 
 
 tw_status tw_tree_load(tw_tree *self, const char *path, tw_problems *problems, tw_error *error)
 {
-    reading state = {self, problems, error};
+    reading state = {.tree = self, .problems = problems, .error = error};
     tw_node *document = NULL;
     size_t before = problems->count + problems->n_more;
     tw_status status = read_file(&state, NULL, path, (tw_place){.span = 1}, &document);
@@ -316,13 +319,15 @@ tw_status tw_tree_load(tw_tree *self, const char *path, tw_problems *problems, t
         self->root->place = document->place;
         return tw_node_merge_take(self->root, document, true, error);
     }
+    if (status == TW_STATUS_OK && state.unreadable < 0)
+        return state.unreadable;
     return status == TW_STATUS_OK && problems->count + problems->n_more > before ? TW_STATUS_CONFIG : status;
 }
 
 tw_status tw_tree_parse(
     tw_tree *self, const char *name, const char *bytes, size_t size, tw_problems *problems, tw_error *error)
 {
-    reading state = {self, problems, error};
+    reading state = {.tree = self, .problems = problems, .error = error};
     open_file file = {0};
     char *copy = tw_strndup(bytes, size);
     if (copy == NULL)

@@ -56,9 +56,16 @@ static bool text_is_missing(const tw_plan *plan, const char *text, size_t size)
     return false;
 }
 
-static tw_status event_not_finite(const char *name, tw_error *error)
+static tw_status event_not_finite(const char *name, double value, tw_error *error)
 {
-    return tw_data_error(error, "D206", "%s: the value is not a finite number that fits 32 bits", name);
+    return tw_data_error(error, "D206", "%s: %g is not a finite number that fits 32 bits", name, value);
+}
+
+static tw_status event_text_not_finite(const char *name, const char *text, size_t size, tw_error *error)
+{
+    char quoted[QUOTE_SIZE];
+    tw_text_quote(quoted, sizeof quoted, text, size);
+    return tw_data_error(error, "D206", "%s: %s is not a finite number that fits 32 bits", name, quoted);
 }
 
 static tw_status event_dense(tw_event *self, const char *name, uint64_t index, float value, tw_error *error)
@@ -81,7 +88,7 @@ static tw_status event_put_numeric(tw_event *self, int handle, double value, tw_
     }
     float single = (float)value;
     if (!isfinite(single))
-        return event_not_finite(column->name, error);
+        return event_not_finite(column->name, value, error);
     if (column->dense >= 0) {
         tw_status status = event_dense(self, column->name, (uint64_t)column->dense, single, error);
         if (status < 0)
@@ -130,7 +137,7 @@ static tw_status event_take_label(tw_event *self, float label, tw_error *error)
 static tw_status event_real_label(tw_event *self, double value, tw_error *error)
 {
     float single = (float)value;
-    return isfinite(single) ? event_take_label(self, single, error) : event_not_finite("label", error);
+    return isfinite(single) ? event_take_label(self, single, error) : event_not_finite("label", value, error);
 }
 
 static tw_status event_binary_label(tw_event *self, const char *text, size_t size, tw_error *error)
@@ -144,7 +151,7 @@ static tw_status event_binary_label(tw_event *self, const char *text, size_t siz
     }
     tw_number kind = tw_number_parse(text, size, &value);
     if (kind == TW_NUMBER_NOT_FINITE)
-        return event_not_finite("label", error);
+        return event_text_not_finite("label", text, size, error);
     if ((kind == TW_NUMBER_FINITE && value == 1.0) || word_is(text, size, "true"))
         return event_take_label(self, 1.0f, error);
     if ((kind == TW_NUMBER_FINITE && (value == 0.0 || value == -1.0)) || word_is(text, size, "false"))
@@ -168,7 +175,7 @@ tw_status tw_event_label(tw_event *self, const char *text, size_t size, tw_error
     if (kind == TW_NUMBER_FINITE)
         return event_real_label(self, value, error);
     if (kind == TW_NUMBER_NOT_FINITE)
-        return event_not_finite("label", error);
+        return event_text_not_finite("label", text, size, error);
     char quoted[QUOTE_SIZE];
     tw_text_quote(quoted, sizeof quoted, text, size);
     return tw_data_error(error, "D202", "label: expected a number, found %s", quoted);
@@ -232,7 +239,7 @@ static tw_status event_text_numeric(tw_event *self, int handle, const char *text
         kind = tw_number_parse(text, size, &value);
     const char *name = self->plan->column[handle].name;
     if (kind == TW_NUMBER_NOT_FINITE)
-        return event_not_finite(name, error);
+        return event_text_not_finite(name, text, size, error);
     if (kind == TW_NUMBER_NONE)
         return event_not_a_number(name, text, size, error);
     tw_status status = event_mark(self, handle, error);
@@ -397,7 +404,7 @@ tw_status tw_event_feature(
     if (!isfinite(single)) {
         char quoted[QUOTE_SIZE];
         tw_text_quote(quoted, sizeof quoted, name, size);
-        return event_not_finite(quoted, error);
+        return event_not_finite(quoted, value, error);
     }
     self->n_features_seen++;
     if (field == 0)
@@ -450,7 +457,7 @@ static tw_status event_cross(tw_event *self, const plan_cross *cross, uint32_t n
             value *= out->value[out->n_entries + list[at[f]]];
         }
         if (!isfinite(value))
-            return event_not_finite(self->plan->column[cross->id].name, error);
+            return event_not_finite(self->plan->column[cross->id].name, (double)value, error);
         if (value != 0.0f)
             tw_builder_put(out, key, value, cross->id);
         for (uint32_t f = cross->n_fields; f-- > 0 && ++at[f] == start[f + 1];)

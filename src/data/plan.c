@@ -52,7 +52,7 @@ static tw_status plan_reserve_column(tw_plan *self, const char *name, size_t siz
         tw_status status = tw_error_set(error, TW_STATUS_INVALID,
             "field %s is one more than the %u fields that a feature plan can hold: declare the features that matter",
             quoted, (unsigned)TW_PLAN_MAX_COLUMNS);
-        tw_error_code(error, "D208");
+        tw_error_code(error, "D207");
         return status;
     }
     tw_status status =

@@ -21,18 +21,18 @@ struct tw_reader {
     tw_reader_options options;
     tw_input *input;
     open_input *open;
-    tw_splits splits;     /* what was read; input_of is parallel */
-    size_t *input_of;     /* [splits.capacity] */
+    tw_splits splits; /* what was read; input_of is parallel */
+    size_t *input_of; /* [splits.capacity] */
     size_t input_of_capacity;
     uint64_t pass;
-    size_t active;        /* input being read */
+    size_t active; /* input being read */
     tw_cut *cut;
     size_t n_cuts;
 
     char *buffer;
-    size_t capacity, begin, end; /* unread bytes: buffer[begin .. end) */
-    uint64_t split;              /* being read; 0: none */
-    tw_cursor cursor;            /* at/end are set per call; offset is a position */
+    size_t capacity, begin, end;             /* unread bytes: buffer[begin .. end) */
+    uint64_t split;                          /* being read; 0: none */
+    tw_cursor cursor;                        /* at/end are set per call; offset is a position */
     bool is_final, needs_start, is_skipping; /* is_skipping: inside a record that is too long */
     uint64_t n_events;                       /* handed out, while there is a limit */
 };
@@ -178,7 +178,8 @@ static uint64_t next_cut(const tw_reader *self, uint64_t split, uint64_t positio
     return lowest;
 }
 
-/* Where the first batch of a split starts: what was read of it before, or the lowest mark that is not ahead of `position`. */
+/* Where the first batch of a split starts: what was read of it before, or the lowest mark that is not ahead of
+ * `position`. */
 static uint64_t start_of(const tw_reader *self, const tw_split *split, uint64_t position)
 {
     if (split->offset > 0 && split->offset <= position)
@@ -255,8 +256,7 @@ static tw_status reader_start_format(tw_reader *self, tw_error *error)
         fetched = tw_alloc(HEAD_SIZE);
         if (fetched == NULL)
             return tw_no_memory(error, HEAD_SIZE);
-        status = input->source->head(
-            self->open[self->active].source, self->split, fetched, HEAD_SIZE, &size, error);
+        status = input->source->head(self->open[self->active].source, self->split, fetched, HEAD_SIZE, &size, error);
         head = fetched;
         is_whole = size < HEAD_SIZE;
     }
@@ -284,8 +284,9 @@ static void report_too_long(tw_reader *self, tw_builder *out)
         .size = self->end - self->begin < TW_BAD_RECORD_MAX ? self->end - self->begin : TW_BAD_RECORD_MAX,
         .offset = self->cursor.offset,
         .line = self->cursor.line,
+        .column = 1,
         .before_event = out->n_events,
-        .code = "D205",
+        .code = "D212",
     };
     (void)snprintf(bad.message, sizeof bad.message, "the record is longer than the limit of %zu bytes",
         self->options.max_record_bytes);
@@ -304,7 +305,8 @@ static void reader_skip_line(tw_reader *self, tw_builder *out)
     tw_builder_skip(out, self->cursor.offset, self->cursor.line - 1);
 }
 
-/* Decodes what is in the buffer, up to the next cut. OK: the batch is full or reached the cut; IDLE: more bytes needed. */
+/* Decodes what is in the buffer, up to the next cut. OK: the batch is full or reached the cut; IDLE: more bytes needed.
+ */
 static tw_status reader_decode(tw_reader *self, tw_builder *out, tw_error *error)
 {
     if (self->is_skipping)
@@ -343,6 +345,9 @@ static tw_status reader_make_room(tw_reader *self, tw_builder *out, tw_error *er
         report_too_long(self, out);
         self->is_skipping = true;
         reader_skip_line(self, out);
+        memmove(self->buffer, self->buffer + self->begin, self->end - self->begin);
+        self->end -= self->begin;
+        self->begin = 0;
         return TW_STATUS_OK;
     }
     return tw_grow(&self->buffer, 1, &self->capacity, self->capacity * 2, error);

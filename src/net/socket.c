@@ -173,7 +173,12 @@ static tw_status bind_error(tw_error *error, int errnum, const char *address)
         remedy = "choose a port above 1023 or a directory that you may write to";
     else if (errnum == ENOENT)
         remedy = "the directory does not exist: create it";
-    return tw_error_set(error, TW_STATUS_IO, "cannot listen on %s: %s; %s", address, zmq_strerror(errnum), remedy);
+    bool is_taken = errnum == EADDRINUSE;
+    tw_status status = tw_error_set(error, is_taken ? TW_STATUS_UNAVAILABLE : TW_STATUS_IO,
+        "cannot listen on %s: %s; %s", address, zmq_strerror(errnum), remedy);
+    if (is_taken)
+        tw_error_code(error, "E401");
+    return status;
 }
 
 tw_status tw_socket_bind(tw_socket *self, const char *address, tw_error *error)

@@ -1,5 +1,5 @@
-/* The HTTP door: libmicrohttpd with its own small pool of threads; JSON by jansson. A request body is bounded before it is
- * read; desks are taken from a pool, one a request. */
+/* The HTTP door: libmicrohttpd with its own small pool of threads; JSON by jansson. A request body is bounded before it
+ * is read; desks are taken from a pool, one a request. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <jansson.h>
@@ -24,7 +24,7 @@ struct http_door {
     char address[128];
     pthread_mutex_t mutex; /* guards desk */
     tw_desk *desk[N_THREADS];
-    uint32_t n_desks;      /* idle ones */
+    uint32_t n_desks; /* idle ones */
 };
 
 /* One request while its body arrives. */
@@ -40,7 +40,8 @@ typedef struct http_answer {
     char *body; /* by malloc: handed to libmicrohttpd */
 } http_answer;
 
-/* --- answers --------------------------------------------------------------------------------------------------------- */
+/* --- answers ---------------------------------------------------------------------------------------------------------
+ */
 
 static unsigned int http_code(const tw_error *error)
 {
@@ -100,7 +101,8 @@ static json_t *stamp_json(const tw_model *model, const tw_model_stamp *stamp)
         (json_int_t)stamp->events, "age_ms", (json_int_t)stamp->age_ms);
 }
 
-/* --- rows ------------------------------------------------------------------------------------------------------------ */
+/* --- rows ------------------------------------------------------------------------------------------------------------
+ */
 
 static void put_object(tw_desk *desk, const char *prefix, json_t *object, int depth);
 
@@ -119,7 +121,8 @@ static void put_value(tw_desk *desk, const char *name, json_t *value, int depth)
     } else if (json_is_object(value)) {
         put_object(desk, name, value, depth + 1);
     } else if (json_is_array(value)) {
-        json_array_foreach (value, index, item) {
+        json_array_foreach(value, index, item)
+        {
             if (json_is_string(item))
                 tw_desk_element(desk, name, size, json_string_value(item), json_string_length(item));
             else
@@ -137,9 +140,11 @@ static void put_object(tw_desk *desk, const char *prefix, json_t *object, int de
         tw_desk_wrong(desk, "nested deeper than %d objects", MAX_JSON_DEPTH);
         return;
     }
-    json_object_foreach (object, key, value) {
+    json_object_foreach(object, key, value)
+    {
         char name[512];
-        int n = prefix[0] != '\0' ? snprintf(name, sizeof name, "%s.%s", prefix, key) : snprintf(name, sizeof name, "%s", key);
+        int n = prefix[0] != '\0' ? snprintf(name, sizeof name, "%s.%s", prefix, key)
+                                  : snprintf(name, sizeof name, "%s", key);
         if (n < 0 || (size_t)n >= sizeof name)
             tw_desk_wrong(desk, "a field name is longer than %zu bytes", sizeof name - 1);
         else
@@ -152,7 +157,8 @@ static tw_status put_instances(tw_desk *desk, json_t *instances, tw_error *error
     size_t index;
     json_t *row;
     tw_status status = TW_STATUS_OK;
-    json_array_foreach (instances, index, row) {
+    json_array_foreach(instances, index, row)
+    {
         tw_desk_row_begin(desk);
         if (json_is_object(row))
             put_object(desk, "", row, 0);
@@ -186,14 +192,14 @@ static json_t *answer_rows(const tw_desk *desk)
         return out;
     json_t *errors = json_array();
     for (uint32_t i = 0; i < desk->n_bad; i++)
-        (void)json_array_append_new(errors,
-            json_pack("{s:i, s:s, s:s}", "row", (int)desk->bad[i].row, "code", desk->bad[i].error.code, "error",
-                desk->bad[i].error.message));
+        (void)json_array_append_new(errors, json_pack("{s:i, s:s, s:s}", "row", (int)desk->bad[i].row, "code",
+                                                desk->bad[i].error.code, "error", desk->bad[i].error.message));
     (void)json_object_set_new(out, "errors", errors);
     return out;
 }
 
-/* --- desks ----------------------------------------------------------------------------------------------------------- */
+/* --- desks -----------------------------------------------------------------------------------------------------------
+ */
 
 static tw_desk *take_desk(http_door *self)
 {
@@ -224,21 +230,24 @@ static tw_status begin_for(tw_desk *desk, const char *name, size_t size, tw_erro
     return TW_STATUS_OK;
 }
 
-/* --- operations ------------------------------------------------------------------------------------------------------ */
+/* --- operations ------------------------------------------------------------------------------------------------------
+ */
 
 static tw_status parse_instances(const http_request *request, json_t **root, json_t **instances, tw_error *error)
 {
     json_error_t why;
     *root = json_loadb(request->body != NULL ? request->body : "", request->size, JSON_REJECT_DUPLICATES, &why);
     if (*root == NULL)
-        return tw_error_set(error, TW_STATUS_INVALID, "the body is not JSON: line %d column %d: %s", why.line, why.column, why.text);
+        return tw_error_set(
+            error, TW_STATUS_INVALID, "the body is not JSON: line %d column %d: %s", why.line, why.column, why.text);
     *instances = json_object_get(*root, "instances");
     if (!json_is_array(*instances))
         return tw_error_set(error, TW_STATUS_INVALID, "the body must be {\"instances\": [{field: value, ...}, ...]}");
     return TW_STATUS_OK;
 }
 
-static void predict(http_door *self, tw_desk *desk, const char *name, size_t size, const http_request *request, http_answer *answer)
+static void predict(
+    http_door *self, tw_desk *desk, const char *name, size_t size, const http_request *request, http_answer *answer)
 {
     int64_t start_us = tw_clock_monotonic_us();
     tw_error error = {0};
@@ -251,7 +260,8 @@ static void predict(http_door *self, tw_desk *desk, const char *name, size_t siz
     if (status == TW_STATUS_OK)
         status = tw_desk_answer(desk, &error);
     if (status == TW_STATUS_OK)
-        answer_json(answer, desk->n_bad > 0 && desk->n_bad == desk->n_rows ? MHD_HTTP_BAD_REQUEST : MHD_HTTP_OK, answer_rows(desk));
+        answer_json(answer, desk->n_bad > 0 && desk->n_bad == desk->n_rows ? MHD_HTTP_BAD_REQUEST : MHD_HTTP_OK,
+            answer_rows(desk));
     else
         answer_error(answer, &error);
     json_decref(root);
@@ -260,7 +270,8 @@ static void predict(http_door *self, tw_desk *desk, const char *name, size_t siz
 
 static void describe(tw_desk *desk, const char *name, size_t size, http_answer *answer)
 {
-    static const char *const kinds[] = {"numeric", "categorical", "set", "constant", "label", "weight", "time", "ignore"};
+    static const char *const kinds[] = {
+        "numeric", "categorical", "set", "constant", "label", "weight", "time", "ignore"};
     tw_error error = {0};
     if (begin_for(desk, name, size, &error) < 0) {
         answer_error(answer, &error);
@@ -272,7 +283,8 @@ static void describe(tw_desk *desk, const char *name, size_t size, http_answer *
     json_t *out = stamp_json(desk->model, &stamp);
     json_t *fields = json_array();
     for (uint32_t i = 0; i < spec->plan.n_columns; i++)
-        (void)json_array_append_new(fields, json_pack("{s:s, s:s}", "name", spec->plan.column[i].field, "kind", kinds[spec->plan.column[i].kind]));
+        (void)json_array_append_new(fields,
+            json_pack("{s:s, s:s}", "name", spec->plan.column[i].field, "kind", kinds[spec->plan.column[i].kind]));
     (void)json_object_set_new(out, "learner", json_string(spec->learner->name));
     (void)json_object_set_new(out, "fields", fields);
     answer_json(answer, MHD_HTTP_OK, out);
@@ -286,7 +298,8 @@ static void save_now(http_door *self, tw_desk *desk, const char *name, size_t si
     tw_status status = begin_for(desk, name, size, &error);
     tw_desk_finish(desk);
     if (status == TW_STATUS_OK && hooks->checkpoint == NULL)
-        status = tw_error_set(&error, TW_STATUS_UNSUPPORTED, "this server does not train: there is nothing to checkpoint");
+        status =
+            tw_error_set(&error, TW_STATUS_UNSUPPORTED, "this server does not train: there is nothing to checkpoint");
     if (status == TW_STATUS_OK)
         status = hooks->checkpoint(hooks->context, CHECKPOINT_TIMEOUT_MS, &id, &error);
     if (status < 0)
@@ -309,12 +322,12 @@ static void show_status(http_door *self, tw_desk *desk, http_answer *answer)
     if (hooks->report != NULL) {
         tw_report report;
         hooks->report(hooks->context, &report);
-        (void)json_object_update_new(out,
-            json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "scored_events", (json_int_t)report.events,
-                "bad_events", (json_int_t)report.bad_events, "bytes", (json_int_t)report.bytes, "rewinds",
-                (json_int_t)report.rewinds, "seconds", figure(report.seconds), "events_per_second",
-                figure(report.events_per_second), "logloss", figure(report.logloss), "auc", figure(report.auc), "inertia",
-                figure(report.inertia), "lag_seconds", figure(report.lag_seconds)));
+        (void)json_object_update_new(
+            out, json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "scored_events",
+                     (json_int_t)report.events, "bad_events", (json_int_t)report.bad_events, "bytes",
+                     (json_int_t)report.bytes, "rewinds", (json_int_t)report.rewinds, "seconds", figure(report.seconds),
+                     "events_per_second", figure(report.events_per_second), "logloss", figure(report.logloss), "auc",
+                     figure(report.auc), "inertia", figure(report.inertia), "lag_seconds", figure(report.lag_seconds)));
     }
     answer_json(answer, MHD_HTTP_OK, out);
 }
@@ -333,8 +346,12 @@ static void show_metrics(http_door *self, http_answer *answer)
     tw_text_fini(&text);
 }
 
-static void model_path(
-    http_door *self, tw_desk *desk, const char *method, const char *path, const http_request *request, http_answer *answer)
+static void model_path(http_door *self,
+    tw_desk *desk,
+    const char *method,
+    const char *path,
+    const http_request *request,
+    http_answer *answer)
 {
     const char *verb = strrchr(path, ':');
     size_t size = verb != NULL ? (size_t)(verb - path) : strlen(path);
@@ -347,7 +364,8 @@ static void model_path(
     else if (verb != NULL && is_post && strcmp(verb, ":checkpoint") == 0)
         save_now(self, desk, path, size, answer);
     else {
-        (void)tw_error_set(&error, TW_STATUS_NOT_FOUND, "nothing here: POST /v1/models/NAME:predict or :checkpoint, GET /v1/models/NAME");
+        (void)tw_error_set(&error, TW_STATUS_NOT_FOUND,
+            "nothing here: POST /v1/models/NAME:predict or :checkpoint, GET /v1/models/NAME");
         answer_error(answer, &error);
     }
 }
@@ -365,8 +383,9 @@ static void answer_request(
         return;
     }
     if (request->is_too_large) {
-        answer_json(answer, MHD_HTTP_CONTENT_TOO_LARGE, json_pack("{s:s, s:s, s:I}", "error", "the request body is too large", "code", "E402",
-            "limit_bytes", (json_int_t)self->shared->options.max_bytes));
+        answer_json(answer, MHD_HTTP_CONTENT_TOO_LARGE,
+            json_pack("{s:s, s:s, s:I}", "error", "the request body is too large", "code", "E402", "limit_bytes",
+                (json_int_t)self->shared->options.max_bytes));
     } else if (strncmp(path, models, sizeof models - 1) == 0) {
         model_path(self, desk, method, path + sizeof models - 1, request, answer);
     } else if (is_get && strcmp(path, "/healthz") == 0) {
@@ -383,7 +402,8 @@ static void answer_request(
     give_desk(self, desk);
 }
 
-/* --- libmicrohttpd --------------------------------------------------------------------------------------------------- */
+/* --- libmicrohttpd ---------------------------------------------------------------------------------------------------
+ */
 
 static enum MHD_Result send_answer(struct MHD_Connection *connection, http_answer *answer)
 {
@@ -391,8 +411,8 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, http_answe
     bool is_lost = answer->body == NULL;
     const char *type = is_lost ? "application/json" : answer->type;
     char *body = is_lost ? no_memory : answer->body;
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        strlen(body), body, is_lost ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_FREE);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(strlen(body), body, is_lost ? MHD_RESPMEM_PERSISTENT : MHD_RESPMEM_MUST_FREE);
     if (response == NULL) {
         free(answer->body);
         return MHD_NO;
@@ -465,7 +485,8 @@ static tw_status parse_address(const char *text, struct sockaddr_in *out, tw_err
     char *end = NULL;
     long port = colon != NULL ? strtol(colon + 1, &end, 10) : -1;
     if (colon == NULL || end == colon + 1 || *end != '\0' || port < 0 || port > 65535)
-        return tw_error_set(error, TW_STATUS_INVALID, "serve.http: %s: expected HOST:PORT such as 127.0.0.1:8080", text);
+        return tw_error_set(
+            error, TW_STATUS_INVALID, "serve.http: %s: expected HOST:PORT such as 127.0.0.1:8080", text);
     (void)snprintf(host, sizeof host, "%.*s", (int)(colon - text), text);
     *out = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     if (strcmp(host, "localhost") == 0)
@@ -485,11 +506,19 @@ static tw_status start_daemon(http_door *self, const struct sockaddr_in *address
     self->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, on_request, self,
         MHD_OPTION_SOCK_ADDR, (const struct sockaddr *)address, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned int)options->max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned int)IDLE_TIMEOUT_S, MHD_OPTION_THREAD_POOL_SIZE, (unsigned int)N_THREADS, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
-        MHD_OPTION_END);
+        (unsigned int)IDLE_TIMEOUT_S, MHD_OPTION_THREAD_POOL_SIZE, (unsigned int)N_THREADS,
+        MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
+    int errnum = errno != 0 ? errno : EADDRINUSE;
+    if (self->daemon == NULL && errnum == EADDRINUSE) {
+        tw_status status = tw_error_set(error, TW_STATUS_UNAVAILABLE,
+            "cannot listen on %s: Address already in use; another process listens there: stop it or choose another "
+            "port",
+            options->http_address);
+        tw_error_code(error, "E401");
+        return status;
+    }
     if (self->daemon == NULL)
-        return tw_error_errno(error, TW_STATUS_IO, errno != 0 ? errno : EADDRINUSE,
-            "serve.http: %s cannot be bound; choose another port", options->http_address);
+        return tw_error_errno(error, TW_STATUS_IO, errnum, "cannot listen on %s", options->http_address);
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(self->daemon, MHD_DAEMON_INFO_BIND_PORT);
     char host[INET_ADDRSTRLEN] = "";
     (void)inet_ntop(AF_INET, &address->sin_addr, host, sizeof host);

@@ -209,7 +209,8 @@ static void wrong_values_name_value_and_limit(void **state)
         "features.columns[0]: expected a map such as {field: price, as: numeric}");
     expect_problem(SMALL "features: {columns: [{field: a, as: numerik}]}\n", 1, "did you mean \"numeric\"?");
     expect_problem(SMALL "features: {crosses: [a, b]}\n", 2, "features.crosses[0]: expected a list of fields");
-    expect_problem(SMALL "evaluate: {metrics: [logloss, f1]}\n", 1, "\"f1\" is none of");
+    expect_problem(SMALL "evaluate: {metrics: [logloss]}\n", 1, "evaluate.metrics is not supported");
+    expect_problem(SMALL "evaluate: {window: 100}\n", 1, "evaluate.window is not supported");
     expect_problem(
         "version: 1\nsource: {path: [a], format: json, rate: fast}\nmodel: {type: ftrl}\n", 1, "events a second");
 }

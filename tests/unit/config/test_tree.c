@@ -167,7 +167,7 @@ static void circles_and_missing_files_are_named_where_they_are_included(void **s
     assert_string_equal(problems.item[1].error.file, "tree_test/c1.yaml");
     assert_int_equal(problems.item[1].error.column, 20);
     tw_problems_fini(&problems);
-    assert_int_equal(tw_tree_load(tree, "tree_test/absent.yaml", &problems, NULL), TW_STATUS_CONFIG);
+    assert_int_equal(tw_tree_load(tree, "tree_test/absent.yaml", &problems, NULL), TW_STATUS_NOT_FOUND);
     assert_non_null(strstr(problems.item[0].error.message, "absent.yaml"));
     tw_problems_fini(&problems);
     tw_tree_destroy(&tree);

@@ -358,7 +358,7 @@ static void an_automatic_plan_has_a_bound_on_its_columns(void **state)
         size_t size = (size_t)snprintf(name, sizeof name, "f%d", n);
         status = tw_plan_resolve(f.plan, name, size, &handle, &f.error);
     }
-    assert_refused(status, &f, "D208");
+    assert_refused(status, &f, "D207");
     assert_true(tw_plan_n_fields(f.plan) == TW_PLAN_MAX_COLUMNS);
     assert_int_equal(tw_plan_resolve(f.plan, "f17", 3, &handle, &f.error), TW_STATUS_OK);
     assert_string_equal(tw_plan_field_name(f.plan, (uint16_t)handle), "f17");

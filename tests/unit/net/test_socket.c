@@ -72,12 +72,12 @@ static void an_address_in_use_is_named_with_the_remedy(void **state)
     assert_int_equal(tw_socket_create(net, &options, &first, NULL), TW_STATUS_OK);
     assert_int_equal(tw_socket_create(net, &options, &second, NULL), TW_STATUS_OK);
     assert_int_equal(tw_socket_bind(first, "tcp://127.0.0.1:*", NULL), TW_STATUS_OK);
-    assert_int_equal(tw_socket_bind(second, tw_socket_address(first), &error), TW_STATUS_IO);
+    assert_int_equal(tw_socket_bind(second, tw_socket_address(first), &error), TW_STATUS_UNAVAILABLE);
     assert_non_null(strstr(error.message, tw_socket_address(first)));
     assert_non_null(strstr(error.message, "another process listens there"));
     snprintf(address, sizeof address, "ipc:///tmp/tw-net-%p", (void *)net);
     assert_int_equal(tw_socket_bind(first, address, NULL), TW_STATUS_OK);
-    assert_int_equal(tw_socket_bind(second, address, &error), TW_STATUS_IO);
+    assert_int_equal(tw_socket_bind(second, address, &error), TW_STATUS_UNAVAILABLE);
     tw_socket_destroy(&first);
     tw_socket_destroy(&second);
     tw_net_destroy(&net);
