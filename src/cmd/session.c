@@ -72,13 +72,15 @@ static tw_status check_changes(session *self, tw_error *error)
     if (status == TW_STATUS_OK && change != TW_CHANGE_NONE && diff.bytes != NULL)
         console_note("the pipeline differs from the one that made the checkpoint:\n%s", diff.bytes);
     tw_text_fini(&diff);
-    if (status == TW_STATUS_OK && is_refused)
-        return tw_error_set(error, TW_STATUS_CONFLICT,
+    if (status == TW_STATUS_OK && is_refused) {
+        status = tw_error_set(error, TW_STATUS_CONFLICT,
             change == TW_CHANGE_REFUSED ? "the model in %s cannot be continued with this pipeline: undo the changes, "
                                           "start over with --fresh, or use another checkpoint.dir"
                                         : "the model in %s was made with other learner options: --accept-changes "
                                           "continues it with the new ones, --fresh starts over",
             self->assembly->pipeline->checkpoint_dir);
+        tw_error_code(error, "E203");
+    }
     return status;
 }
 
