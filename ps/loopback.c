@@ -6,7 +6,7 @@
 #include "base/alloc.h"
 #include "base/hash.h"
 
-enum { LOOPBACK_ADDRESS_SIZE = 32 };
+enum { LOOPBACK_ADDRESS_SIZE = 32, LOOPBACK_WRITER_FRAMES = 4 };
 
 static const uint64_t loopback_max_kept_bytes = (uint64_t)256 << 20;
 
@@ -42,6 +42,7 @@ typedef struct loopback_shard {
     char address[LOOPBACK_ADDRESS_SIZE];
     uint64_t snapshot_id;
     tw_frozen *frozen;
+    uint32_t n_frames_beside; /* frames that came while the snapshot waits to be written */
 } loopback_shard;
 
 struct tw_loopback {
@@ -105,12 +106,16 @@ static void loopback_emit(void *context, const void *peer, size_t peer_size, con
 }
 
 static void loopback_snapshot(loopback_shard *self);
+static void loopback_write(loopback_shard *self);
 
 static void loopback_deliver(loopback_shard *self, const void *bytes, size_t size)
 {
     static const char peer[] = "worker";
     if (self->shard == NULL)
         return;
+    /* As a writer thread would, without anyone waiting for it. */
+    if (self->frozen != NULL && ++self->n_frames_beside > LOOPBACK_WRITER_FRAMES)
+        loopback_write(self);
     tw_shard_receive(self->shard, peer, sizeof peer, bytes, size);
     loopback_snapshot(self);
 }
@@ -153,25 +158,28 @@ static tw_status loopback_receive(tw_link *link, uint32_t shard, const void **by
     return TW_STATUS_OK;
 }
 
+static void loopback_write(loopback_shard *self)
+{
+    tw_row_file file = {0};
+    tw_error failure = {0};
+    char name[TW_FILE_NAME_SIZE];
+    tw_row_file_name(self->snapshot_id, self->index, self->owner->n_shards, name);
+    tw_status status = tw_frozen_write(self->frozen, self->owner->directory, name, &file, &failure);
+    tw_frozen_destroy(&self->frozen);
+    tw_shard_set_busy(self->shard, false);
+    tw_shard_snapshot_done(self->shard, status, &file, failure.message);
+}
+
 /* Nothing comes by itself: waiting is a step of the clock. Snapshots that were cut are written here. */
 static tw_status loopback_wait(tw_link *link, int timeout_ms, tw_error *error)
 {
     tw_loopback *self = (tw_loopback *)link;
+    (void)error;
     self->now_us += (int64_t)timeout_ms * 1000;
     for (uint32_t s = 0; s < self->n_shards; s++) {
-        loopback_shard *shard = &self->shard[s];
-        if (shard->frozen == NULL)
-            continue;
-        tw_row_file file = {0};
-        tw_error failure = {0};
-        char name[TW_FILE_NAME_SIZE];
-        tw_row_file_name(shard->snapshot_id, s, self->n_shards, name);
-        tw_status status = tw_frozen_write(shard->frozen, self->directory, name, &file, &failure);
-        tw_frozen_destroy(&shard->frozen);
-        tw_shard_set_busy(shard->shard, false);
-        tw_shard_snapshot_done(shard->shard, status, &file, failure.message);
+        if (self->shard[s].frozen != NULL)
+            loopback_write(&self->shard[s]);
     }
-    (void)error;
     return TW_STATUS_OK;
 }
 
@@ -196,6 +204,7 @@ static void loopback_snapshot(loopback_shard *self)
         self->owner->directory != NULL
             ? tw_table_freeze(tw_shard_table(self->shard), loopback_max_kept_bytes, &self->frozen, &error)
             : tw_error_set(&error, TW_STATUS_UNSUPPORTED, "no directory was given for snapshots");
+    self->n_frames_beside = 0;
     if (status == TW_STATUS_OK)
         tw_shard_set_busy(self->shard, true);
     tw_shard_snapshot_started(self->shard, status, error.message);
