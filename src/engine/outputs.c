@@ -111,6 +111,10 @@ static tw_status write_bad(tw_outputs *self, const tw_builder *batch, tw_error *
     tw_status status = TW_STATUS_OK;
     for (uint32_t i = 0; i < batch->n_bad && status == TW_STATUS_OK; i++) {
         const tw_bad_record *bad = &batch->bad[i];
+        if (bad->bytes == NULL) /* the builder had no memory for it: a resumed run reads it again */
+            return tw_error_set(error, TW_STATUS_NO_MEMORY,
+                "%s: no memory to keep the malformed record of line %llu", self->dead_letter,
+                (unsigned long long)bad->line);
         status = tw_file_write(self->dead_fd, self->dead_letter, bad->bytes, bad->size, error);
         if (status == TW_STATUS_OK)
             status = tw_file_write(self->dead_fd, self->dead_letter, "\n", 1, error);
