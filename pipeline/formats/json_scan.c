@@ -14,6 +14,7 @@
 #endif
 
 #include "base/alloc.h"
+#include "base/utf8.h"
 #include "data/number.h"
 
 void tw_json_scan_fini(tw_json_scan *self)
@@ -72,35 +73,6 @@ static inline const char *plain_end(const char *at, const char *limit)
     return at;
 }
 
-static inline bool is_continuation(unsigned char c)
-{
-    return (c & 0xc0) == 0x80;
-}
-
-/* Bytes of the well-formed UTF-8 sequence at `at` (Unicode 15, table 3-7); 0: none. */
-static size_t utf8_size(const unsigned char *at, size_t available)
-{
-    unsigned char c = at[0], low = 0x80, high = 0xbf;
-    size_t size = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
-    if (c < 0xc2 || c > 0xf4 || available < size)
-        return 0;
-    if (c == 0xe0)
-        low = 0xa0;
-    else if (c == 0xed)
-        high = 0x9f;
-    else if (c == 0xf0)
-        low = 0x90;
-    else if (c == 0xf4)
-        high = 0x8f;
-    if (at[1] < low || at[1] > high)
-        return 0;
-    for (size_t i = 2; i < size; i++) {
-        if (!is_continuation(at[i]))
-            return 0;
-    }
-    return size;
-}
-
 /* Moves `at` over plain text and UTF-8 to the next quote or backslash. */
 static tw_status string_run(tw_json_scan *self)
 {
@@ -114,7 +86,7 @@ static tw_status string_run(tw_json_scan *self)
         if (c < 0x20)
             return tw_json_fail(
                 self, self->at, "D204", "control character 0x%02x in a string must be written as an escape", c);
-        size_t size = utf8_size((const unsigned char *)self->at, (size_t)(self->end - self->at));
+        size_t size = tw_utf8_size(self->at, (size_t)(self->end - self->at));
         if (size == 0)
             return tw_json_fail(self, self->at, "D208", "byte 0x%02x is not valid UTF-8 here", c);
         self->at += size;
@@ -238,7 +210,7 @@ tw_status tw_json_string(tw_json_scan *self, const char **text, size_t *size)
     return TW_STATUS_OK;
 }
 
-static inline const char *digits(const char *at, const char *end, uint64_t *mantissa)
+static inline const char *read_digits(const char *at, const char *end, uint64_t *mantissa)
 {
     uint64_t value = *mantissa;
     for (; at < end && (unsigned char)(*at - '0') <= 9; at++)
@@ -254,7 +226,7 @@ static tw_status number_exponent(tw_json_scan *self)
     self->at++;
     if (tw_json_is(self, '+') || tw_json_is(self, '-'))
         self->at++;
-    const char *end = digits(self->at, self->end, &ignored);
+    const char *end = read_digits(self->at, self->end, &ignored);
     if (end == self->at)
         return tw_json_expected(self, "a digit of the exponent");
     self->at = end;
@@ -268,7 +240,7 @@ tw_status tw_json_number(tw_json_scan *self, double *value, const char **text, s
     uint64_t mantissa = 0;
     self->at += is_negative;
     const char *whole = self->at;
-    self->at = digits(whole, self->end, &mantissa);
+    self->at = read_digits(whole, self->end, &mantissa);
     if (self->at == whole)
         return tw_json_expected(self, "a digit");
     if (*whole == '0' && self->at - whole > 1)
@@ -276,7 +248,7 @@ tw_status tw_json_number(tw_json_scan *self, double *value, const char **text, s
     size_t n_digits = (size_t)(self->at - whole), n_fraction = 0;
     if (tw_json_is(self, '.')) {
         const char *fraction = ++self->at;
-        self->at = digits(fraction, self->end, &mantissa);
+        self->at = read_digits(fraction, self->end, &mantissa);
         n_fraction = (size_t)(self->at - fraction);
         if (n_fraction == 0)
             return tw_json_expected(self, "a digit behind the decimal point");

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/utf8.h"
 #include "config/tree.h"
 
 enum { MAX_INDEX_DIGITS = 6 };
@@ -213,29 +214,6 @@ tw_status tw_tree_assign(
     return put(&state, value);
 }
 
-/* RFC 3629, without surrogates. */
-static bool is_utf8(const char *text)
-{
-    const unsigned char *at = (const unsigned char *)text;
-    while (*at != 0) {
-        uint32_t point = *at;
-        unsigned more = point < 0x80 ? 0 : point >= 0xc2 && point < 0xe0 ? 1 : (point & 0xf0) == 0xe0 ? 2 : 3;
-        if (point >= 0x80 && (point < 0xc2 || point > 0xf4))
-            return false;
-        point &= more == 0 ? 0x7fu : 0x3fu >> more;
-        for (unsigned i = 1; i <= more; i++) {
-            if ((at[i] & 0xc0) != 0x80)
-                return false;
-            point = point << 6 | (at[i] & 0x3fu);
-        }
-        if ((more == 2 && (point < 0x800 || (point >= 0xd800 && point < 0xe000))) ||
-            (more == 3 && (point < 0x10000 || point > 0x10ffff)))
-            return false;
-        at += more + 1;
-    }
-    return true;
-}
-
 tw_status tw_tree_set(
     tw_tree *self, const char *path, const char *text, const char *origin, tw_problems *problems, tw_error *error)
 {
@@ -243,7 +221,7 @@ tw_status tw_tree_set(
     tw_status status = tw_tree_add_origin(self, TW_ORIGIN_FLAG, origin, NULL, 0, &state.place.origin, error);
     if (status < 0)
         return status;
-    if (!is_utf8(text)) {
+    if (!tw_utf8_is_valid(text, strlen(text))) {
         (void)tw_problems_add(problems, self, state.place, "E101", "%s: the value is not UTF-8", path);
         return TW_STATUS_OK;
     }

@@ -1,4 +1,5 @@
 #include "config/reference.h"
+#include "base/try.h"
 
 #include <string.h>
 
@@ -7,13 +8,6 @@ typedef struct writer {
     tw_text *out;
     tw_error *error;
 } writer;
-
-#define TRY(call)                                                                                                      \
-    do {                                                                                                               \
-        tw_status tried = (call);                                                                                      \
-        if (tried < 0)                                                                                                 \
-            return tried;                                                                                              \
-    } while (0)
 
 static const char *const kind_titles[TW_PLUGIN_N_KINDS] = {"", "Learners", "Sources", "Formats", "Sinks", "Transforms"};
 static const char *const type_names[] = {

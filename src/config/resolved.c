@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/try.h"
 #include "config/bind.h"
 #include "config/pipeline.h"
 
@@ -11,13 +12,6 @@ typedef struct writer {
     tw_text *out;
     tw_error *error;
 } writer;
-
-#define TRY(call)                                                                                                      \
-    do {                                                                                                               \
-        tw_status tried = (call);                                                                                      \
-        if (tried < 0)                                                                                                 \
-            return tried;                                                                                              \
-    } while (0)
 
 static bool is_plain_byte(char c)
 {
