@@ -155,6 +155,7 @@ static float ftrl_sum(
     alignas(64) float lane[TW_LANES] = {0};
     size_t end = batch->row_start[i + 1];
     *peak = 0.0f;
+    chunk->count = chunk->padded = 0;
     for (size_t start = batch->row_start[i]; start < end; start += FTRL_CHUNK) {
         size_t count = end - start < FTRL_CHUNK ? end - start : FTRL_CHUNK;
         ftrl_load(self, batch, rows, start, count, chunk);

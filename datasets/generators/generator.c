@@ -7,7 +7,7 @@
 
 static const tw_generator_ops *const KINDS[] = {
     &tw_generator_clicks, &tw_generator_sensors, &tw_generator_csv, &tw_generator_vw};
-enum { N_KINDS = sizeof KINDS / sizeof *KINDS };
+enum { N_KINDS = sizeof KINDS / sizeof KINDS[0] };
 
 struct tw_generator {
     const tw_generator_ops *ops;

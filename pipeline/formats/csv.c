@@ -82,7 +82,7 @@ static inline tw_status csv_cell(csv *self, const tw_csv_record *record, uint32_
         return TW_STATUS_OK;
     *text = start + 1;
     *size -= 2;
-    return end & TW_CSV_DOUBLED ? unquote(self, text, size) : TW_STATUS_OK;
+    return (end & TW_CSV_DOUBLED) != 0 ? unquote(self, text, size) : TW_STATUS_OK;
 }
 
 /* Line and column of a byte of a record that may run over several lines. */
@@ -307,17 +307,18 @@ static tw_status header_names(csv *self, const char *head, const tw_csv_record *
 static tw_status given_names(csv *self, const char *head, uint32_t n_cells, tw_error *error)
 {
     const char *name = self->names;
-    if (self->names && n_cells != self->n_names)
+    if (name != NULL && n_cells != self->n_names)
         return header_fail(head, head, error, "option columns: %u names for %u columns", self->n_names, n_cells);
     for (uint32_t i = 0; i < n_cells; i++) {
         char number[16];
-        if (!self->names)
+        if (name == NULL)
             snprintf(number, sizeof number, "c%u", i + 1);
-        const char *text = self->names ? name : number;
+        const char *text = name != NULL ? name : number;
         tw_status status = csv_use(self, i, text, strlen(text), error);
         if (status < 0)
             return status;
-        name += self->names ? strlen(name) + 1 : 0;
+        if (name != NULL)
+            name += strlen(name) + 1;
     }
     return TW_STATUS_OK;
 }
@@ -372,11 +373,9 @@ static tw_status csv_start(void *state,
     static const char mark[] = "\xef\xbb\xbf";
     csv *self = state;
     tw_csv_record record = {0};
-    size_t n_mark = size < 3 ? size : 3;
-    bool may_be_mark = size == 0 || memcmp(head, mark, n_mark) == 0;
-    if (may_be_mark && n_mark < 3 && !is_whole)
+    if (!is_whole && size < 3 && (size == 0 || memcmp(head, mark, size) == 0))
         return TW_STATUS_IDLE;
-    const char *body = head + (may_be_mark && n_mark == 3 ? 3 : 0);
+    const char *body = head + (size >= 3 && memcmp(head, mark, 3) == 0 ? 3 : 0);
     tw_status status = first_record(self, body, head + size, is_whole, &record, error);
     self->layout.n_columns = 0;
     *body_offset = (uint64_t)(body - head);

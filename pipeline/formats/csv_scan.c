@@ -23,9 +23,9 @@ static inline uint64_t block_mask(const tw_csv_scan *scan)
     if (scan->limit - scan->base >= 64) {
         /* Without quotes the delimiter stands in for them. */
         const __m128i delimiter = _mm_set1_epi8(scan->delimiter), feed = _mm_set1_epi8('\n');
-        const __m128i quote = _mm_set1_epi8(scan->quote ? scan->quote : scan->delimiter);
+        const __m128i quote = scan->quote != 0 ? _mm_set1_epi8(scan->quote) : delimiter;
         uint64_t mask = 0;
-        for (unsigned i = 0; i < 4; i++) {
+        for (size_t i = 0; i < 4; i++) {
             __m128i block = _mm_loadu_si128((const __m128i *)(const void *)(scan->base + 16 * i));
             __m128i hit = _mm_or_si128(_mm_cmpeq_epi8(block, feed),
                 _mm_or_si128(_mm_cmpeq_epi8(block, delimiter), _mm_cmpeq_epi8(block, quote)));
@@ -37,9 +37,9 @@ static inline uint64_t block_mask(const tw_csv_scan *scan)
     return block_mask_tail(scan);
 }
 
-tw_csv_scan tw_csv_scan_begin(const tw_csv_layout *self, const char *at, const char *limit)
+tw_csv_scan tw_csv_scan_begin(const tw_csv_layout *layout, const char *at, const char *limit)
 {
-    tw_csv_scan scan = {.base = at, .limit = limit, .delimiter = self->delimiter, .quote = self->quote};
+    tw_csv_scan scan = {.base = at, .limit = limit, .delimiter = layout->delimiter, .quote = layout->quote};
     scan.mask = block_mask(&scan);
     return scan;
 }

@@ -113,8 +113,3 @@ tw_status tw_grow(void *array, size_t element_size, size_t *capacity, size_t nee
     *capacity = wanted;
     return TW_STATUS_OK;
 }
-
-tw_status tw_no_memory(tw_error *error, size_t size)
-{
-    return tw_error_set(error, TW_STATUS_NO_MEMORY, "out of memory: %zu bytes could not be allocated", size);
-}

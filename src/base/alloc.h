@@ -22,6 +22,10 @@ void tw_unmap_pages(void *memory, size_t size);
 TW_MUST_USE tw_status tw_grow(void *array, size_t element_size, size_t *capacity, size_t needed, tw_error *error);
 
 /* The NO_MEMORY error with the size that was wanted. */
-tw_status tw_no_memory(tw_error *error, size_t size);
+static inline tw_status tw_no_memory(tw_error *error, size_t size)
+{
+    (void)tw_error_set(error, TW_STATUS_NO_MEMORY, "out of memory: %zu bytes could not be allocated", size);
+    return TW_STATUS_NO_MEMORY;
+}
 
 #endif

@@ -25,6 +25,8 @@ void tw_clock_sleep_us(int64_t duration_us)
     if (duration_us <= 0)
         return;
     struct timespec left = {.tv_sec = duration_us / 1000000, .tv_nsec = (long)(duration_us % 1000000) * 1000};
-    while (nanosleep(&left, &left) != 0 && errno == EINTR)
-        continue;
+    int result;
+    do
+        result = nanosleep(&left, &left);
+    while (result != 0 && errno == EINTR);
 }

@@ -212,7 +212,7 @@ static void suggest(tw_problem *problem, const char *key, const char *owner, con
 {
     tw_nearest nearest = {.word = key};
     char known[TW_PROBLEM_LABEL_SIZE] = "";
-    if (params != NULL) {
+    if (at == NULL) {
         offer_table(params, &nearest, known, sizeof known);
     } else {
         offer_table(at->block->options, &nearest, known, sizeof known);
@@ -319,7 +319,7 @@ static void expect(binder *self, const tw_node *node, const char *path, const ch
 static tw_status push_item(
     binder *self, tw_bound_child *child, const tw_node *node, tw_place place, const char *path, const frame *outer)
 {
-    tw_status status = tw_grow(&child->item, sizeof *child->item, &child->capacity, child->n_items + 1, self->error);
+    tw_status status = tw_grow(&child->item, sizeof(tw_bound *), &child->capacity, child->n_items + 1, self->error);
     if (status < 0)
         return status;
     tw_bound *item = NULL;

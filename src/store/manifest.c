@@ -20,48 +20,40 @@ void tw_manifest_fini(tw_manifest *self)
     memset(self, 0, sizeof *self);
 }
 
-const tw_section *tw_manifest_find(const tw_manifest *self, const char *name)
+/* n_sections: there is none of this name. */
+static uint32_t manifest_index(const tw_manifest *self, const char *name)
 {
-    for (uint32_t i = 0; i < self->n_sections; i++) {
-        if (strcmp(self->section[i].name, name) == 0)
-            return &self->section[i];
-    }
-    return NULL;
+    uint32_t i = 0;
+    while (i < self->n_sections && strcmp(self->section[i].name, name) != 0)
+        i++;
+    return i;
 }
 
-static tw_status manifest_slot(tw_manifest *self, const char *name, tw_section **out, tw_error *error)
+const tw_section *tw_manifest_find(const tw_manifest *self, const char *name)
 {
-    size_t size = strnlen(name, TW_NAME_SIZE);
-    if (size == 0 || size >= TW_NAME_SIZE)
-        return tw_error_set(
-            error, TW_STATUS_INVALID, "manifest: section name '%.40s' must have 1 to %d bytes", name, TW_NAME_SIZE - 1);
-    for (uint32_t i = 0; i < self->n_sections; i++) {
-        if (strcmp(self->section[i].name, name) == 0) {
-            *out = &self->section[i];
-            return TW_STATUS_OK;
-        }
-    }
-    if (self->n_sections >= TW_MANIFEST_MAX_SECTIONS)
-        return tw_error_set(error, TW_STATUS_INVALID, "manifest: section %s would be one above the limit of %d", name,
-            TW_MANIFEST_MAX_SECTIONS);
-    *out = &self->section[self->n_sections];
-    return TW_STATUS_OK;
+    uint32_t at = manifest_index(self, name);
+    return at < self->n_sections ? &self->section[at] : NULL;
 }
 
 tw_status tw_manifest_add(tw_manifest *self, const char *name, const void *bytes, size_t size, tw_error *error)
 {
-    tw_section *section = NULL;
-    tw_status status = manifest_slot(self, name, &section, error);
-    if (status < 0)
-        return status;
+    size_t name_size = strnlen(name, TW_NAME_SIZE);
+    uint32_t at = manifest_index(self, name);
+    if (name_size == 0 || name_size >= TW_NAME_SIZE)
+        return tw_error_set(
+            error, TW_STATUS_INVALID, "manifest: section name '%.40s' must have 1 to %d bytes", name, TW_NAME_SIZE - 1);
+    if (at == TW_MANIFEST_MAX_SECTIONS)
+        return tw_error_set(error, TW_STATUS_INVALID, "manifest: section %s would be one above the limit of %d", name,
+            TW_MANIFEST_MAX_SECTIONS);
     void *copy = tw_alloc(size + 1);
     if (copy == NULL)
         return tw_no_memory(error, size + 1);
     if (size > 0)
         memcpy(copy, bytes, size);
-    if (section == &self->section[self->n_sections]) {
+    tw_section *section = &self->section[at];
+    if (at == self->n_sections) {
         memset(section, 0, sizeof *section);
-        memcpy(section->name, name, strlen(name));
+        memcpy(section->name, name, name_size);
         self->n_sections++;
     }
     tw_free(section->bytes);
