@@ -1,13 +1,16 @@
 /* frame.h: one message between a worker and a shard: a fixed little-endian header and a body. Pure: bytes in, bytes
  * out. Every count is checked against the bytes that came; header and body have their own XXH3-64.
  *
- * Header, TW_FRAME_HEADER bytes (offset: field):
- *     0 magic u32   4 version u16   6 type u8   7 flags u8   8 body size u32   12 keys u32   16 model u64   24 sender
- * u64 32 sender epoch u64   40 shard incarnation u64   48 sequence u64   56 acknowledged sequence u64 64 credit bytes
- * u32   68 credit frames u32   72 marks u16   74 value form u8   75 reason u8   76 first block record u32 80 block
- * records u32   84 zero u32   88 handle u64   96 events learned u64   104 generation u64 112 XXH3-64 of the body   120
- * XXH3-64 of bytes 0 .. 119 Body: marks (split, from, to: 3 u64 each), keys (u64 each, only with TW_FRAME_HAS_KEYS),
- * then the payload. */
+ * Header, TW_FRAME_HEADER bytes, as offset and field:
+ *      0 magic u32             4 version u16        6 type u8           7 flags u8        8 body size u32
+ *     12 keys u32             16 model u64         24 sender u64       32 sender epoch u64
+ *     40 incarnation u64      48 sequence u64      56 acknowledged u64
+ *     64 credit bytes u32     68 credit frames u32
+ *     72 marks u16            74 value form u8     75 reason u8        76 first block record u32
+ *     80 block records u32    84 zero u32          88 handle u64       96 events learned u64
+ *    104 generation u64      112 XXH3-64 of the body                  120 XXH3-64 of bytes 0 .. 119
+ *
+ * Body: marks (split, from, to: 3 u64 each), keys (u64 each, only with TW_FRAME_HAS_KEYS), then the payload. */
 #ifndef TW_PS_FRAME_H
 #define TW_PS_FRAME_H
 

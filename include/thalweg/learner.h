@@ -1,6 +1,6 @@
-/* learner.h: the contract of an algorithm. A learner sees a batch and its rows; no store, no socket, no thread, no clock,
- * no allocation. Everything it must remember lives in rows and blocks that its schema declares, so that it gets shards,
- * checkpoints, resume, serving and export without a line of its own. Start from algorithms/counter.c.
+/* learner.h: the contract of an algorithm. A learner sees a batch and its rows; no store, no socket, no thread, no
+ * clock, no allocation. Everything it must remember lives in rows and blocks that its schema declares, so that it gets
+ * shards, checkpoints, resume, serving and export without a line of its own. Start from algorithms/counter.c.
  *
  * Thread rule: one thread at a time per learner object. `predict` may run on another thread than `learn`, never at the
  * same time. The state block `self` is `state_size` bytes, zeroed and 64-byte aligned, owned by the caller; it may hold

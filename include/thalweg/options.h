@@ -1,5 +1,5 @@
-/* options.h: options as data. One table row gives name, type, default, range and help; parsing, checks, --help, the option
- * reference and the pipeline file all come from it.
+/* options.h: options as data. One table row gives name, type, default, range and help; parsing, checks, --help, the
+ * option reference and the pipeline file all come from it.
  *
  * Text forms accepted everywhere (pipeline file, -s, -p):
  *   BOOL      true | false
@@ -44,15 +44,18 @@ typedef struct tw_option {
 /* Values for one table. Opaque; created with every default in place. */
 typedef struct tw_option_values tw_option_values;
 
-TW_EXPORT TW_MUST_USE tw_status tw_option_values_create(const tw_option *table, tw_option_values **out, tw_error *error);
+TW_EXPORT TW_MUST_USE tw_status tw_option_values_create(
+    const tw_option *table, tw_option_values **out, tw_error *error);
 TW_EXPORT void tw_option_values_destroy(tw_option_values **self);
 
-/* Parses `text` for the option `name`. Unknown names fail with the nearest known name as a hint, values out of range with
- * the option's name, the value and the limit. For LIST the text is split at commas. */
-TW_EXPORT TW_MUST_USE tw_status tw_option_set(tw_option_values *self, const char *name, const char *text, tw_error *error);
+/* Parses `text` for the option `name`. Unknown names fail with the nearest known name as a hint, values out of range
+ * with the option's name, the value and the limit. For LIST the text is split at commas. */
+TW_EXPORT TW_MUST_USE tw_status tw_option_set(
+    tw_option_values *self, const char *name, const char *text, tw_error *error);
 
 /* Appends one element to a LIST, verbatim (commas included); the first call for a name drops the default. */
-TW_EXPORT TW_MUST_USE tw_status tw_option_append(tw_option_values *self, const char *name, const char *text, tw_error *error);
+TW_EXPORT TW_MUST_USE tw_status tw_option_append(
+    tw_option_values *self, const char *name, const char *text, tw_error *error);
 
 /* INVALID, naming the first required option that was not given. */
 TW_EXPORT TW_MUST_USE tw_status tw_option_check_required(const tw_option_values *self, tw_error *error);
@@ -61,10 +64,10 @@ TW_EXPORT TW_MUST_USE tw_status tw_option_check_required(const tw_option_values 
 TW_EXPORT bool tw_option_has(const tw_option_values *self, const char *name);
 TW_EXPORT bool tw_option_is_given(const tw_option_values *self, const char *name);
 TW_EXPORT bool tw_option_bool(const tw_option_values *self, const char *name);
-TW_EXPORT int64_t tw_option_int(const tw_option_values *self, const char *name);        /* INT, SIZE, DURATION (us) */
-TW_EXPORT double tw_option_real(const tw_option_values *self, const char *name);        /* REAL, RATIO */
-TW_EXPORT const char *tw_option_text(const tw_option_values *self, const char *name);   /* TEXT, CHOICE; NULL if unset */
-TW_EXPORT size_t tw_option_count(const tw_option_values *self, const char *name);       /* LIST */
+TW_EXPORT int64_t tw_option_int(const tw_option_values *self, const char *name);      /* INT, SIZE, DURATION (us) */
+TW_EXPORT double tw_option_real(const tw_option_values *self, const char *name);      /* REAL, RATIO */
+TW_EXPORT const char *tw_option_text(const tw_option_values *self, const char *name); /* TEXT, CHOICE; NULL if unset */
+TW_EXPORT size_t tw_option_count(const tw_option_values *self, const char *name);     /* LIST */
 TW_EXPORT const char *tw_option_item(const tw_option_values *self, const char *name, size_t index);
 
 /* The table the values belong to, and the value of one option in canonical text form that parses back to the same value

@@ -1,5 +1,5 @@
-/* params.h: where rows live. A local table and remote shards are two implementations of this contract; nothing above can
- * tell which. Thread rule: one thread at a time per object. */
+/* params.h: where rows live. A local table and remote shards are two implementations of this contract; nothing above
+ * can tell which. Thread rule: one thread at a time per object. */
 #ifndef THALWEG_PARAMS_H
 #define THALWEG_PARAMS_H
 
@@ -34,13 +34,13 @@ typedef struct tw_mark {
 typedef struct tw_params tw_params;
 struct tw_row_files;
 
-/* Receives one record of a finished scan: `block` is -1 for rows (key = feature key; hashed tables: index << (64 - bits)),
- * else the block's index and `key` the record's index. The record is borrowed for the call. */
+/* Receives one record of a finished scan: `block` is -1 for rows (key = feature key; hashed tables: index << (64 -
+ * bits)), else the block's index and `key` the record's index. The record is borrowed for the call. */
 typedef tw_status (*tw_record_visit)(void *context, int block, uint64_t key, const void *record, tw_error *error);
 
 typedef struct tw_params_stats {
-    uint64_t rows;           /* live rows; hashed tables: rows that differ from the initial record are not counted, 2^bits is */
-    uint64_t bytes;          /* memory of rows and index */
+    uint64_t rows;  /* live rows; hashed tables: rows that differ from the initial record are not counted, 2^bits is */
+    uint64_t bytes; /* memory of rows and index */
     uint64_t events_learned; /* T: events that the model has learned, over all workers */
     uint64_t pulls, pushes, conflicts, reconnects, bytes_sent, bytes_received; /* remote only */
 } tw_params_stats;
@@ -60,8 +60,8 @@ typedef struct tw_params_ops {
     void (*abandon)(tw_params *self, const tw_batch *batch, tw_rows *rows);
 
     /* All marks of `split`, ascending and distinct: one for a local table, up to one a shard. A split that nobody knows
-     * has the single mark 0. marks: [*n_marks] in: room, out: filled. Learning resumes at the lowest; batches must be cut
-     * at each of them. */
+     * has the single mark 0. marks: [*n_marks] in: room, out: filled. Learning resumes at the lowest; batches must be
+     * cut at each of them. */
     tw_status (*mark)(tw_params *self, uint64_t split, uint64_t *marks, uint32_t *n_marks, tw_error *error);
 
     /* Waits until every released change is applied everywhere, at most timeout_ms; names the culprit on TIMEOUT. */

@@ -1,8 +1,8 @@
-/* schema.h: the shape of a learner's state. A shard, a checkpoint and a serving replica know schemas and merge rules and
- * never an algorithm.
+/* schema.h: the shape of a learner's state. A shard, a checkpoint and a serving replica know schemas and merge rules
+ * and never an algorithm.
  *
- * A *record* is a C struct described by its fields. The *row* record is what each feature key owns; a *block* is `count`
- * records of dense state (a bias, centroids, global sums, a scaler's sums) that is acquired with every batch.
+ * A *record* is a C struct described by its fields. The *row* record is what each feature key owns; a *block* is
+ * `count` records of dense state (a bias, centroids, global sums, a scaler's sums) that is acquired with every batch.
  * Counters are integers, never floats. f64 is for sums that grow with the number of events: an f32 sum of ones stops
  * at 2^24. Every record is a multiple of 8 bytes long and 8-byte aligned. */
 #ifndef THALWEG_SCHEMA_H

@@ -1,5 +1,5 @@
-/* sink.h: where scores go. A sink is written on the learning thread, in event order, once per event, also across a resume:
- * its position is in the checkpoint and it is cut back to it. */
+/* sink.h: where scores go. A sink is written on the learning thread, in event order, once per event, also across a
+ * resume: its position is in the checkpoint and it is cut back to it. */
 #ifndef THALWEG_SINK_H
 #define THALWEG_SINK_H
 

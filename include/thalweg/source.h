@@ -1,7 +1,8 @@
 /* source.h: where bytes come from. Bounded and endless alike: END and IDLE are answers, not errors.
  *
- * A source serves *splits* (a file, a partition), each a sequence of bytes with u64 offsets; offsets of compressed files
- * are of the uncompressed bytes. It yields chunks; the format decides on events. Thread rule: one thread per source. */
+ * A source serves *splits* (a file, a partition), each a sequence of bytes with u64 offsets; offsets of compressed
+ * files are of the uncompressed bytes. It yields chunks; the format decides on events. Thread rule: one thread per
+ * source. */
 #ifndef THALWEG_SOURCE_H
 #define THALWEG_SOURCE_H
 

@@ -1,8 +1,8 @@
 /* status.h: what every fallible call returns, and the message that goes with it.
  *
- * Zero is success, positive values are information (END, IDLE, ...), negative values are errors. The library never prints,
- * exits or aborts: an error is a value that travels to the caller together with a tw_error that names the place, the value
- * and the limit. */
+ * Zero is success, positive values are information (END, IDLE, ...), negative values are errors. The library never
+ * prints, exits or aborts: an error is a value that travels to the caller together with a tw_error that names the
+ * place, the value and the limit. */
 #ifndef THALWEG_STATUS_H
 #define THALWEG_STATUS_H
 
@@ -10,9 +10,9 @@
 #include <stdint.h>
 
 #if defined(__GNUC__)
-#define TW_MUST_USE __attribute__((warn_unused_result))
+#define TW_MUST_USE                          __attribute__((warn_unused_result))
 #define TW_PRINTF(format_index, first_index) __attribute__((format(printf, format_index, first_index)))
-#define TW_EXPORT __attribute__((visibility("default")))
+#define TW_EXPORT                            __attribute__((visibility("default")))
 #else
 #define TW_MUST_USE
 #define TW_PRINTF(format_index, first_index)
@@ -44,7 +44,8 @@ typedef enum tw_status {
 
 enum { TW_ERROR_MESSAGE_SIZE = 512, TW_ERROR_FILE_SIZE = 256, TW_ERROR_CODE_SIZE = 8 };
 
-/* Caller-owned, always the last parameter, NULL allowed. Set once, where the cause is known; callers above add nothing. */
+/* Caller-owned, always the last parameter, NULL allowed. Set once, where the cause is known; callers above add nothing.
+ */
 typedef struct tw_error {
     tw_status status;
     bool retriable;                      /* the same call may succeed later */
@@ -57,7 +58,8 @@ typedef struct tw_error {
 /* Fills `error` (if not NULL) and returns `status`, so that callers write `return tw_error_set(...)`. */
 TW_EXPORT tw_status tw_error_set(tw_error *error, tw_status status, const char *format, ...) TW_PRINTF(3, 4);
 
-/* As tw_error_set, and appends ": " and the text of the errno value `errnum`. Transient errnos mark the error retriable. */
+/* As tw_error_set, and appends ": " and the text of the errno value `errnum`. Transient errnos mark the error
+ * retriable. */
 TW_EXPORT tw_status tw_error_errno(tw_error *error, tw_status status, int errnum, const char *format, ...)
     TW_PRINTF(4, 5);
 
@@ -70,7 +72,8 @@ TW_EXPORT void tw_error_code(tw_error *error, const char *code);
 /* The name of a status in lower case ("no memory"); never NULL. */
 TW_EXPORT const char *tw_status_name(tw_status status);
 
-/* The process exit code (sysexits) that product documentation promises for `status`: 0, 64, 65, 66, 69, 74, 75 or 78. */
+/* The process exit code (sysexits) that product documentation promises for `status`: 0, 64, 65, 66, 69, 74, 75 or 78.
+ */
 TW_EXPORT int tw_status_exit_code(tw_status status);
 
 #endif

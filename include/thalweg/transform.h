@@ -1,6 +1,7 @@
 /* transform.h: changes feature values on their way from format to learner. Stateless transforms (log1p, missing values,
- * crosses) are compiled into the feature plan; the ones here learn. Their state is blocks of the model's schema, in fields
- * that add: it is sharded, checkpointed and served with the model. They run serially and in order, after decoding. */
+ * crosses) are compiled into the feature plan; the ones here learn. Their state is blocks of the model's schema, in
+ * fields that add: it is sharded, checkpointed and served with the model. They run serially and in order, after
+ * decoding. */
 #ifndef THALWEG_TRANSFORM_H
 #define THALWEG_TRANSFORM_H
 

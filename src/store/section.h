@@ -1,10 +1,11 @@
 /* section.h: the file form of row files and manifests, format version 1, little-endian.
  *
- * file:    header (40 bytes), sections, the last one of type END, nothing behind it
- * header:  "THALWEG\n", u32 format version, u32 0x01020304, u32 kind, u32 0, u64 schema hash, u64 XXH3-64 of these 32
- * bytes section: u32 0x54434553, u32 type, u64 payload bytes, u64 index, u64 count, u32 first slot, u32 last slot,
- * payload, u64 XXH3-64 of all of it END:     count = number of sections before it; payload: u64 total of rows, u64
- * offset of each section */
+ * file:     header (40 bytes), sections, the last one of type END, nothing behind it
+ * header:   "THALWEG\n", u32 format version, u32 0x01020304, u32 kind, u32 0, u64 schema hash,
+ *           u64 XXH3-64 of these 32 bytes
+ * section:  u32 0x54434553, u32 type, u64 payload bytes, u64 index, u64 count, u32 first slot, u32 last slot,
+ *           payload, u64 XXH3-64 of all of it
+ * END:      count = number of sections before it; payload: u64 total of rows, u64 offset of each section */
 #ifndef TW_STORE_SECTION_H
 #define TW_STORE_SECTION_H
 
