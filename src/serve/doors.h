@@ -21,9 +21,23 @@ typedef struct door_shared {
     tw_server_options options;
     door_counters counters[N_DOORS];
     int64_t start_us;
+    atomic_bool is_saving; /* a checkpoint was asked for over HTTP and is not durable yet */
 } door_shared;
 
 void door_count(door_shared *self, int door, bool is_ok, uint32_t n_rows, int64_t duration_us);
+
+/* Begins a request for the model of that name: NOT_FOUND names the one that is served. The desk must be finished. */
+TW_MUST_USE tw_status door_begin(tw_desk *desk, const char *name, size_t size, tw_error *error);
+
+/* What clients see of an error: its stable code, else the name of its status; never empty. */
+const char *door_error_code(const tw_error *error);
+
+/* Copies a message that may quote a client's bytes; what is not UTF-8 becomes '?', so that every client can read it. */
+void door_clean(char *out, size_t size, const char *text);
+
+const char *door_kind_name(tw_column_kind kind);
+/* A column that a row for prediction may have. */
+bool door_is_request_field(const tw_column_spec *column);
 
 typedef struct zmq_door zmq_door;
 TW_MUST_USE tw_status zmq_door_open(door_shared *shared, zmq_door **out, tw_error *error);

@@ -1,4 +1,5 @@
-/* The Prometheus text exposition 0.0.4: seconds and bytes only; label values come from the pipeline, never from a client. */
+/* The Prometheus text exposition 0.0.4: seconds and bytes only; label values come from the pipeline, never from a
+ * client. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,7 +27,7 @@ static void write_value(text_writer *self, const char *name, const char *labels,
 {
     char text[TW_REAL_TEXT_SIZE] = "NaN";
     if (isinf(value))
-        (void)snprintf(text, sizeof text, "+Inf");
+        (void)snprintf(text, sizeof text, value > 0 ? "+Inf" : "-Inf");
     else if (!isnan(value))
         tw_text_from_real(value, text);
     if (self->status == TW_STATUS_OK)
@@ -36,7 +37,7 @@ static void write_value(text_writer *self, const char *name, const char *labels,
 /* One metric with the pipeline's label; nothing when the figure is not known. */
 static void write_one(text_writer *self, const char *name, const char *type, const char *help, double value)
 {
-    char labels[192];
+    char labels[512];
     if (isnan(value))
         return;
     (void)snprintf(labels, sizeof labels, "pipeline=\"%s\"", self->pipeline);
@@ -46,7 +47,7 @@ static void write_one(text_writer *self, const char *name, const char *type, con
 
 static void write_events(text_writer *self, const tw_report *report)
 {
-    char labels[192];
+    char labels[512];
     write_head(self, "thalweg_events_total", "counter", "Events by what became of them.");
     (void)snprintf(labels, sizeof labels, "pipeline=\"%s\",outcome=\"learned\"", self->pipeline);
     write_value(self, "thalweg_events_total", labels, (double)report->events);
@@ -59,38 +60,47 @@ static void write_report(text_writer *self, const tw_report *report)
     static const char gauge[] = "gauge", counter[] = "counter";
     write_events(self, report);
     write_one(self, "thalweg_source_bytes_total", counter, "Uncompressed bytes read.", (double)report->bytes);
-    write_one(self, "thalweg_source_backlog_bytes", gauge, "Bytes that are there and not read yet.", (double)report->backlog_bytes);
+    write_one(self, "thalweg_source_backlog_bytes", gauge, "Bytes that are there and not read yet.",
+        (double)report->backlog_bytes);
     write_one(self, "thalweg_event_lag_seconds", gauge, "Now minus the newest event time.", report->lag_seconds);
-    write_one(self, "thalweg_progressive_logloss", gauge, "Mean logloss, each event scored before it is learned.", report->logloss);
+    write_one(self, "thalweg_progressive_logloss", gauge, "Mean logloss, each event scored before it is learned.",
+        report->logloss);
     write_one(self, "thalweg_progressive_auc", gauge, "Progressive AUC.", report->auc);
-    write_one(self, "thalweg_normalized_entropy_ratio", gauge, "Logloss over that of the best constant.", report->normalized_entropy);
+    write_one(self, "thalweg_normalized_entropy_ratio", gauge, "Logloss over that of the best constant.",
+        report->normalized_entropy);
     write_one(self, "thalweg_calibration_ratio", gauge, "Sum of predictions over sum of labels.", report->calibration);
     write_one(self, "thalweg_inertia", gauge, "Mean squared distance to the nearest centre.", report->inertia);
     write_one(self, "thalweg_model_rows", gauge, "Rows in the parameter store.", (double)report->rows);
     write_one(self, "thalweg_model_memory_bytes", gauge, "Memory of rows and index.", (double)report->table_bytes);
-    write_one(self, "thalweg_ps_rewinds_total", counter, "Times that events were read again after a shard was lost.", (double)report->rewinds);
+    write_one(self, "thalweg_ps_rewinds_total", counter, "Times that events were read again after a shard was lost.",
+        (double)report->rewinds);
     write_one(self, "thalweg_ps_reconnects_total", counter, "Reconnections to shards.", (double)report->reconnects);
-    write_one(self, "thalweg_checkpoints_total", counter, "Checkpoints that became durable.", (double)report->checkpoints);
-    write_one(self, "thalweg_checkpoint_failures_total", counter, "Checkpoints that failed.", (double)report->checkpoint_failures);
-    write_one(self, "thalweg_checkpoint_size_bytes", gauge, "Size of the last checkpoint.", (double)report->checkpoint_bytes);
-    write_one(self, "thalweg_checkpoint_last_success_timestamp_seconds", gauge, "When the last checkpoint became durable.",
+    write_one(
+        self, "thalweg_checkpoints_total", counter, "Checkpoints that became durable.", (double)report->checkpoints);
+    write_one(self, "thalweg_checkpoint_failures_total", counter, "Checkpoints that failed.",
+        (double)report->checkpoint_failures);
+    write_one(
+        self, "thalweg_checkpoint_size_bytes", gauge, "Size of the last checkpoint.", (double)report->checkpoint_bytes);
+    write_one(self, "thalweg_checkpoint_last_success_timestamp_seconds", gauge,
+        "When the last checkpoint became durable.",
         report->checkpoint_wall_us != 0 ? (double)report->checkpoint_wall_us / 1e6 : (double)NAN);
 }
 
 static void write_model(text_writer *self, const tw_model_stamp *stamp)
 {
-    char labels[192];
+    char labels[512];
     (void)snprintf(labels, sizeof labels, "model=\"%s\"", self->pipeline);
     write_head(self, "thalweg_model_version", "gauge", "Last checkpoint written or loaded.");
     write_value(self, "thalweg_model_version", labels, (double)stamp->version);
     write_head(self, "thalweg_model_age_seconds", "gauge", "Time since the model last learned.");
-    write_value(self, "thalweg_model_age_seconds", labels, stamp->age_ms < 0 ? (double)NAN : (double)stamp->age_ms / 1e3);
+    write_value(
+        self, "thalweg_model_age_seconds", labels, stamp->age_ms < 0 ? (double)NAN : (double)stamp->age_ms / 1e3);
 }
 
 static void write_duration(text_writer *self, const char *protocol, const door_counters *counters)
 {
     static const char name[] = "thalweg_inference_duration_seconds";
-    char labels[256], line[64];
+    char labels[512], line[64];
     uint64_t count = counters->ok + counters->failed;
     for (int i = 0; i < N_DURATION_BUCKETS; i++) {
         char edge[TW_REAL_TEXT_SIZE];
@@ -110,12 +120,13 @@ static void write_duration(text_writer *self, const char *protocol, const door_c
 static void write_doors(text_writer *self, door_shared *shared)
 {
     static const char *const protocol[N_DOORS] = {"zmq", "http"};
-    char labels[256];
+    char labels[512];
     write_head(self, "thalweg_inference_requests_total", "counter", "Prediction requests.");
     for (int i = 0; i < N_DOORS; i++) {
         (void)snprintf(labels, sizeof labels, "model=\"%s\",protocol=\"%s\",code=\"ok\"", self->pipeline, protocol[i]);
         write_value(self, "thalweg_inference_requests_total", labels, (double)shared->counters[i].ok);
-        (void)snprintf(labels, sizeof labels, "model=\"%s\",protocol=\"%s\",code=\"error\"", self->pipeline, protocol[i]);
+        (void)snprintf(
+            labels, sizeof labels, "model=\"%s\",protocol=\"%s\",code=\"error\"", self->pipeline, protocol[i]);
         write_value(self, "thalweg_inference_requests_total", labels, (double)shared->counters[i].failed);
     }
     write_head(self, "thalweg_inference_rows_total", "counter", "Rows in prediction requests.");
@@ -159,16 +170,29 @@ static void write_process(text_writer *self, const door_shared *shared)
                  (double)usage.ru_stime.tv_usec / 1e6;
     write_plain(self, "process_cpu_seconds_total", "counter", "User and system time.", cpu);
     write_plain(self, "process_resident_memory_bytes", "gauge", "Resident memory.", resident_bytes());
-    write_plain(self, "process_start_time_seconds", "gauge", "Start of the server since 1970.", (double)shared->start_us / 1e6);
+    write_plain(
+        self, "process_start_time_seconds", "gauge", "Start of the server since 1970.", (double)shared->start_us / 1e6);
+}
+
+static void escape_label(char *out, size_t size, const char *text)
+{
+    size_t used = 0;
+    for (; *text != '\0' && used + 3 <= size; text++) {
+        bool is_special = *text == '"' || *text == '\\' || *text == '\n';
+        if (is_special)
+            out[used++] = '\\';
+        out[used++] = *text == '\n' ? 'n' : *text;
+    }
+    out[used] = '\0';
 }
 
 tw_status metrics_text(door_shared *self, tw_text *out, tw_error *error)
 {
     uint64_t generation = 0;
-    char pipeline[128];
+    char pipeline[256];
     tw_model_stamp stamp;
     tw_model *model = tw_served_enter(self->options.served, &generation);
-    (void)snprintf(pipeline, sizeof pipeline, "%s", tw_model_name(model));
+    escape_label(pipeline, sizeof pipeline, tw_model_name(model));
     tw_model_stamp_now(model, &stamp);
     tw_served_leave(self->options.served);
     text_writer writer = {.out = out, .error = error, .pipeline = pipeline};

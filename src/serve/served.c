@@ -9,7 +9,14 @@
 #include "base/alloc.h"
 #include "base/text.h"
 
+enum {
+    MAX_NAME = 512,        /* bytes of a field name: an automatic plan keeps names */
+    MAX_ENTRIES = 1 << 17, /* features of one request */
+    KEPT_ROWS = 64,
+};
+
 struct tw_served {
+    pthread_mutex_t gate;  /* passed on the way to `lock`: held by a swap, so that new requests cannot starve it */
     pthread_rwlock_t lock; /* read: a request is open; write: swap */
     tw_model *model;
     bool is_owner;
@@ -22,6 +29,7 @@ tw_status tw_served_create(tw_model *model, bool is_owner, tw_served **out, tw_e
     *out = self;
     if (self == NULL)
         return tw_no_memory(error, sizeof *self);
+    (void)pthread_mutex_init(&self->gate, NULL);
     (void)pthread_rwlock_init(&self->lock, NULL);
     self->model = model;
     self->is_owner = is_owner;
@@ -36,24 +44,29 @@ void tw_served_destroy(tw_served **self)
     if ((*self)->is_owner)
         tw_model_destroy(&(*self)->model);
     (void)pthread_rwlock_destroy(&(*self)->lock);
+    (void)pthread_mutex_destroy(&(*self)->gate);
     tw_free(*self);
     *self = NULL;
 }
 
 void tw_served_swap(tw_served *self, tw_model *model, bool is_owner)
 {
+    (void)pthread_mutex_lock(&self->gate);
     (void)pthread_rwlock_wrlock(&self->lock);
     tw_model *old = self->is_owner ? self->model : NULL;
     self->model = model;
     self->is_owner = is_owner;
     self->generation++;
     (void)pthread_rwlock_unlock(&self->lock);
+    (void)pthread_mutex_unlock(&self->gate);
     tw_model_destroy(&old);
 }
 
 tw_model *tw_served_enter(tw_served *self, uint64_t *generation)
 {
+    (void)pthread_mutex_lock(&self->gate);
     (void)pthread_rwlock_rdlock(&self->lock);
+    (void)pthread_mutex_unlock(&self->gate);
     *generation = self->generation;
     return self->model;
 }
@@ -72,10 +85,9 @@ tw_status tw_desk_create(tw_served *served, uint32_t max_rows, tw_desk **out, tw
     self->served = served;
     self->max_rows = max_rows;
     self->row_of = tw_alloc(max_rows * sizeof *self->row_of);
-    self->bad = tw_alloc(max_rows * sizeof *self->bad);
-    if (self->row_of == NULL || self->bad == NULL) {
+    if (self->row_of == NULL) {
         tw_desk_destroy(&self);
-        return tw_no_memory(error, max_rows * sizeof *self->bad);
+        return tw_no_memory(error, max_rows * sizeof(uint32_t));
     }
     *out = self;
     return TW_STATUS_OK;
@@ -109,6 +121,8 @@ static tw_status desk_fit(tw_desk *self, uint64_t generation, tw_error *error)
     tw_status status = tw_model_plan_create(self->model, &self->plan, error);
     if (status == TW_STATUS_OK)
         status = tw_model_builder_create(self->model, self->max_rows, &self->builder, error);
+    if (status == TW_STATUS_OK)
+        self->fresh_capacity = self->builder->capacity_entries;
     return status;
 }
 
@@ -129,12 +143,16 @@ void tw_desk_row_begin(tw_desk *self)
     tw_event_begin(&self->event, self->plan, self->builder);
     self->event.is_request = true;
     self->event_error = (tw_error){0};
+    if (self->n_rows >= self->max_rows) /* the builder has no room for its values */
+        tw_desk_wrong(self, "one row too many");
 }
 
 /* The handle of a field; -1: not wanted, or the row is wrong already. */
 static int desk_handle(tw_desk *self, const char *name, size_t size)
 {
     int handle = -1;
+    if (size > MAX_NAME)
+        tw_desk_wrong(self, "a field name of %zu bytes: at most %d", size, MAX_NAME);
     if (self->event_error.status < 0 || tw_plan_resolve(self->plan, name, size, &handle, &self->event_error) < 0)
         return -1;
     return handle;
@@ -187,6 +205,13 @@ void tw_desk_element(tw_desk *self, const char *name, size_t size, const char *t
         desk_note(self, tw_event_element(&self->event, handle, text, text_size, &self->event_error));
 }
 
+void tw_desk_unfit(tw_desk *self, const char *name, size_t size)
+{
+    int handle = desk_handle(self, name, size);
+    if (handle >= 0)
+        tw_desk_wrong(self, "%.*s: neither number, text, boolean nor list of texts and numbers", (int)size, name);
+}
+
 void tw_desk_wrong(tw_desk *self, const char *format, ...)
 {
     if (self->event_error.status < 0)
@@ -201,18 +226,24 @@ void tw_desk_wrong(tw_desk *self, const char *format, ...)
 
 tw_status tw_desk_row_end(tw_desk *self, tw_error *error)
 {
-    if (self->n_rows == self->max_rows)
+    if (self->n_rows >= self->max_rows)
         return tw_error_set(error, TW_STATUS_INVALID, "more than %u rows in one request", self->max_rows);
     uint32_t before = self->builder->n_events;
     if (self->event_error.status >= 0)
         desk_note(self, tw_event_end(&self->event, 0, 0, &self->event_error));
     if (self->event_error.status < 0) {
         tw_builder_drop(self->builder);
+        tw_status status = tw_grow(&self->bad, sizeof *self->bad, &self->bad_capacity, self->n_bad + 1, error);
+        if (status < 0)
+            return status;
         self->bad[self->n_bad++] = (tw_row_error){self->n_rows, self->event_error};
     } else {
         self->row_of[before] = self->n_rows;
     }
     self->n_rows++;
+    if (self->builder->n_entries > MAX_ENTRIES)
+        return tw_error_set(error, TW_STATUS_INVALID, "more than %d features in one request: send fewer rows at a time",
+            (int)MAX_ENTRIES);
     return TW_STATUS_OK;
 }
 
@@ -230,8 +261,21 @@ tw_status tw_desk_answer(tw_desk *self, tw_error *error)
     for (size_t i = 0; i < n; i++)
         self->prediction[i] = (double)NAN;
     for (uint32_t i = 0; i < self->builder->n_events; i++)
-        memcpy(self->prediction + self->row_of[i] * n_outputs, self->scored + i * n_outputs, n_outputs * sizeof(double));
+        memcpy(
+            self->prediction + self->row_of[i] * n_outputs, self->scored + i * n_outputs, n_outputs * sizeof(double));
     return TW_STATUS_OK;
+}
+
+/* Memory that an unusually large request took goes back: a server's size does not depend on its worst client. */
+static void desk_shrink(tw_desk *self)
+{
+    if (self->builder != NULL && self->builder->capacity_entries > self->fresh_capacity)
+        tw_builder_destroy(&self->builder);
+    if (self->bad_capacity > KEPT_ROWS) {
+        tw_free(self->bad);
+        self->bad = NULL;
+        self->bad_capacity = 0;
+    }
 }
 
 void tw_desk_finish(tw_desk *self)
@@ -239,4 +283,7 @@ void tw_desk_finish(tw_desk *self)
     if (self->model != NULL)
         tw_served_leave(self->served);
     self->model = NULL;
+    self->n_rows = 0;
+    self->n_bad = 0;
+    desk_shrink(self);
 }

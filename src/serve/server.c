@@ -1,8 +1,12 @@
 #include "serve/server.h"
 
+#include <string.h>
+
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "serve/doors.h"
+
+enum { MAX_SHOWN_NAME = 64 };
 
 struct tw_server {
     door_shared shared; /* first */
@@ -23,6 +27,71 @@ void door_count(door_shared *self, int door, bool is_ok, uint32_t n_rows, int64_
         if ((double)duration_us <= door_bucket_seconds[i] * 1e6)
             atomic_fetch_add(&counters->bucket[i], 1);
     }
+}
+
+tw_status door_begin(tw_desk *desk, const char *name, size_t size, tw_error *error)
+{
+    tw_status status = tw_desk_begin(desk, error);
+    if (status < 0)
+        return status;
+    const char *served = tw_model_name(desk->model);
+    if (strlen(served) != size || memcmp(served, name, size) != 0)
+        return tw_error_set(error, TW_STATUS_NOT_FOUND, "model %.*s is not served here; this server has %s",
+            (int)(size > MAX_SHOWN_NAME ? MAX_SHOWN_NAME : size), name, served);
+    return TW_STATUS_OK;
+}
+
+const char *door_error_code(const tw_error *error)
+{
+    return error->code[0] != '\0' ? error->code : tw_status_name(error->status);
+}
+
+/* Bytes of the UTF-8 character at `text`, which ends with a 0; 0: it is none. */
+static size_t character_size(const unsigned char *text)
+{
+    static const unsigned char least[] = {0, 0, 0, 0xa0, 0x90}; /* of the second byte behind e0 and f0 */
+    unsigned char lead = text[0];
+    size_t size = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
+    bool is_overlong = (lead == 0xe0 || lead == 0xf0) && text[1] < least[size];
+    bool is_beyond = (lead == 0xed && text[1] > 0x9f) || (lead == 0xf4 && text[1] > 0x8f);
+    if (is_overlong || is_beyond)
+        return 0;
+    for (size_t i = 1; i < size; i++) {
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    return size;
+}
+
+void door_clean(char *out, size_t size, const char *text)
+{
+    size_t used = 0;
+    while (*text != '\0') {
+        size_t n = character_size((const unsigned char *)text);
+        size_t taken = n > 0 ? n : 1;
+        if (used + taken + 1 > size)
+            break;
+        if (n > 0)
+            memcpy(out + used, text, n);
+        else
+            out[used] = '?';
+        used += taken;
+        text += taken;
+    }
+    out[used] = '\0';
+}
+
+const char *door_kind_name(tw_column_kind kind)
+{
+    static const char *const names[] = {
+        "numeric", "categorical", "set", "constant", "label", "weight", "time", "ignore"};
+    return names[kind];
+}
+
+bool door_is_request_field(const tw_column_spec *column)
+{
+    return column->field != NULL && (column->kind == TW_COLUMN_NUMERIC || column->kind == TW_COLUMN_CATEGORICAL ||
+                                        column->kind == TW_COLUMN_SET);
 }
 
 tw_status tw_server_start(const tw_server_options *options, tw_server **out, tw_error *error)

@@ -1,12 +1,11 @@
-/* server.h: the prediction server: one request path under ZeroMQ with MessagePack and under HTTP with JSON, in the training
- * process or beside it. Loopback only until connections can be authenticated.
+/* server.h: the prediction server: one request path under ZeroMQ with MessagePack and under HTTP with JSON, in the
+ * training process or beside it. Loopback only until connections can be authenticated.
  *
- * ZeroMQ (ROUTER; REQ or DEALER clients): frame 1 a map {v: 1, op, id?, model?, timeout_ms?}; `predict` has frame 2: an array
- * of maps (rows), or a map of arrays (columns). Reply frame 1: {v, id, ok: true, model, version, events, age_ms, n} or
- * {v, id, ok: false, code, message}; frame 2 of predict: little-endian f64 [n x outputs], NaN for rows that failed, which
- * frame 1 lists as errors: [{row, code, message}].
- * HTTP: POST /v1/models/NAME:predict {"instances": [{...}]}, GET /v1/models/NAME, GET /healthz, GET /metrics,
- * GET /api/status, POST /v1/models/NAME:checkpoint. */
+ * ZeroMQ (ROUTER; REQ or DEALER clients): frame 1 a map {v: 1, op, id?, model?, timeout_ms?}; `predict` has frame 2: an
+ * array of maps (rows), or a map of arrays (columns). Reply frame 1: {v, id, ok: true, model, version, events, age_ms,
+ * n} or {v, id, ok: false, code, message}; frame 2 of predict: little-endian f64 [n x outputs], NaN for rows that
+ * failed, which frame 1 lists as errors: [{row, code, message}]. HTTP: POST /v1/models/NAME:predict {"instances":
+ * [{...}]}, GET /v1/models/NAME, GET /healthz, GET /metrics, GET /api/status, POST /v1/models/NAME:checkpoint. */
 #ifndef TW_SERVE_SERVER_H
 #define TW_SERVE_SERVER_H
 

@@ -1,4 +1,5 @@
-/* The ZeroMQ door: one thread, one ROUTER. Requests are answered in order; a full reply queue answers nobody else's cost. */
+/* The ZeroMQ door: one thread, one ROUTER. Requests are answered in order; a full reply queue answers nobody else's
+ * cost. */
 #include <math.h>
 #include <pthread.h>
 #include <string.h>
@@ -8,8 +9,18 @@
 #include "net/msgpack.h"
 #include "net/socket.h"
 #include "serve/doors.h"
+#include "serve/zmq_rows.h"
 
-enum { WAIT_MS = 20, WAIT_PENDING_MS = 2, PROTOCOL_VERSION = 1, MAX_ID = 64, MAX_OBJECTS = 1 << 17 };
+enum {
+    WAIT_MS = 20,
+    WAIT_PENDING_MS = 2,
+    PROTOCOL_VERSION = 1,
+    MAX_ID = 64,
+    MAX_OBJECTS = 1 << 17,
+    HIGH_WATER = 256,
+    CHECKPOINT_TIMEOUT_MS = 60000,
+    MAX_TIMEOUT_MS = 600000
+};
 
 /* A checkpoint under way: its own thread waits, so that predictions go on. */
 typedef struct pending_checkpoint {
@@ -19,6 +30,8 @@ typedef struct pending_checkpoint {
     zmq_door *door;
     char peer[256], id[MAX_ID];
     size_t peer_size, id_size;
+    bool has_delimiter, has_number;
+    uint64_t number; /* an id that is a number */
     int timeout_ms;
     uint64_t version;
     tw_status status;
@@ -41,8 +54,9 @@ struct zmq_door {
 /* One request while it is answered. */
 typedef struct zmq_request {
     tw_part peer;
-    tw_part id;          /* the packed value of "id" as the client sent it; empty: none */
-    bool has_delimiter;  /* REQ clients put an empty frame behind their identity */
+    tw_part id;             /* kept for an answer that comes later, when `head` is gone: a text; empty: none */
+    const uint64_t *number; /* the same, when it was a number; NULL: none */
+    bool has_delimiter;     /* REQ clients put an empty frame behind their identity */
     const tw_value *head;
     const tw_value *rows; /* NULL: no second frame */
 } zmq_request;
@@ -75,6 +89,8 @@ static void pack_id(zmq_door *self, const zmq_request *request)
         tw_pack_text_sized(&self->head, id->as.bytes, id->size);
     else if (id != NULL && id->kind == TW_VALUE_UINT)
         tw_pack_uint(&self->head, id->as.u);
+    else if (request->number != NULL)
+        tw_pack_uint(&self->head, *request->number);
     else if (request->id.size > 0)
         tw_pack_text_sized(&self->head, request->id.bytes, request->id.size);
     else
@@ -92,13 +108,20 @@ static void begin_reply(zmq_door *self, const zmq_request *request, bool is_ok, 
     tw_pack_bool(&self->head, is_ok);
 }
 
+static void pack_message(tw_packer *head, const tw_error *error)
+{
+    char message[TW_ERROR_MESSAGE_SIZE];
+    door_clean(message, sizeof message, error->message);
+    pack_key(head, "message");
+    tw_pack_text(head, message);
+}
+
 static void reply_error(zmq_door *self, const zmq_request *request, const tw_error *error)
 {
     begin_reply(self, request, false, 2);
     pack_key(&self->head, "code");
-    tw_pack_text(&self->head, error->code[0] != '\0' ? error->code : tw_status_name(error->status));
-    pack_key(&self->head, "message");
-    tw_pack_text(&self->head, error->message);
+    tw_pack_text(&self->head, door_error_code(error));
+    pack_message(&self->head, error);
     send_reply(self, request, NULL, 0);
 }
 
@@ -114,102 +137,8 @@ static void pack_stamp(tw_packer *head, const char *model, const tw_model_stamp 
     tw_pack_int(head, stamp->age_ms);
 }
 
-/* --- rows ------------------------------------------------------------------------------------------------------------ */
-
-static void put_list(tw_desk *desk, const tw_value *key, const tw_value *list)
-{
-    const tw_value *item = tw_value_first(list);
-    for (uint32_t i = 0; i < list->size; i++, item = tw_value_next(item)) {
-        if (item->kind == TW_VALUE_TEXT)
-            tw_desk_element(desk, key->as.bytes, key->size, item->as.bytes, item->size);
-        else
-            tw_desk_wrong(desk, "%.*s: a list may hold texts only", (int)key->size, key->as.bytes);
-    }
-}
-
-static void put_field(tw_desk *desk, const tw_value *key, const tw_value *value)
-{
-    double number = 0;
-    if (key->kind != TW_VALUE_TEXT)
-        tw_desk_wrong(desk, "a row's field names must be texts");
-    else if (value->kind == TW_VALUE_TEXT)
-        tw_desk_string(desk, key->as.bytes, key->size, value->as.bytes, value->size);
-    else if (value->kind == TW_VALUE_BOOL)
-        tw_desk_bool(desk, key->as.bytes, key->size, value->as.is_true);
-    else if (value->kind == TW_VALUE_ARRAY)
-        put_list(desk, key, value);
-    else if (value->kind == TW_VALUE_INT || (value->kind == TW_VALUE_UINT && value->as.u <= INT64_MAX))
-        tw_desk_integer(desk, key->as.bytes, key->size, value->kind == TW_VALUE_INT ? value->as.i : (int64_t)value->as.u);
-    else if (tw_value_number(value, &number))
-        tw_desk_number(desk, key->as.bytes, key->size, number);
-    else if (value->kind != TW_VALUE_NIL)
-        tw_desk_wrong(desk, "%.*s: neither number, text, boolean nor list of texts", (int)key->size, key->as.bytes);
-}
-
-static tw_status put_rows(tw_desk *desk, const tw_value *rows, tw_error *error)
-{
-    const tw_value *row = tw_value_first(rows);
-    tw_status status = TW_STATUS_OK;
-    for (uint32_t i = 0; i < rows->size && status == TW_STATUS_OK; i++, row = tw_value_next(row)) {
-        tw_desk_row_begin(desk);
-        if (row->kind != TW_VALUE_MAP)
-            tw_desk_wrong(desk, "a row must be a map of field names to values");
-        const tw_value *key = tw_value_first(row);
-        for (uint32_t j = 0; row->kind == TW_VALUE_MAP && j < row->size; j++) {
-            const tw_value *value = tw_value_next(key);
-            put_field(desk, key, value);
-            key = tw_value_next(value);
-        }
-        status = tw_desk_row_end(desk, error);
-    }
-    return status;
-}
-
-/* The number of rows of a map of arrays; all columns must be as long. */
-static tw_status count_columns(const tw_value *columns, uint32_t *n_rows, tw_error *error)
-{
-    const tw_value *key = tw_value_first(columns);
-    *n_rows = 0;
-    for (uint32_t i = 0; i < columns->size; i++) {
-        const tw_value *column = tw_value_next(key);
-        if (key->kind != TW_VALUE_TEXT || column->kind != TW_VALUE_ARRAY)
-            return tw_error_set(error, TW_STATUS_INVALID, "columns must be a map of field names to arrays");
-        if (i > 0 && column->size != *n_rows)
-            return tw_error_set(error, TW_STATUS_INVALID, "column %.*s has %u values, the first one has %u",
-                (int)key->size, key->as.bytes, column->size, *n_rows);
-        *n_rows = column->size;
-        key = tw_value_next(column);
-    }
-    return TW_STATUS_OK;
-}
-
-enum { MAX_COLUMNS = 1024 };
-
-static tw_status put_columns(tw_desk *desk, const tw_value *columns, tw_error *error)
-{
-    const tw_value *name[MAX_COLUMNS], *cell[MAX_COLUMNS];
-    uint32_t n_rows = 0;
-    tw_status status = count_columns(columns, &n_rows, error);
-    if (status == TW_STATUS_OK && columns->size > MAX_COLUMNS)
-        return tw_error_set(error, TW_STATUS_INVALID, "%u columns: at most %d", columns->size, MAX_COLUMNS);
-    const tw_value *key = tw_value_first(columns);
-    for (uint32_t i = 0; i < columns->size && status == TW_STATUS_OK; i++) {
-        name[i] = key;
-        cell[i] = tw_value_first(tw_value_next(key));
-        key = tw_value_next(tw_value_next(key));
-    }
-    for (uint32_t row = 0; row < n_rows && status == TW_STATUS_OK; row++) {
-        tw_desk_row_begin(desk);
-        for (uint32_t i = 0; i < columns->size; i++) {
-            put_field(desk, name[i], cell[i]);
-            cell[i] = tw_value_next(cell[i]);
-        }
-        status = tw_desk_row_end(desk, error);
-    }
-    return status;
-}
-
-/* --- operations ------------------------------------------------------------------------------------------------------ */
+/* --- operations ------------------------------------------------------------------------------------------------------
+ */
 
 static void pack_row_errors(tw_packer *head, const tw_desk *desk)
 {
@@ -220,21 +149,27 @@ static void pack_row_errors(tw_packer *head, const tw_desk *desk)
         pack_key(head, "row");
         tw_pack_uint(head, desk->bad[i].row);
         pack_key(head, "code");
-        tw_pack_text(head, desk->bad[i].error.code);
-        pack_key(head, "message");
-        tw_pack_text(head, desk->bad[i].error.message);
+        tw_pack_text(head, door_error_code(&desk->bad[i].error));
+        pack_message(head, &desk->bad[i].error);
     }
+}
+
+/* Opens the desk for the model that the request names, or for any when it names none. */
+static tw_status begin_request(zmq_door *self, const zmq_request *request, tw_error *error)
+{
+    const tw_value *model = tw_value_find(request->head, "model");
+    if (model == NULL || model->kind == TW_VALUE_NIL)
+        return tw_desk_begin(self->desk, error);
+    if (model->kind != TW_VALUE_TEXT)
+        return tw_error_set(error, TW_STATUS_INVALID, "model must be a text");
+    return door_begin(self->desk, model->as.bytes, model->size, error);
 }
 
 static tw_status predict_rows(zmq_door *self, const zmq_request *request, tw_error *error)
 {
-    if (request->rows == NULL || (request->rows->kind != TW_VALUE_ARRAY && request->rows->kind != TW_VALUE_MAP))
-        return tw_error_set(error, TW_STATUS_INVALID,
-            "predict: the second frame must hold the rows: an array of maps, or a map of arrays");
-    tw_status status = tw_desk_begin(self->desk, error);
+    tw_status status = begin_request(self, request, error);
     if (status == TW_STATUS_OK)
-        status = request->rows->kind == TW_VALUE_ARRAY ? put_rows(self->desk, request->rows, error)
-                                                       : put_columns(self->desk, request->rows, error);
+        status = zmq_rows_put(self->desk, request->rows, error);
     if (status == TW_STATUS_OK)
         status = tw_desk_answer(self->desk, error);
     if (status < 0)
@@ -247,7 +182,8 @@ static tw_status predict_rows(zmq_door *self, const zmq_request *request, tw_err
     if (desk->n_bad > 0)
         pack_row_errors(&self->head, desk);
     size_t n_outputs = tw_model_traits(desk->model)->n_outputs;
-    send_reply(self, request, desk->prediction != NULL ? (const void *)desk->prediction : "", desk->n_rows * n_outputs * sizeof(double));
+    send_reply(self, request, desk->prediction != NULL ? (const void *)desk->prediction : "",
+        desk->n_rows * n_outputs * sizeof(double));
     return TW_STATUS_OK;
 }
 
@@ -255,42 +191,8 @@ static tw_status op_predict(zmq_door *self, const zmq_request *request, tw_error
 {
     int64_t start_us = tw_clock_monotonic_us();
     tw_status status = predict_rows(self, request, error);
-    door_count(self->shared, DOOR_ZMQ, status == TW_STATUS_OK, self->desk->n_rows, tw_clock_monotonic_us() - start_us);
-    tw_desk_finish(self->desk);
-    return status;
-}
-
-static const char *column_kind_name(tw_column_kind kind)
-{
-    static const char *const names[] = {"numeric", "categorical", "set", "constant", "label", "weight", "time", "ignore"};
-    return names[kind];
-}
-
-static tw_status op_metadata(zmq_door *self, const zmq_request *request, tw_error *error)
-{
-    tw_status status = tw_desk_begin(self->desk, error);
-    if (status == TW_STATUS_OK) {
-        const tw_model *model = self->desk->model;
-        const tw_model_spec *spec = tw_model_spec_of(model);
-        tw_model_stamp stamp;
-        tw_model_stamp_now(self->desk->model, &stamp);
-        begin_reply(self, request, true, 7);
-        pack_stamp(&self->head, tw_model_name(model), &stamp);
-        pack_key(&self->head, "learner");
-        tw_pack_text(&self->head, spec->learner->name);
-        pack_key(&self->head, "outputs");
-        tw_pack_uint(&self->head, tw_model_traits(model)->n_outputs);
-        pack_key(&self->head, "fields");
-        tw_pack_array(&self->head, spec->plan.n_columns);
-        for (uint32_t i = 0; i < spec->plan.n_columns; i++) {
-            tw_pack_map(&self->head, 2);
-            pack_key(&self->head, "name");
-            tw_pack_text(&self->head, spec->plan.column[i].field != NULL ? spec->plan.column[i].field : "");
-            pack_key(&self->head, "kind");
-            tw_pack_text(&self->head, column_kind_name(spec->plan.column[i].kind));
-        }
-        send_reply(self, request, NULL, 0);
-    }
+    door_count(self->shared, DOOR_ZMQ, status == TW_STATUS_OK, status == TW_STATUS_OK ? self->desk->n_rows : 0,
+        tw_clock_monotonic_us() - start_us);
     tw_desk_finish(self->desk);
     return status;
 }
@@ -298,15 +200,59 @@ static tw_status op_metadata(zmq_door *self, const zmq_request *request, tw_erro
 static void pack_figure(tw_packer *head, const char *key, double value)
 {
     pack_key(head, key);
-    if (isnan(value))
+    if (!isfinite(value))
         tw_pack_nil(head);
     else
         tw_pack_double(head, value);
 }
 
+/* The fields that a row may have; `default`: what an absent number counts as, nil: it is left out. */
+static void pack_fields(tw_packer *head, const tw_plan_spec *plan)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < plan->n_columns; i++)
+        n += door_is_request_field(&plan->column[i]);
+    pack_key(head, "fields");
+    tw_pack_array(head, n);
+    for (uint32_t i = 0; i < plan->n_columns; i++) {
+        const tw_column_spec *column = &plan->column[i];
+        if (!door_is_request_field(column))
+            continue;
+        tw_pack_map(head, 3);
+        pack_key(head, "name");
+        tw_pack_text(head, column->field);
+        pack_key(head, "kind");
+        tw_pack_text(head, door_kind_name(column->kind));
+        pack_figure(head, "default", column->has_missing ? column->missing : (double)NAN);
+    }
+}
+
+static tw_status op_metadata(zmq_door *self, const zmq_request *request, tw_error *error)
+{
+    tw_status status = begin_request(self, request, error);
+    if (status == TW_STATUS_OK) {
+        const tw_model *model = self->desk->model;
+        const tw_model_spec *spec = tw_model_spec_of(model);
+        tw_model_stamp stamp;
+        tw_model_stamp_now(self->desk->model, &stamp);
+        begin_reply(self, request, true, 8);
+        pack_stamp(&self->head, tw_model_name(model), &stamp);
+        pack_key(&self->head, "learner");
+        tw_pack_text(&self->head, spec->learner->name);
+        pack_key(&self->head, "outputs");
+        tw_pack_uint(&self->head, tw_model_traits(model)->n_outputs);
+        pack_key(&self->head, "is_automatic");
+        tw_pack_bool(&self->head, tw_plan_n_columns(self->desk->plan) == 0);
+        pack_fields(&self->head, &spec->plan);
+        send_reply(self, request, NULL, 0);
+    }
+    tw_desk_finish(self->desk);
+    return status;
+}
+
 static tw_status op_status(zmq_door *self, const zmq_request *request, tw_error *error)
 {
-    tw_status status = tw_desk_begin(self->desk, error);
+    tw_status status = begin_request(self, request, error);
     if (status == TW_STATUS_OK) {
         tw_model_stamp stamp;
         tw_model_stamp_now(self->desk->model, &stamp);
@@ -334,6 +280,31 @@ static tw_status op_status(zmq_door *self, const zmq_request *request, tw_error 
     return status;
 }
 
+/* Keeps what the answer needs when the request's frames are gone. */
+static tw_status keep_request(pending_checkpoint *pending, const zmq_request *request, tw_error *error)
+{
+    const tw_value *id = tw_value_find(request->head, "id");
+    const tw_value *wanted = tw_value_find(request->head, "timeout_ms");
+    uint64_t timeout_ms = CHECKPOINT_TIMEOUT_MS;
+    if (request->peer.size > sizeof pending->peer)
+        return tw_error_set(error, TW_STATUS_PROTOCOL, "identity of %zu bytes", request->peer.size);
+    if (wanted != NULL && (!tw_value_unsigned(wanted, &timeout_ms) || timeout_ms > MAX_TIMEOUT_MS))
+        return tw_error_set(error, TW_STATUS_INVALID, "timeout_ms must be 0 to %d", MAX_TIMEOUT_MS);
+    memcpy(pending->peer, request->peer.bytes, request->peer.size);
+    pending->peer_size = request->peer.size;
+    pending->has_delimiter = request->has_delimiter;
+    pending->timeout_ms = (int)timeout_ms;
+    pending->id_size = 0;
+    pending->has_number = id != NULL && id->kind == TW_VALUE_UINT;
+    if (pending->has_number)
+        pending->number = id->as.u;
+    if (id != NULL && id->kind == TW_VALUE_TEXT && id->size <= MAX_ID) {
+        pending->id_size = id->size;
+        memcpy(pending->id, id->as.bytes, id->size);
+    }
+    return TW_STATUS_OK;
+}
+
 static void *checkpoint_main(void *argument)
 {
     pending_checkpoint *self = argument;
@@ -350,19 +321,12 @@ static tw_status op_checkpoint(zmq_door *self, const zmq_request *request, tw_er
         return tw_error_set(error, TW_STATUS_UNSUPPORTED, "this server does not train: there is nothing to checkpoint");
     if (pending->is_running)
         return tw_error_set(error, TW_STATUS_BUSY, "a checkpoint is under way; try again");
-    if (request->peer.size > sizeof pending->peer)
-        return tw_error_set(error, TW_STATUS_PROTOCOL, "identity of %zu bytes", request->peer.size);
-    memcpy(pending->peer, request->peer.bytes, request->peer.size);
-    pending->peer_size = request->peer.size | (request->has_delimiter ? (size_t)1 << 32 : 0);
-    const tw_value *id = tw_value_find(request->head, "id");
-    pending->id_size = id != NULL && id->kind == TW_VALUE_TEXT && id->size <= MAX_ID ? id->size : 0;
-    if (pending->id_size > 0)
-        memcpy(pending->id, id->as.bytes, pending->id_size);
-    uint64_t timeout_ms = 60000;
-    const tw_value *wanted = tw_value_find(request->head, "timeout_ms");
-    if (wanted != NULL && (!tw_value_unsigned(wanted, &timeout_ms) || timeout_ms > 600000))
-        return tw_error_set(error, TW_STATUS_INVALID, "timeout_ms must be 0 to 600000");
-    pending->timeout_ms = (int)timeout_ms;
+    tw_status status = begin_request(self, request, error);
+    tw_desk_finish(self->desk); /* a swap need not wait for the checkpoint */
+    if (status == TW_STATUS_OK)
+        status = keep_request(pending, request, error);
+    if (status < 0)
+        return status;
     pending->door = self;
     pending->error = (tw_error){0};
     atomic_store(&pending->is_done, false);
@@ -381,21 +345,28 @@ static void finish_checkpoint(zmq_door *self)
     (void)pthread_join(pending->thread, NULL);
     pending->is_running = false;
     zmq_request request = {
-        .peer = {pending->peer, pending->peer_size & 0xffffffffu},
+        .peer = {pending->peer, pending->peer_size},
         .id = {pending->id, pending->id_size},
-        .has_delimiter = pending->peer_size >> 32 != 0,
+        .number = pending->has_number ? &pending->number : NULL,
+        .has_delimiter = pending->has_delimiter,
     };
-    if (pending->status < 0) {
+    if (pending->status == TW_STATUS_OK)
+        pending->status = tw_desk_begin(self->desk, &pending->error);
+    if (pending->status == TW_STATUS_OK) {
+        tw_model_stamp stamp;
+        tw_model_stamp_now(self->desk->model, &stamp);
+        stamp.version = pending->version;
+        begin_reply(self, &request, true, 4);
+        pack_stamp(&self->head, tw_model_name(self->desk->model), &stamp);
+        send_reply(self, &request, NULL, 0);
+    } else {
         reply_error(self, &request, &pending->error);
-        return;
     }
-    begin_reply(self, &request, true, 1);
-    pack_key(&self->head, "version");
-    tw_pack_uint(&self->head, pending->version);
-    send_reply(self, &request, NULL, 0);
+    tw_desk_finish(self->desk);
 }
 
-/* --- the loop -------------------------------------------------------------------------------------------------------- */
+/* --- the loop --------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct zmq_operation {
     const char *name;
@@ -479,7 +450,8 @@ static void *door_main(void *argument)
 static tw_status door_start(zmq_door *self, tw_error *error)
 {
     const tw_server_options *options = &self->shared->options;
-    tw_socket_options socket = {.kind = TW_SOCKET_ROUTER, .max_message_bytes = options->max_bytes, .high_water = 10000};
+    tw_socket_options socket = {
+        .kind = TW_SOCKET_ROUTER, .max_message_bytes = options->max_bytes, .high_water = HIGH_WATER};
     tw_status status = tw_net_create(1, &self->net, error);
     if (status == TW_STATUS_OK)
         status = tw_socket_create(self->net, &socket, &self->socket, error);
