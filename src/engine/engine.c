@@ -331,12 +331,15 @@ tw_status tw_engine_request_checkpoint(tw_engine *self, int timeout_ms, uint64_t
     (void)pthread_mutex_lock(&self->mutex);
     uint64_t number = ++self->wanted;
     int errnum = 0;
-    while (self->finished < number && errnum != ETIMEDOUT)
+    while (self->finished < number && errnum != ETIMEDOUT && !self->has_ended)
         errnum = pthread_cond_timedwait(&self->checkpointed, &self->mutex, &deadline);
     tw_status status = self->finished < number ? TW_STATUS_TIMEOUT : self->finished_status;
     *id = self->last_checkpoint.id;
+    bool is_late = status == TW_STATUS_TIMEOUT && self->has_ended;
     tw_error failure = self->finished_error;
     (void)pthread_mutex_unlock(&self->mutex);
+    if (is_late)
+        return tw_error_set(error, TW_STATUS_UNAVAILABLE, "the run has ended: its last checkpoint is %llu", (unsigned long long)*id);
     if (status == TW_STATUS_TIMEOUT)
         return tw_error_set(error, status, "the checkpoint is not durable after %d ms; it goes on", timeout_ms);
     if (status < 0 && error != NULL)

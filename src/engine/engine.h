@@ -83,7 +83,8 @@ TW_MUST_USE tw_status tw_engine_run(tw_engine *self, tw_error *error);
 /* All figures now. is_last_reset: "(last)" figures start over. */
 void tw_engine_report(tw_engine *self, bool is_last_reset, tw_report *out);
 
-/* Waits until a checkpoint that was cut after this call is durable. UNSUPPORTED without a directory, TIMEOUT. */
+/* Waits until a checkpoint that was cut after this call is durable. UNSUPPORTED without a directory, TIMEOUT, UNAVAILABLE when
+ * the run ends first. */
 TW_MUST_USE tw_status tw_engine_request_checkpoint(
     tw_engine *self, int timeout_ms, uint64_t *id, tw_error *error);
 

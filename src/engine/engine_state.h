@@ -34,6 +34,7 @@ struct tw_engine {
     pthread_mutex_t mutex; /* guards the figures that tw_engine_report reads, and the request below */
     pthread_cond_t checkpointed;
     uint64_t wanted, started, finished; /* numbers of checkpoint requests */
+    bool has_ended;                     /* the run is over: nothing will be saved any more */
     tw_status finished_status;
     tw_error finished_error;
 };

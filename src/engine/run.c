@@ -411,12 +411,22 @@ static tw_status run_and_save(run_state *run, tw_status *saved, tw_error *last_e
     }
 }
 
+/* Once a run is over, nobody may go on waiting for a checkpoint. */
+static void set_ended(tw_engine *self, bool has_ended)
+{
+    (void)pthread_mutex_lock(&self->mutex);
+    self->has_ended = has_ended;
+    (void)pthread_cond_broadcast(&self->checkpointed);
+    (void)pthread_mutex_unlock(&self->mutex);
+}
+
 tw_status tw_engine_run(tw_engine *self, tw_error *error)
 {
     run_state run = {.engine = self};
     tw_status saved = TW_STATUS_OK;
     tw_error last_error = {0};
     self->run_start_us = tw_clock_monotonic_us();
+    set_ended(self, false);
     tw_status status = run_open(&run, error);
     if (status == TW_STATUS_OK)
         status = run_start_pump(&run, error);
@@ -430,6 +440,7 @@ tw_status tw_engine_run(tw_engine *self, tw_error *error)
         status = run_and_save(&run, &saved, &last_error, error);
     }
     run_close(&run);
+    set_ended(self, true);
     tw_status flushed = tw_outputs_flush(self->outputs, false, &last_error);
     if (status >= 0 && (saved < 0 || flushed < 0)) {
         if (error != NULL)
