@@ -256,7 +256,7 @@ static tw_status set_adopt_open(
         old.inode = info.inode;
         fresh->identity = old;
         fresh->offset = fresh->end = known->offset;
-        fresh->is_done = known->is_done;
+        fresh->is_done = known->is_done && (old.is_packed != 0 || info.size <= known->offset);
     } else {
         fresh->identity.generation = next_generation(self, &fresh->identity);
     }
