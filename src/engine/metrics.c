@@ -5,19 +5,19 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "math/function.h"
+#include "math/kernels.h"
 
-enum { N_BINS = 8192, BINS_PER_UNIT = 256 };
+enum { N_BINS = 8192, BINS_PER_UNIT = 256, N_TOGETHER = 64 };
 static const size_t bin_bytes = sizeof(double[N_BINS][2]);
 
 /* What is saved, in this order, as f64 and u64. */
 typedef struct metric_sums {
     uint64_t events, labelled, positives, scored;
     double weight, label, label_squared, prediction;
-    double loss;                     /* logloss, or squared error */
+    double loss; /* logloss, or squared error */
     double absolute_error;
     double distance;
-    double last_weight, last_loss;   /* since the last report that reset them */
+    double last_weight, last_loss; /* since the last report that reset them */
 } metric_sums;
 
 typedef struct scored_event {
@@ -26,6 +26,7 @@ typedef struct scored_event {
 } scored_event;
 
 struct tw_metrics {
+    const tw_kernels *kernels;
     tw_task task;
     uint32_t n_outputs;
     bool is_exact;
@@ -41,6 +42,7 @@ tw_status tw_metrics_create(tw_task task, uint32_t n_outputs, bool is_exact, tw_
     tw_metrics *self = tw_alloc_zero(sizeof *self);
     if (self == NULL)
         return tw_no_memory(error, sizeof *self);
+    self->kernels = tw_kernels_best();
     self->task = task;
     self->n_outputs = n_outputs;
     self->is_exact = is_exact && task == TW_TASK_BINARY;
@@ -73,13 +75,13 @@ static size_t bin_of(float margin)
     return at < (float)(N_BINS - 1) ? (size_t)at : N_BINS - 1;
 }
 
-static void add_binary(tw_metrics *self, float label, float weight, float margin)
+/* loss_if_positive: the loss that the event has with label 1. */
+static void add_binary(
+    metric_sums *sum, double *bin, float label, float weight, float margin, double probability, double loss_if_positive)
 {
-    metric_sums *sum = &self->sum;
     double w = (double)weight;
-    double m = (double)margin;
-    double probability = tw_sigmoid(m);
-    double loss = w * (tw_log1pexp(-m) + (1.0 - (double)label) * m);
+    double loss = w * (loss_if_positive + (1.0 - (double)label) * (double)margin);
+    sum->labelled++;
     sum->weight += w;
     sum->label += w * (double)label;
     sum->prediction += w * probability;
@@ -87,7 +89,26 @@ static void add_binary(tw_metrics *self, float label, float weight, float margin
     sum->last_weight += w;
     sum->last_loss += loss;
     sum->positives += label > 0.5f;
-    self->bin[bin_of(margin) * 2 + (label > 0.5f)] += w;
+    bin[bin_of(margin) * 2 + (label > 0.5f)] += w;
+}
+
+static void add_binary_batch(tw_metrics *self, const tw_batch *batch, const float *scores)
+{
+    float margin[N_TOGETHER];
+    double probability[N_TOGETHER], loss[N_TOGETHER];
+    metric_sums sum = self->sum;
+    for (uint32_t start = 0; start < batch->n_events; start += N_TOGETHER) {
+        uint32_t left = batch->n_events - start, n = left < N_TOGETHER ? left : N_TOGETHER;
+        for (uint32_t i = 0; i < n; i++)
+            margin[i] = scores[(size_t)(start + i) * self->n_outputs];
+        self->kernels->logistic(margin, probability, loss, n);
+        for (uint32_t i = 0; i < n; i++) {
+            float label = batch->label[start + i];
+            if (!isnan(label))
+                add_binary(&sum, self->bin, label, batch->weight[start + i], margin[i], probability[i], loss[i]);
+        }
+    }
+    self->sum = sum;
 }
 
 static void add_regression(tw_metrics *self, float label, float weight, float score)
@@ -140,6 +161,10 @@ tw_status tw_metrics_add(tw_metrics *self, const tw_batch *batch, const float *s
             return status;
     }
     self->sum.events += batch->n_events;
+    if (self->task == TW_TASK_BINARY) {
+        add_binary_batch(self, batch, scores);
+        return TW_STATUS_OK;
+    }
     for (uint32_t i = 0; i < batch->n_events; i++) {
         float score = scores[(size_t)i * self->n_outputs];
         if (self->task == TW_TASK_CLUSTERING) {
@@ -149,10 +174,7 @@ tw_status tw_metrics_add(tw_metrics *self, const tw_batch *batch, const float *s
         if (self->task == TW_TASK_COUNTING || isnan(batch->label[i]))
             continue;
         self->sum.labelled++;
-        if (self->task == TW_TASK_BINARY)
-            add_binary(self, batch->label[i], batch->weight[i], score);
-        else
-            add_regression(self, batch->label[i], batch->weight[i], score);
+        add_regression(self, batch->label[i], batch->weight[i], score);
     }
     return TW_STATUS_OK;
 }
@@ -295,7 +317,8 @@ tw_status tw_metrics_load(tw_metrics *self, const void *bytes, size_t size, tw_e
         saved_bin bin;
         memcpy(&bin, at + fixed + i * sizeof bin, sizeof bin);
         if (bin.index >= N_BINS)
-            return tw_error_set(error, TW_STATUS_CORRUPT, "saved metrics: bin %llu of %d", (unsigned long long)bin.index, N_BINS);
+            return tw_error_set(
+                error, TW_STATUS_CORRUPT, "saved metrics: bin %llu of %d", (unsigned long long)bin.index, N_BINS);
         memcpy(&self->bin[bin.index * 2], bin.weight, sizeof bin.weight);
     }
     return TW_STATUS_OK;

@@ -28,15 +28,9 @@ static inline double tw_power_of_two(int k)
     return value;
 }
 
-/* e^x; infinity above 709.78, 0 below -745.13, NaN for NaN. */
-static inline double tw_exp(double x)
+/* e^x for x from -745.2 to 709.8. */
+static inline __attribute__((always_inline)) double tw_exp_core(double x)
 {
-    if (!(x < 709.782712893384)) {
-        return x == 709.782712893384 ? 1.7976931348622732e308 : x + (double)INFINITY;
-    }
-    if (x < -745.1332191019412) {
-        return 0.0;
-    }
     double count = x * 1.4426950408889634;
     int k = (int)(count + (count < 0.0 ? -0.5 : 0.5));
     double high = x - (double)k * TW_LOG2_HIGH, low = (double)k * TW_LOG2_LOW;
@@ -49,6 +43,31 @@ static inline double tw_exp(double x)
     double e = 1.0 + (r + (rest + r2 * (a + r4 * b + r8 * c)));
     int half = k / 2;
     return e * tw_power_of_two(half) * tw_power_of_two(k - half);
+}
+
+/* e^x; infinity above 709.78, 0 below -745.13, NaN for NaN. */
+static inline double tw_exp(double x)
+{
+    if (!(x < 709.782712893384)) {
+        return x == 709.782712893384 ? 1.7976931348622732e308 : x + (double)INFINITY;
+    }
+    if (x < -745.1332191019412) {
+        return 0.0;
+    }
+    return tw_exp_core(x);
+}
+
+/* log(2^k x) for x from sqrt(1/2) to sqrt(2). */
+static inline __attribute__((always_inline)) double tw_log_core(double x, double k)
+{
+    double f = x - 1.0, s = f / (2.0 + f), z = s * s, z2 = z * z, z4 = z2 * z2;
+    double a = (2.0 / 3 + z * (2.0 / 5)) + z2 * (2.0 / 7 + z * (2.0 / 9));
+    double b = (2.0 / 11 + z * (2.0 / 13)) + z2 * (2.0 / 15 + z * (2.0 / 17));
+    double c = (2.0 / 19 + z * (2.0 / 21)) + z2 * (2.0 / 23);
+    double series = z * (a + z4 * (b + z4 * c));
+    double half_square = 0.5 * f * f;
+    double low = s * (half_square + series) + k * TW_LOG2_LOW;
+    return k * TW_LOG2_HIGH - ((half_square - low) - f);
 }
 
 /* log(x) for finite x > 0; minus infinity at 0, NaN below, x for infinity and NaN. */
@@ -74,14 +93,7 @@ static inline double tw_log(double x)
         x *= 0.5;
         k++;
     }
-    double f = x - 1.0, s = f / (2.0 + f), z = s * s, z2 = z * z, z4 = z2 * z2;
-    double a = (2.0 / 3 + z * (2.0 / 5)) + z2 * (2.0 / 7 + z * (2.0 / 9));
-    double b = (2.0 / 11 + z * (2.0 / 13)) + z2 * (2.0 / 15 + z * (2.0 / 17));
-    double c = (2.0 / 19 + z * (2.0 / 21)) + z2 * (2.0 / 23);
-    double series = z * (a + z4 * (b + z4 * c));
-    double half_square = 0.5 * f * f;
-    double low = s * (half_square + series) + (double)k * TW_LOG2_LOW;
-    return (double)k * TW_LOG2_HIGH - ((half_square - low) - f);
+    return tw_log_core(x, (double)k);
 }
 
 /* log(1 + x) for x >= 0. */

@@ -27,8 +27,12 @@
     {                                                                                                                  \
         body_ftrl_update(rule, error, x, w, root, zn, after, count);                                                   \
     }                                                                                                                  \
-    static const tw_kernels NAME##_kernels = {                                                                         \
-        #NAME, NAME##_dot, NAME##_dot_lanes, NAME##_nearest, NAME##_ftrl_weights, NAME##_ftrl_update};
+    TARGET static void NAME##_logistic(const float *margin, double *probability, double *loss, size_t count)           \
+    {                                                                                                                  \
+        body_logistic(margin, probability, loss, count);                                                               \
+    }                                                                                                                  \
+    static const tw_kernels NAME##_kernels = {#NAME, NAME##_dot, NAME##_dot_lanes, NAME##_nearest,                     \
+        NAME##_ftrl_weights, NAME##_ftrl_update, NAME##_logistic};
 
 TW_KERNEL_TABLE(portable, )
 

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "math/function.h"
 #include "math/kernels.h"
 #include "support/learner_fixture.h"
 
@@ -163,9 +164,33 @@ static void updates_stop_at_the_largest_float(void **state)
     }
 }
 
+static void every_table_has_the_logistic_functions_bit_by_bit(void **state)
+{
+    (void)state;
+    enum { N = 4096 };
+    static float margin[N] = {
+        0.0f, -0.0f, INFINITY, -INFINITY, NAN, FLT_MAX, -FLT_MAX, 745.13f, -745.14f, 37.0f, -0x1p-149f};
+    static double probability[N], loss[N];
+    for (int i = 11; i < N; i++) {
+        margin[i] = (float)((i - N / 2) * (i % 3 == 0 ? 0.4 : 0.005));
+    }
+    for (int level = TW_KERNELS_PORTABLE; level < TW_KERNELS_N; level++) {
+        const tw_kernels *table = tw_kernels_at((tw_kernel_level)level);
+        for (int n = N; table && n > N - 40; n--) {
+            table->logistic(margin + N - n, probability + N - n, loss + N - n, (size_t)n);
+            for (int i = N - n; i < N; i++) {
+                double m = (double)margin[i], sigmoid = tw_sigmoid(m), log1pexp = tw_log1pexp(-m);
+                assert_true(isnan(m) ? isnan(probability[i]) : memcmp(&sigmoid, &probability[i], sizeof sigmoid) == 0);
+                assert_true(isnan(m) ? isnan(loss[i]) : memcmp(&log1pexp, &loss[i], sizeof log1pexp) == 0);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_table_has_the_logistic_functions_bit_by_bit),
         cmocka_unit_test(dot_products_have_equal_bits_in_every_table),
         cmocka_unit_test(nearest_centres_have_equal_bits_in_every_table),
         cmocka_unit_test(ftrl_has_equal_bits_in_every_table),
