@@ -101,6 +101,9 @@ static tw_status run_rewind(run_state *run, const tw_work *failed, const tw_erro
         return status;
     for (size_t i = before; i < self->released_capacity; i++)
         self->released[i] = 0;
+    size_t index = (size_t)(tw_splits_find(&self->splits, failed->split.id) - self->splits.split);
+    if (self->released[index] < failed->builder->from)
+        self->released[index] = failed->builder->from;
     replay_plan plan;
     status = plan_replay(self, self->released, &plan, error);
     if (status < 0)
