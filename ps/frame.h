@@ -46,7 +46,7 @@ typedef enum tw_frame_type {
     TW_FRAME_STATS = 12,
     TW_FRAME_STATS_ARE = 13,
     TW_FRAME_PING = 14,
-    TW_FRAME_PONG = 15,
+    TW_FRAME_PONG = 15, /* handle: the snapshot under way, or 0 */
     TW_FRAME_N_TYPES,
 } tw_frame_type;
 

@@ -6,7 +6,7 @@
 #include "base/alloc.h"
 #include "base/hash.h"
 
-enum { LOOPBACK_ADDRESS_SIZE = 32, LOOPBACK_WRITER_FRAMES = 4 };
+enum { LOOPBACK_ADDRESS_SIZE = 32, LOOPBACK_WRITER_FRAMES = 4, LOOPBACK_STEP_US = 10000 };
 
 static const uint64_t loopback_max_kept_bytes = (uint64_t)256 << 20;
 
@@ -170,12 +170,13 @@ static void loopback_write(loopback_shard *self)
     tw_shard_snapshot_done(self->shard, status, &file, failure.message);
 }
 
-/* Nothing comes by itself: waiting is a step of the clock. Snapshots that were cut are written here. */
+/* Nothing comes by itself: waiting, also for no time, is a step of the clock. Snapshots that were cut are written here.
+ */
 static tw_status loopback_wait(tw_link *link, int timeout_ms, tw_error *error)
 {
     tw_loopback *self = (tw_loopback *)link;
     (void)error;
-    self->now_us += (int64_t)timeout_ms * 1000;
+    self->now_us += timeout_ms > 0 ? (int64_t)timeout_ms * 1000 : LOOPBACK_STEP_US;
     for (uint32_t s = 0; s < self->n_shards; s++) {
         if (self->shard[s].frozen != NULL)
             loopback_write(&self->shard[s]);

@@ -536,6 +536,17 @@ static tw_status take_nack(tw_remote *self, tw_peer *peer, const tw_frame *frame
     }
 }
 
+/* A shard that writes no snapshot any more has said how it ended: that message is lost. */
+static void take_pong(tw_peer *peer, const tw_frame *frame)
+{
+    static const char lost[] = "the answer to the snapshot was lost; try again";
+    tw_control *control = &peer->control;
+    if (control->type != TW_FRAME_BARRIER || !control->is_acked || control->is_done || frame->handle == control->handle)
+        return;
+    control->failure = TW_STATUS_UNAVAILABLE;
+    memcpy(control->message, lost, sizeof lost);
+}
+
 tw_status tw_peer_take(tw_remote *self, tw_peer *peer, const void *bytes, size_t size, tw_error *error)
 {
     tw_frame frame;
@@ -567,6 +578,9 @@ tw_status tw_peer_take(tw_remote *self, tw_peer *peer, const void *bytes, size_t
     case TW_FRAME_STATS_ARE:
     case TW_FRAME_BARRIER_DONE:
         return take_control(self, peer, &frame, error);
+    case TW_FRAME_PONG:
+        take_pong(peer, &frame);
+        return TW_STATUS_OK;
     default:
         return TW_STATUS_OK;
     }

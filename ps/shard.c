@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/hash.h"
 #include "ps/shard_state.h"
+#include "store/spec.h"
 
 enum {
     SHARD_MAX_SESSIONS = 64,
@@ -40,21 +41,21 @@ tw_status tw_shard_create(const tw_shard_options *options, tw_shard **out, tw_er
     return TW_STATUS_OK;
 }
 
-void tw_shard_destroy(tw_shard **out)
+void tw_shard_destroy(tw_shard **self)
 {
-    tw_shard *self = *out;
-    if (self == NULL)
+    tw_shard *shard = *self;
+    if (shard == NULL)
         return;
-    for (uint32_t i = 0; self->session != NULL && i < self->options.max_sessions; i++)
-        tw_session_fini(&self->session[i]);
-    tw_free(self->session);
-    tw_free(self->place);
-    tw_free(self->row);
-    tw_free(self->key);
-    tw_free(self->out.bytes);
-    tw_table_destroy(&self->table);
-    tw_free(self);
-    *out = NULL;
+    for (uint32_t i = 0; shard->session != NULL && i < shard->options.max_sessions; i++)
+        tw_session_fini(&shard->session[i]);
+    tw_free(shard->session);
+    tw_free(shard->place);
+    tw_free(shard->row);
+    tw_free(shard->key);
+    tw_free(shard->out.bytes);
+    tw_table_destroy(&shard->table);
+    tw_free(shard);
+    *self = NULL;
 }
 
 tw_table *tw_shard_table(tw_shard *self)
@@ -179,6 +180,10 @@ static tw_nack_reason hello_check(const tw_shard *self, const tw_frame *frame, c
     if (frame->epoch != 0 && self->owner != 0 && self->owner != frame->sender && hello->role == TW_ROLE_OWNER) {
         (void)tw_error_set(error, TW_STATUS_CONFLICT, "another worker has taken over the model");
         return TW_NACK_STALE_EPOCH;
+    }
+    if (self->table != NULL && hello->is_fresh && hello->role != TW_ROLE_OWNER) {
+        (void)tw_error_set(error, TW_STATUS_CONFLICT, "only the owner of a model may start it afresh");
+        return TW_NACK_SCHEMA;
     }
     if (self->table == NULL || hello->is_fresh) {
         if (self->table != NULL && (self->is_busy || self->has_barrier)) {
@@ -367,6 +372,11 @@ static void shard_stats(tw_shard *self, const tw_session *session, const tw_fram
 
 static void shard_barrier(tw_shard *self, const tw_session *session, const tw_frame *frame)
 {
+    if (session->role != TW_ROLE_OWNER) {
+        tw_shard_nack(self, session->peer, session->peer_size, frame, TW_NACK_FAILED, NULL,
+            "only the owner of a model may save it");
+        return;
+    }
     if (self->has_barrier) {
         tw_shard_nack(self, session->peer, session->peer_size, frame, TW_NACK_OVERLOAD, NULL,
             "a snapshot is still being written");
@@ -460,6 +470,7 @@ static void session_dispatch(tw_shard *self, tw_session *session, const tw_frame
         break;
     case TW_FRAME_PING: {
         tw_frame answer = tw_shard_answer(self, session, frame, TW_FRAME_PONG);
+        answer.handle = self->has_barrier ? self->barrier_id : 0;
         if (tw_frame_begin(&self->out, &answer, NULL, NULL) == TW_STATUS_OK)
             tw_shard_send(self, session->peer, session->peer_size, &answer);
         break;
