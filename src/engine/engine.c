@@ -161,7 +161,8 @@ static tw_status note_progress(tw_engine *self, const tw_work *work, bool *is_re
     tw_split *split = tw_splits_find(&self->splits, work->split.id);
     const tw_builder *batch = work->builder;
     self->released[split - self->splits.split] = batch->to;
-    *is_replayed = batch->to <= split->offset && batch->to > batch->from;
+    /* An empty batch ends a split; where the split stands already it is no replay, further back it is. */
+    *is_replayed = batch->to < split->offset || (batch->to == split->offset && batch->to > batch->from);
     if (*is_replayed)
         return TW_STATUS_OK;
     split->offset = batch->to;
