@@ -106,6 +106,33 @@ static uint64_t count_of_77(wire *self)
     return *(uint64_t *)row;
 }
 
+static void only_the_owner_may_drop_or_save_the_rows(void **state)
+{
+    (void)state;
+    wire *self = wire_create();
+    hello(self, "owner", TW_ROLE_OWNER, 1, 1);
+    push_one(self, "owner", 1, 2, 0, 5);
+    for (tw_role role = TW_ROLE_PEER; role <= TW_ROLE_READER; role++) {
+        tw_hello body = counter_hello(role);
+        body.is_fresh = true;
+        tw_frame frame = {.type = TW_FRAME_HELLO, .model = self->model, .sender = 2, .sequence = 1};
+        assert_int_equal(tw_frame_begin(&self->out, &frame, NULL, NULL), 0);
+        assert_int_equal(tw_hello_encode(&body, &self->out, NULL), 0);
+        tw_frame_finish(&self->out, &frame);
+        tw_shard_receive(self->shard, "stranger", 8, self->out.bytes, self->out.size);
+        assert_int_equal(self->last.reason, TW_NACK_SCHEMA);
+    }
+    hello(self, "stranger", TW_ROLE_PEER, 2, 1);
+    tw_frame barrier = {.type = TW_FRAME_BARRIER, .model = self->model, .sender = 2, .sequence = 2, .handle = 7,
+        .incarnation = self->last.incarnation};
+    uint64_t id = 0;
+    send_frame(self, "stranger", barrier, NULL, "", 0);
+    assert_int_equal(self->last.reason, TW_NACK_FAILED);
+    assert_false(tw_shard_snapshot_wanted(self->shard, &id));
+    assert_int_equal(count_of_77(self), 1);
+    wire_destroy(self);
+}
+
 static void a_push_applies_only_where_its_range_starts_at_the_mark(void **state)
 {
     (void)state;
@@ -275,6 +302,7 @@ static void hostile_frames_change_nothing_and_take_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_the_owner_may_drop_or_save_the_rows),
         cmocka_unit_test(a_push_applies_only_where_its_range_starts_at_the_mark),
         cmocka_unit_test(a_frame_that_comes_twice_is_not_looked_at_again),
         cmocka_unit_test(a_new_owner_makes_the_old_ones_pushes_stale),
