@@ -203,7 +203,7 @@ tw_status tw_pump_next(tw_pump *self, tw_work **work, int timeout_ms, tw_error *
 void tw_pump_return(tw_pump *self, tw_work *work)
 {
     /* The queue has room for every work there is. */
-    if (tw_queue_push(self->idle, work, 0) != TW_STATUS_OK)
+    if (tw_queue_push_first(self->idle, work, 0) != TW_STATUS_OK)
         atomic_store(&self->is_stopping, true);
 }
 

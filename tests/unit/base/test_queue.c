@@ -88,6 +88,26 @@ static void a_closed_queue_hands_out_what_is_left(void **state)
     tw_queue_destroy(&queue);
 }
 
+static void what_is_pushed_first_is_popped_next(void **state)
+{
+    tw_queue *queue = NULL;
+    void *item = NULL;
+    int values[3] = {0};
+    (void)state;
+    assert_int_equal(tw_queue_create(3, &queue, NULL), TW_STATUS_OK);
+    for (int round = 0; round < 5; round++) {
+        assert_int_equal(tw_queue_push(queue, &values[1], 0), TW_STATUS_OK);
+        assert_int_equal(tw_queue_push_first(queue, &values[0], 0), TW_STATUS_OK);
+        assert_int_equal(tw_queue_push(queue, &values[2], 0), TW_STATUS_OK);
+        assert_int_equal(tw_queue_push_first(queue, &values[2], 0), TW_STATUS_TIMEOUT);
+        for (int i = 0; i < 3; i++) {
+            assert_int_equal(tw_queue_pop(queue, &item, 0), TW_STATUS_OK);
+            assert_ptr_equal(item, &values[i]);
+        }
+    }
+    tw_queue_destroy(&queue);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -95,6 +115,7 @@ int main(void)
         cmocka_unit_test(a_full_queue_makes_the_producer_wait_and_drops_nothing),
         cmocka_unit_test(an_empty_queue_waits_no_longer_than_asked),
         cmocka_unit_test(a_closed_queue_hands_out_what_is_left),
+        cmocka_unit_test(what_is_pushed_first_is_popped_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
