@@ -49,7 +49,4 @@ typedef struct tw_hello {
 TW_MUST_USE tw_status tw_hello_encode(const tw_hello *self, tw_buffer *out, tw_error *error);
 TW_MUST_USE tw_status tw_hello_decode(tw_hello *self, const unsigned char *bytes, size_t size, tw_error *error);
 
-/* CONFLICT names the first difference between what is there and what is wanted. */
-TW_MUST_USE tw_status tw_spec_compare(const tw_table_spec *there, const tw_table_spec *wanted, tw_error *error);
-
 #endif

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "store/internal.h"
 #include "store/section.h"
+#include "store/spec.h"
 
 typedef struct loader {
     const char *path, *name;
@@ -24,54 +25,12 @@ static tw_status bad(const loader *self, const tw_section_view *section, tw_erro
         tw_section_type_name(section->type), (unsigned long long)section->offset, what);
 }
 
-static tw_status differs(const loader *self, tw_error *error, const char *what, uint64_t file, uint64_t table)
-{
-    return tw_error_set(error, TW_STATUS_CONFLICT, "%s: %s is %llx in the file and %llx in the table", self->path, what,
-        (unsigned long long)file, (unsigned long long)table);
-}
-
-static tw_status check_records(
-    const loader *self, const tw_record *file, const tw_record *table, const char *owner, tw_error *error)
-{
-    if (file->n_fields != table->n_fields || file->size != table->size)
-        return tw_error_set(error, TW_STATUS_CONFLICT,
-            "%s: %s has %u fields in %u bytes in the file, %u fields in %u bytes in the model", self->path, owner,
-            file->n_fields, file->size, table->n_fields, table->size);
-    for (uint32_t i = 0; i < file->n_fields; i++) {
-        const tw_field *a = &file->field[i];
-        const tw_field *b = &table->field[i];
-        if (strcmp(a->name, b->name) != 0 || a->type != b->type || a->merge != b->merge || a->init != b->init ||
-            a->count != b->count || a->offset != b->offset || memcmp(&a->init_value, &b->init_value, 8) != 0)
-            return tw_error_set(error, TW_STATUS_CONFLICT,
-                "%s: %s: field %u is %s[%u] in the file and %s[%u] in the model, "
-                "or differs in type, rules or initial value",
-                self->path, owner, i, a->name, a->count, b->name, b->count);
-    }
-    return TW_STATUS_OK;
-}
-
 static tw_status check_spec(const loader *self, tw_error *error)
 {
-    const tw_table_spec *file = &self->spec;
-    const tw_table_spec *table = &self->table->spec;
-    if (file->kind != table->kind)
-        return differs(self, error, "table kind", (uint64_t)file->kind, (uint64_t)table->kind);
-    if (file->kind == TW_TABLE_HASHED && file->bits != table->bits)
-        return differs(self, error, "bits", file->bits, table->bits);
-    if (file->hash_seed != table->hash_seed)
-        return differs(self, error, "hash seed", file->hash_seed, table->hash_seed);
-    tw_status status = check_records(self, &file->schema.row, &table->schema.row, "row", error);
-    if (status == TW_STATUS_OK && file->schema.n_blocks != table->schema.n_blocks)
-        status = differs(self, error, "number of blocks", file->schema.n_blocks, table->schema.n_blocks);
-    for (uint32_t i = 0; i < file->schema.n_blocks && status == TW_STATUS_OK; i++) {
-        const tw_block *a = &file->schema.block[i];
-        const tw_block *b = &table->schema.block[i];
-        if (strcmp(a->name, b->name) != 0 || a->count != b->count)
-            return tw_error_set(error, TW_STATUS_CONFLICT, "%s: block %u is %s[%u] in the file and %s[%u] in the model",
-                self->path, i, a->name, a->count, b->name, b->count);
-        status = check_records(self, &a->record, &b->record, a->name, error);
-    }
-    return status;
+    tw_error difference = {0};
+    if (tw_spec_compare(&self->spec, &self->table->spec, &difference) == TW_STATUS_OK)
+        return TW_STATUS_OK;
+    return tw_error_set(error, difference.status, "%s: %s", self->path, difference.message);
 }
 
 static tw_status visit_spec(loader *self, const tw_section_view *section, tw_error *error)

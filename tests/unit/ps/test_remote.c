@@ -14,6 +14,7 @@
 #include "base/fault.h"
 #include "base/hash.h"
 #include "ps/loopback.h"
+#include "store/spec.h"
 #include "store/table.h"
 
 enum { EVENTS = 8, PER_EVENT = 3, ENTRIES = EVENTS * PER_EVENT, N_KEYS = 60 };
