@@ -276,6 +276,14 @@ static tw_status remote_snapshot_start(tw_params *params, const char *directory,
     return status;
 }
 
+/* The files of a snapshot that every shard has written. */
+static void remote_snapshot_take(tw_remote *self, tw_row_files *out)
+{
+    out->n_files = self->partition.n_shards;
+    for (uint32_t s = 0; s < out->n_files; s++)
+        out->file[s] = self->peer[s].control.file;
+}
+
 static tw_status remote_snapshot_poll(tw_params *params, int timeout_ms, tw_row_files *out, tw_error *error)
 {
     tw_remote *self = (tw_remote *)params;
@@ -291,9 +299,9 @@ static tw_status remote_snapshot_poll(tw_params *params, int timeout_ms, tw_row_
         for (uint32_t s = 0; s < self->partition.n_shards; s++)
             is_done = is_done && self->peer[s].control.is_done;
         if (status != TW_STATUS_OK || is_done) {
-            out->n_files = is_done ? self->partition.n_shards : 0;
-            for (uint32_t s = 0; s < out->n_files; s++)
-                out->file[s] = self->peer[s].control.file;
+            out->n_files = 0;
+            if (is_done)
+                remote_snapshot_take(self, out);
             remote_end_control(self);
             self->has_snapshot = false;
             return status;
@@ -489,5 +497,5 @@ tw_status tw_remote_create(
     tw_status status = options_check(options, error);
     if (status == TW_STATUS_OK)
         status = tw_link_zmq_create(options->address, options->n_shards, &link, error);
-    return status < 0 ? status : tw_remote_create_over_take(link, spec, options, out, error);
+    return status != TW_STATUS_OK ? status : tw_remote_create_over_take(link, spec, options, out, error);
 }

@@ -113,7 +113,9 @@ typedef struct json_token {
 static tw_status json_token_read(json *self, json_token *out)
 {
     tw_json_scan *scan = &self->scan;
-    char c = scan->at < scan->end ? *scan->at : 0;
+    char c = 0;
+    if (scan->at < scan->end)
+        c = *scan->at;
     *out = (json_token){.kind = c, .start = scan->at};
     switch (c) {
     case '"':

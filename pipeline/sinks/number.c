@@ -100,8 +100,8 @@ size_t tw_number_format(double value, char text[TW_NUMBER_SIZE])
     size_t sign = bits >> 63;
     double magnitude = sign != 0 ? -value : value;
     if (magnitude == 0.0) {
-        memcpy(text, "-0", 2);
-        text[0] = sign != 0 ? '-' : '0';
+        text[0] = '-';
+        text[sign] = '0';
         return 1 + sign;
     }
     /* 999999999.5 rounds to ten digits; it is left to the slow path with all that is near. */

@@ -153,7 +153,7 @@ static bool number_spelling(const char *text, bool is_real, char out[NUMBER_MAX_
 
 bool tw_text_to_real(const char *text, double *out)
 {
-    char plain[NUMBER_MAX_LENGTH];
+    char plain[NUMBER_MAX_LENGTH] = "";
     if (!number_spelling(text, true, plain))
         return false;
     locale_t neutral = newlocale(LC_ALL_MASK, "C", (locale_t)0);
@@ -169,7 +169,7 @@ bool tw_text_to_real(const char *text, double *out)
 
 bool tw_text_to_int(const char *text, int64_t *out)
 {
-    char plain[NUMBER_MAX_LENGTH];
+    char plain[NUMBER_MAX_LENGTH] = "";
     if (!number_spelling(text, false, plain))
         return false;
     bool is_negative = plain[0] == '-';

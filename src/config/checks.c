@@ -1,5 +1,6 @@
 #include "config/checks.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "config/pipeline.h"
@@ -48,7 +49,9 @@ bool tw_check_rate(const char *text, double *events_per_s)
 
 static bool follows(const tw_bound *source)
 {
-    const tw_option *table = source->plugin != NULL ? tw_option_table(source->plugin) : NULL;
+    if (source->plugin == NULL)
+        return false;
+    const tw_option *table = tw_option_table(source->plugin);
     size_t index = tw_option_table_find(table, "follow");
     return index != SIZE_MAX && table[index].type == TW_OPTION_BOOL && tw_option_bool(source->plugin, "follow");
 }
@@ -259,8 +262,8 @@ static tw_status apply_loss(checker *self)
         (void)COMPLAIN(self, model, "loss", "E128", "model.loss: %s has no choice of loss", text_of(model, "type"));
         return TW_STATUS_OK;
     }
-    char given[64];
     if (tw_option_is_given(params->params, "loss")) {
+        char given[64];
         if (tw_option_format(params->params, "loss", given, sizeof given, NULL) < 0 || strcmp(given, loss) != 0)
             (void)COMPLAIN(self, model, "loss", "E128", "model.loss: %.40s, but model.params.loss is %s", loss, given);
         return TW_STATUS_OK;
@@ -322,8 +325,8 @@ static void check_servers(checker *self)
             (long long)shards);
     for (size_t i = 0; i < 2; i++) {
         for (size_t k = 0; k < tw_option_count(servers->values, lists[i]); k++) {
-            char path[64] = "parameter_servers.";
-            strcat(path, lists[i]);
+            char path[64];
+            (void)snprintf(path, sizeof path, "parameter_servers.%s", lists[i]);
             check_address(
                 self, tw_bound_place(servers, lists[i]), path, tw_option_item(servers->values, lists[i], k), false);
         }

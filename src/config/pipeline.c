@@ -82,7 +82,9 @@ static void fill_column(const tw_option_values *from, bool is_scaled_default, tw
     out->is_scaled = is_word(from, "scale", "standard") || is_default;
     out->has_missing = tw_option_has(from, "missing");
     out->missing = out->has_missing ? tw_option_real(from, "missing") : 0.0;
-    out->separator = tw_option_has(from, "separator") ? tw_option_text(from, "separator")[0] : '\0';
+    out->separator = '\0';
+    if (tw_option_has(from, "separator"))
+        out->separator = tw_option_text(from, "separator")[0];
 }
 
 static void fill_crosses(tw_pipeline *self, const tw_node *lists)

@@ -380,7 +380,7 @@ static tw_status event_default_feature(tw_event *self, const char *name, size_t 
     if (!plan->is_automatic) {
         int handle = -1;
         tw_status status = tw_plan_resolve(plan, name, size, &handle, error);
-        return status < 0 ? status : tw_event_number(self, handle, value, NULL, 0, error);
+        return status < 0 ? status : tw_event_number(self, handle, value, "", 0, error);
     }
     char quoted[QUOTE_SIZE];
     tw_text_quote(quoted, sizeof quoted, name, size);

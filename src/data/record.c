@@ -17,8 +17,11 @@ void tw_text_quote(char *out, size_t out_size, const char *text, size_t size)
     size_t kept = is_cut ? out_size - 6 : size;
     char *at = out;
     *at++ = '"';
-    for (size_t i = 0; i < kept; i++)
-        *at++ = (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i];
+    for (size_t i = 0; i < kept; i++, at++) {
+        *at = text[i];
+        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+            *at = '?';
+    }
     memcpy(at, is_cut ? "...\"" : "\"", is_cut ? 5 : 2);
 }
 

@@ -33,7 +33,7 @@ static uint64_t scan_below(size_t size)
 static uint64_t scan_64_sse2(const char *text, const __m128i *set)
 {
     uint64_t mask = 0;
-    for (int part = 0; part < 4; part++) {
+    for (size_t part = 0; part < 4; part++) {
         __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(text + part * 16)), hit = _mm_setzero_si128();
         for (int i = 0; i < TW_SCAN_MAX_BYTES; i++)
             hit = _mm_or_si128(hit, _mm_cmpeq_epi8(bytes, set[i]));

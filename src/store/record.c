@@ -112,7 +112,7 @@ bool tw_record_has_constant_initial(const tw_record *record)
                 a = c > a ? c : a;                                                                                     \
             else if (merge == TW_MERGE_MIN)                                                                            \
                 a = c < a ? c : a;                                                                                     \
-            else if (memcmp(&b, &c, sizeof b) != 0)                                                                    \
+            else if (memcmp(before + i, after + i, sizeof b) != 0)                                                     \
                 a = c;                                                                                                 \
             memcpy(into + i, &a, sizeof a);                                                                            \
         }                                                                                                              \
