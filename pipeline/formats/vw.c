@@ -115,7 +115,8 @@ static tw_status vw_find_namespace(vw *self, const char *name, size_t size, tw_e
 {
     size_t hash = size == 0 ? 0 : size + (unsigned char)name[0] + (unsigned char)name[size - 1] * 7u;
     vw_namespace *cached = &self->cache[hash % VW_CACHE];
-    if (!cached->is_set || cached->size != size || memcmp(cached->name, name, size) != 0) {
+    bool is_same = cached->is_set && cached->size == size && (size == 0 || cached->name[0] == name[0]);
+    if (!is_same || (size > 1 && memcmp(cached->name, name, size) != 0)) {
         tw_status status = tw_plan_namespace(self->lines.plan, name, size, &self->field, &self->seed, error);
         if (status < 0 || size > VW_NAME)
             return status;

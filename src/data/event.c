@@ -149,7 +149,8 @@ static tw_status event_binary_label(tw_event *self, const char *text, size_t siz
             value = strlen(plan->positive[i]) == size && memcmp(plan->positive[i], text, size) == 0 ? 1.0 : 0.0;
         return event_take_label(self, (float)value, error);
     }
-    tw_number kind = tw_number_parse(text, size, &value);
+    bool is_short = tw_number_parse_short(text, size, &value);
+    tw_number kind = is_short ? TW_NUMBER_FINITE : tw_number_parse(text, size, &value);
     if (kind == TW_NUMBER_NOT_FINITE)
         return event_text_not_finite("label", text, size, error);
     if ((kind == TW_NUMBER_FINITE && value == 1.0) || word_is(text, size, "true"))
