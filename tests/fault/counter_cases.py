@@ -1,4 +1,5 @@
 """Kills on runs that count: every event has its own key, so that a lost or doubled one shows by name."""
+import functools
 import os
 import signal
 import time
@@ -13,13 +14,14 @@ CHECKPOINT_EVENTS = 1000
 class Audit:
     """One run of the counter from start to end over a folder of its own."""
 
-    def __init__(self, settings, folder, more):
+    def __init__(self, settings, folder, more, files=("events.libsvm",), n_passes=1):
         self.settings, self.folder = settings, folder
-        self.counts, self.predictions, self.bad = write_audited_events(f"{folder}/events.libsvm", settings.n_events)
+        self.counts, self.predictions, self.bad = write_audited_events(
+            [f"{folder}/{name}" for name in files], settings.n_events // n_passes, n_passes)
         self.command = [settings.program, "train", "--format", "libsvm", "--learner", "counter", "--exact", "--model", "model",
                         "--checkpoint-every", str(CHECKPOINT_EVENTS), "--rate", f"{settings.rate}/s", "--bad-limit", "10%",
                         "--predictions", "predictions.txt", "--dead-letter", "bad.txt", "--report", "report.json",
-                        "--progress", "json", "--progress-every", "50ms", *more, "events.libsvm"]
+                        "--progress", "json", "--progress-every", "50ms", "--passes", str(n_passes), *more, *files]
         self.n_rewinds = self.n_failures = 0
 
     def start(self):
@@ -105,10 +107,10 @@ def worker_shards(settings):
     rounds(settings, one_round)
 
 
-def joined(settings, body):
+def joined(settings, body, **input_options):
     with new_folder() as folder:
         shards = [Shard(settings, folder, i, N_SHARDS, f"{folder}/model") for i in range(N_SHARDS)]
-        audit = Audit(settings, folder, ["--connect", ",".join(shard.address for shard in shards)])
+        audit = Audit(settings, folder, ["--connect", ",".join(shard.address for shard in shards)], **input_options)
         for shard in shards:
             shard.start()
         try:
@@ -140,7 +142,7 @@ def kill_pace(settings, n_targets):
     return 0.8 * settings.n_events / settings.rate / (settings.n_kills * n_targets)
 
 
-def shards_joined(settings):
+def shards_joined(settings, **input_options):
     """Shards die and come back with their own snapshots; the worker lives."""
 
     def body(audit, shards, n_wanted):
@@ -160,7 +162,7 @@ def shards_joined(settings):
         note_rewinds(settings, audit)
         return min(n)
 
-    rounds(settings, lambda n_wanted: joined(settings, lambda audit, shards: body(audit, shards, n_wanted)))
+    rounds(settings, lambda n_wanted: joined(settings, lambda audit, shards: body(audit, shards, n_wanted), **input_options))
 
 
 def note_rewinds(settings, audit):
@@ -199,9 +201,9 @@ def shards_owned(settings):
     rounds(settings, one_round)
 
 
-def both_owned(settings, n_wanted):
+def both_owned(settings, n_wanted, **input_options):
     with new_folder() as folder:
-        audit = Audit(settings, folder, ["--shards", str(N_SHARDS)])
+        audit = Audit(settings, folder, ["--shards", str(N_SHARDS)], **input_options)
         run, n = audit.start_and_wait(), 0
         while n < n_wanted and run.is_running:
             pause(settings, run, 0.0, 0.6)
@@ -217,7 +219,7 @@ def both_owned(settings, n_wanted):
         return n
 
 
-def both_joined(settings, n_wanted):
+def both_joined(settings, n_wanted, **input_options):
     def body(audit, shards):
         run, n = audit.start_and_wait(), 0
         while n < n_wanted and run.is_running:
@@ -236,19 +238,25 @@ def both_joined(settings, n_wanted):
         note_rewinds(settings, audit)
         return n
 
-    return joined(settings, body)
+    return joined(settings, body, **input_options)
 
 
-def both(settings):
-    """Worker and shards die in random order, owned and joined in turn."""
-    turn = [both_owned, both_joined]
+def in_turn(**input_options):
+    def case(settings):
+        turn = [both_owned, both_joined]
 
-    def one_round(n_wanted):
-        turn.reverse()
-        return turn[0](settings, max(1, min(n_wanted, (settings.n_kills + 1) // 2)))
+        def one_round(n_wanted):
+            turn.reverse()
+            return turn[0](settings, max(1, min(n_wanted, (settings.n_kills + 1) // 2)), **input_options)
 
-    rounds(settings, one_round)
+        rounds(settings, one_round)
+    return case
 
+
+# Worker and shards die in random order, joined and owned in turn.
+both = in_turn()
+MANY_FILES = {"files": ("first.libsvm", "second.libsvm.gz", "third.libsvm"), "n_passes": 2}
 
 CASES = {"worker-shards": worker_shards, "worker-joined": worker_joined, "shards-joined": shards_joined,
-         "shards-owned": shards_owned, "both": both}
+         "shards-owned": shards_owned, "both": both, "many-files-both": in_turn(**MANY_FILES),
+         "many-files-shards": functools.partial(shards_joined, **MANY_FILES)}

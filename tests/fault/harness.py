@@ -1,4 +1,5 @@
 """What the fault tests share: events that can be audited one by one, processes that are killed, and the audit itself."""
+import gzip
 import json
 import os
 import random
@@ -37,21 +38,26 @@ class Settings:
 # --- events with their own ids -------------------------------------------------------------------------------------------
 
 
-def write_audited_events(path, n):
-    """Writes n events in libsvm form, each with its own id as a key and 2 to 6 shared ones, and malformed lines in between.
-    Returns (counts of every key, predictions of every event, the malformed lines)."""
+def event_keys(i):
+    return [1 + i % 7] + [100 + k * 50 + (i * (k + 3)) % 47 for k in range(1 + i % 5)] + [ID_BASE + i]
+
+
+def write_audited_events(paths, n, n_passes=1):
+    """Writes n events in libsvm form over the files, each with its own id as a key and 2 to 6 shared ones, and malformed lines in
+    between. Returns what n_passes over them give: (counts of every key, predictions of every event, malformed lines)."""
     counts, predictions, bad = {}, [], []
-    with open(path, "w") as out:
-        for i in range(n):
-            keys = [1 + i % 7] + [100 + k * 50 + (i * (k + 3)) % 47 for k in range(1 + i % 5)] + [ID_BASE + i]
-            for key in keys:
-                counts[key] = counts.get(key, 0) + 1
-            predictions.append(str(len(keys)))
-            out.write(f"{i % 2} " + " ".join(f"{key}:1" for key in keys) + "\n")
-            if i % 53 == 11:
-                bad.append(f"malformed line after event {i}")
-                out.write(bad[-1] + "\n")
-    return counts, predictions, bad
+    for number, path in enumerate(paths):
+        with (gzip.open if path.endswith(".gz") else open)(path, "wt") as out:
+            for i in range(number * n // len(paths), (number + 1) * n // len(paths)):
+                keys = event_keys(i)
+                for key in keys:
+                    counts[key] = counts.get(key, 0) + n_passes
+                predictions.append(str(len(keys)))
+                out.write(f"{i % 2} " + " ".join(f"{key}:1" for key in keys) + "\n")
+                if i % 53 == 11:
+                    bad.append(f"malformed line after event {i}")
+                    out.write(bad[-1] + "\n")
+    return counts, predictions * n_passes, bad * n_passes
 
 
 def compare_lines(path, wanted, what):
@@ -61,10 +67,8 @@ def compare_lines(path, wanted, what):
         found.pop()
     if found == wanted:
         return
-    if len(found) != len(wanted):
-        raise Violation(f"{what}: {len(found)} lines, {len(wanted)} expected")
-    at = next(i for i in range(len(wanted)) if found[i] != wanted[i])
-    raise Violation(f"{what}: line {at + 1} is {found[at]!r}, not {wanted[at]!r}")
+    at = next((i for i, pair in enumerate(zip(found, wanted)) if pair[0] != pair[1]), min(len(found), len(wanted)))
+    raise Violation(f"{what}: {len(found)} lines, {len(wanted)} expected; line {at + 1} is the first that differs")
 
 
 def audit_counts(settings, model, counts):

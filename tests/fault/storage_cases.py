@@ -116,7 +116,7 @@ def file_limit(settings):
 def closed_disk(settings):
     """A checkpoint directory that cannot be written is an error before anything is learned."""
     with new_folder() as folder:
-        write_audited_events(f"{folder}/events.libsvm", 100)
+        write_audited_events([f"{folder}/events.libsvm"], 100)
         with open(f"{folder}/file", "w"):
             pass
         for more in ([], ["--shards", "2"]):
@@ -257,7 +257,7 @@ def dead_shard(settings):
 def absent_shard(settings):
     address = f"tcp://127.0.0.1:{free_port()}"
     with new_folder() as folder:
-        write_audited_events(f"{folder}/events.libsvm", 100)
+        write_audited_events([f"{folder}/events.libsvm"], 100)
         call([settings.program, "train", "--format", "libsvm", "--learner", "counter", "--connect", address, "events.libsvm"],
              folder, EXIT_UNAVAILABLE, [address, "check that it runs"], "a shard that is not there")
 
