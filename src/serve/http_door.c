@@ -186,7 +186,7 @@ static tw_status start_daemon(http_door *self, const struct sockaddr_in *address
     const tw_server_options *options = &self->shared->options;
     errno = 0;
     self->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, on_request, self,
-        MHD_OPTION_SOCK_ADDR, (const struct sockaddr *)address, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+        MHD_OPTION_SOCK_ADDR, (const struct sockaddr *)address, MHD_OPTION_NOTIFY_COMPLETED, on_completed, self,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned int)options->max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned int)IDLE_TIMEOUT_S, MHD_OPTION_THREAD_POOL_SIZE, (unsigned int)N_THREADS, MHD_OPTION_END);
     int errnum = errno != 0 ? errno : EADDRINUSE;
