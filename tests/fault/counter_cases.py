@@ -257,6 +257,26 @@ def in_turn(**input_options):
 both = in_turn()
 MANY_FILES = {"files": ("first.libsvm", "second.libsvm.gz", "third.libsvm"), "n_passes": 2}
 
-CASES = {"worker-shards": worker_shards, "worker-joined": worker_joined, "shards-joined": shards_joined,
+def audit_itself(settings):
+    """The audit sees an event that is missing and one that is there twice."""
+    with new_folder() as folder:
+        audit = Audit(settings, folder, [])
+        with open(f"{folder}/events.libsvm") as lines:
+            kept = lines.readlines()
+        kept[7] = kept[3]
+        with open(f"{folder}/events.libsvm", "w") as lines:
+            lines.writelines(kept)
+        audit.command[audit.command.index("--rate") + 1] = "0/s"
+        audit.start().end()
+        try:
+            audit.check_rows()
+        except Violation as found:
+            if "events [3, 7]" not in str(found):
+                raise Violation(f"the audit names other events: {found}")
+            return
+        raise Violation("the audit saw nothing wrong")
+
+
+CASES = {"audit-itself": audit_itself, "worker-shards": worker_shards, "worker-joined": worker_joined, "shards-joined": shards_joined,
          "shards-owned": shards_owned, "both": both, "many-files-both": in_turn(**MANY_FILES),
          "many-files-shards": functools.partial(shards_joined, **MANY_FILES)}

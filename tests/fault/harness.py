@@ -82,7 +82,7 @@ def audit_counts(settings, model, counts):
     doubled = [k for k, n in found.items() if n > counts.get(k, 0)]
     if lost or doubled:
         ids = [k - ID_BASE for k in lost + doubled if k >= ID_BASE]
-        raise Violation(f"{len(lost)} keys lost, {len(doubled)} doubled; events {sorted(ids)[:5]}...{sorted(ids)[-5:]}")
+        raise Violation(f"{len(lost)} keys lost, {len(doubled)} doubled; events {sorted(ids)[:10]}")
 
 
 # --- processes -----------------------------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ version: 1
 name: faults
 source:
   type: file
-  path: ../events.jsonl
-  format: json
+  path: ../events.%(format)s
+  format: %(format)s
   bad_records: {action: skip, limit: 10%%, dead_letter: bad.jsonl}
 features:
   columns:
@@ -44,28 +44,39 @@ FTRL_MORE = """\
     - [shop, city]
 label: {field: y}"""
 PIPELINES = {
-    "ftrl": {"learner": "ftrl", "params": "{alpha: 0.1, beta: 1.0, l1: 0.01, l2: 0.1}", "more": FTRL_MORE, "servers": ""},
-    "kmeans": {"learner": "kmeans", "params": "{k: 4}", "more": "", "servers": ""},
+    "ftrl": {"learner": "ftrl", "params": "{alpha: 0.1, beta: 1.0, l1: 0.01, l2: 0.1}", "more": FTRL_MORE, "servers": "", "format": "json"},
+    "kmeans": {"learner": "kmeans", "params": "{k: 4}", "more": "", "servers": "", "format": "json"},
 }
 TWO_SHARDS = {"servers": "parameter_servers: {shards: 2}"}
+CSV = {"format": "csv"}
 
 
-def write_json_events(path, n, seed):
-    """Events of three centres with a planted label, and malformed lines of several kinds."""
+def make_event(rng):
+    centre = rng.randrange(3)
+    event = {"a": rng.gauss(10 * centre, 1), "b": abs(rng.gauss(3 * centre, 2)), "c": rng.random(),
+             "shop": f"s{int(rng.expovariate(0.05))}", "city": f"c{rng.randrange(9)}"}
+    event["y"] = int(rng.random() < 1 / (1 + math.exp(2 - event["b"])))
+    if rng.random() < 0.1:
+        del event["b"]
+    return event
+
+
+def write_events(base, n, seed):
+    """The same events as JSON lines and as CSV, around three centres and with a planted label, and malformed lines of several kinds."""
     rng = random.Random(seed)
-    kinds = ["{{\"a\": {i}", "not json, line {i}", "{{\"a\": \"text {i}\", \"b\": 1, \"c\": 2, \"y\": 1}}",
-             "{{\"a\": 1, \"b\": 1, \"c\": 2, \"y\": \"maybe {i}\"}}"]
-    with open(path, "w") as out:
+    bad_json = ["{{\"a\": {i}", "not json, line {i}", "{{\"a\": \"text {i}\", \"b\": 1, \"c\": 2, \"y\": 1}}",
+                "{{\"a\": 1, \"b\": 1, \"c\": 2, \"y\": \"maybe {i}\"}}"]
+    bad_csv = ["{i},1", "text {i},1,2,s1,c1,1", "1,1,2,s1,c1,maybe {i}", "1,2,3,s1,c1,1,{i}"]
+    names = ["a", "b", "c", "shop", "city", "y"]
+    with open(f"{base}/events.json", "w") as lines, open(f"{base}/events.csv", "w") as table:
+        table.write(",".join(names) + "\n")
         for i in range(n):
-            centre = rng.randrange(3)
-            event = {"a": rng.gauss(10 * centre, 1), "b": abs(rng.gauss(3 * centre, 2)), "c": rng.random(),
-                     "shop": f"s{int(rng.expovariate(0.05))}", "city": f"c{rng.randrange(9)}"}
-            event["y"] = int(rng.random() < 1 / (1 + math.exp(2 - event["b"])))
-            if rng.random() < 0.1:
-                del event["b"]
-            out.write(json.dumps(event) + "\n")
+            event = make_event(rng)
+            lines.write(json.dumps(event) + "\n")
+            table.write(",".join(str(event.get(name, "")) for name in names) + "\n")
             if i % 61 == 17:
-                out.write(kinds[i % len(kinds)].format(i=i) + "\n")
+                lines.write(bad_json[i % 4].format(i=i) + "\n")
+                table.write(bad_csv[i % 4].format(i=i) + "\n")
 
 
 def shown_rows(settings, model):
@@ -130,12 +141,13 @@ def kill_until(settings, folder, n_wanted):
 def killed(name, changes):
     def case(settings):
         with new_folder() as base:
-            write_json_events(f"{base}/events.jsonl", settings.n_events, settings.seed)
-            wanted = make_folder(base, "wanted", PIPELINES[name])
+            write_events(base, settings.n_events, settings.seed)
+            local = {**PIPELINES[name], "format": changes.get("format", "json")}
+            wanted = make_folder(base, "wanted", local)
             start(settings, wanted, False).end(END_S)
             n, n_rounds = 0, 0
             while n < settings.n_kills and n_rounds < settings.n_kills:
-                folder = make_folder(base, f"killed-{n_rounds}", {**PIPELINES[name], **changes})
+                folder = make_folder(base, f"killed-{n_rounds}", {**local, **changes})
                 n += kill_until(settings, folder, settings.n_kills - n)
                 n_rounds += 1
                 compare(settings, name, folder, wanted)
@@ -148,4 +160,4 @@ def killed(name, changes):
 
 
 CASES = {"local-ftrl": killed("ftrl", {}), "local-kmeans": killed("kmeans", {}), "one-cut-ftrl": killed("ftrl", TWO_SHARDS),
-         "one-cut-kmeans": killed("kmeans", TWO_SHARDS)}
+         "one-cut-kmeans": killed("kmeans", TWO_SHARDS), "local-csv": killed("ftrl", CSV)}
