@@ -413,6 +413,12 @@ static void reader_aim(tw_reader *self, tw_work *work)
 {
     tw_split *split = tw_splits_find(&self->splits, self->split);
     split->is_done = false;
+    /* A rewind may start at a line that nobody remembers; where the outputs are, the line is known again. */
+    for (size_t i = 0; i < self->n_cuts; i++) {
+        const tw_cut *cut = &self->cut[i];
+        if (cut->line > 0 && cut->split == self->split && cut->position == self->cursor.offset)
+            self->cursor.line = cut->line + 1;
+    }
     tw_builder_reset(work->builder, self->split, split->offset, self->cursor.line - 1);
     tw_builder_skip(work->builder, self->cursor.offset, self->cursor.line - 1);
 }

@@ -39,6 +39,7 @@ typedef struct tw_work {
 /* A position at which a batch of `split` must end: a shard's mark, or where the sinks are. */
 typedef struct tw_cut {
     uint64_t split, position;
+    uint64_t line; /* lines before it; 0: unknown */
 } tw_cut;
 
 typedef struct tw_reader tw_reader;

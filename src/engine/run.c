@@ -46,9 +46,9 @@ static tw_status add_cuts(
     if (status == TW_STATUS_OK)
         status = tw_grow(cut, sizeof **cut, &capacity, *n + n_marks + 1, error);
     for (uint32_t i = 0; i < n_marks && status == TW_STATUS_OK; i++)
-        (*cut)[(*n)++] = (tw_cut){split->id, marks[i]};
+        (*cut)[(*n)++] = (tw_cut){split->id, marks[i], 0};
     if (status == TW_STATUS_OK) {
-        (*cut)[(*n)++] = (tw_cut){split->id, split->offset};
+        (*cut)[(*n)++] = (tw_cut){split->id, split->offset, split->line};
         *lowest = marks[0];
     }
     tw_free(marks);
