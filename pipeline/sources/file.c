@@ -187,7 +187,7 @@ static tw_status file_open(void *state,
     tw_status status = tw_file_set_init(&self->set, known, n_known, error);
     if (status == TW_STATUS_OK)
         status = file_read_options(self, options, error);
-    self->follow = (tw_follow){&self->path, self->kind, &self->set, host};
+    self->follow = (tw_follow){.path = &self->path, .kind = self->kind, .set = &self->set, .host = host};
     if (status == TW_STATUS_OK)
         status = file_find(self, strcmp(tw_option_text(options, "from"), "end") == 0, error);
     if (status < 0)

@@ -263,7 +263,7 @@ static tw_status follow_scan_due(tw_file_source *self, int64_t now_us, tw_error 
     self->next_scan_us = now_us + self->poll_us;
     tw_file_split *split = current != 0 ? tw_file_set_find(&self->set, current) : NULL;
     self->current = split != NULL ? split - self->set.split : TW_NO_SPLIT;
-    return status;
+    return status == TW_STATUS_IDLE ? TW_STATUS_OK : status;
 }
 
 static bool follow_is_over(const tw_file_source *self)

@@ -4,9 +4,10 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/hash.h"
 #include "sources/glob.h"
 
-enum { PATH_BUFFER_SIZE = 4096 };
+enum { PATH_BUFFER_SIZE = 4096, MAX_LOOKS = 64 };
 
 tw_status tw_file_set_init(tw_file_set *self, const tw_split *known, size_t n_known, tw_error *error)
 {
@@ -56,13 +57,16 @@ const char *tw_file_split_name(const tw_file_set *self, const tw_file_split *spl
 }
 
 /* Whether the file at `path` is the one of `identity`; *out is open then, and NULL otherwise. */
-static tw_status locate_at(const tw_file_identity *identity, const char *path, tw_stream **out, tw_error *error)
+static tw_status locate_at(
+    const tw_file_identity *identity, const char *path, uint64_t *inode, tw_stream **out, tw_error *error)
 {
     *out = NULL;
+    *inode = 0;
     tw_file_info info;
     tw_status status = tw_file_stat(path, &info, error);
     if (status == TW_STATUS_NOT_FOUND)
         return TW_STATUS_OK;
+    *inode = info.inode;
     if (status < 0 || info.device != identity->device || info.inode != identity->inode)
         return status;
     status = tw_stream_open(path, out, error);
@@ -73,8 +77,39 @@ static tw_status locate_at(const tw_file_identity *identity, const char *path, t
         status = tw_stream_info(*out, &info, error);
     if (status == TW_STATUS_OK)
         status = tw_identity_has_head(identity, *out, &is_same, error);
-    if (status < 0 || !is_same || info.inode != identity->inode || info.device != identity->device)
+    if (status < 0 || !is_same || !tw_identity_has_inode(identity, &info))
         tw_stream_close(out);
+    return status;
+}
+
+/* Looks through the folder of `path` once. `sum` covers the files seen. */
+static tw_status locate_in_folder(const tw_file_identity *identity,
+    const char *path,
+    char found[TW_SPLIT_NAME_SIZE],
+    uint64_t *sum,
+    tw_stream **out,
+    tw_error *error)
+{
+    char folder[PATH_BUFFER_SIZE], candidate[PATH_BUFFER_SIZE];
+    tw_names names = {0};
+    *sum = 0;
+    if (!tw_path_folder(path, folder, sizeof folder))
+        return TW_STATUS_OK;
+    tw_status status = tw_directory_list(folder, &names, error);
+    if (status == TW_STATUS_NOT_FOUND)
+        return TW_STATUS_OK;
+    int prefix = (int)(tw_path_base(path) - path);
+    for (size_t i = 0; i < names.count && status == TW_STATUS_OK && *out == NULL; i++) {
+        int n = snprintf(candidate, sizeof candidate, "%.*s%s", prefix, path, names.name[i]);
+        if (n <= 0 || n >= TW_SPLIT_NAME_SIZE)
+            continue;
+        uint64_t inode = 0;
+        status = locate_at(identity, candidate, &inode, out, error);
+        *sum += tw_mix64(tw_hash(candidate, (size_t)n) ^ tw_mix64(inode));
+        if (*out != NULL)
+            memcpy(found, candidate, (size_t)n + 1);
+    }
+    tw_names_free(&names);
     return status;
 }
 
@@ -84,27 +119,16 @@ tw_status tw_file_locate(const tw_file_identity *identity,
     tw_stream **out,
     tw_error *error)
 {
+    uint64_t inode, last = 0, sum = 0;
     (void)snprintf(found, TW_SPLIT_NAME_SIZE, "%s", path);
-    tw_status status = locate_at(identity, path, out, error);
-    if (status < 0 || *out != NULL)
-        return status;
-    char folder[PATH_BUFFER_SIZE], candidate[PATH_BUFFER_SIZE];
-    tw_names names = {0};
-    if (!tw_path_folder(path, folder, sizeof folder))
-        return TW_STATUS_OK;
-    status = tw_directory_list(folder, &names, error);
-    if (status == TW_STATUS_NOT_FOUND)
-        return TW_STATUS_OK;
-    int prefix = (int)(tw_path_base(path) - path);
-    for (size_t i = 0; i < names.count && status == TW_STATUS_OK && *out == NULL; i++) {
-        int n = snprintf(candidate, sizeof candidate, "%.*s%s", prefix, path, names.name[i]);
-        if (n <= 0 || n >= TW_SPLIT_NAME_SIZE)
-            continue;
-        status = locate_at(identity, candidate, out, error);
-        if (*out != NULL)
-            memcpy(found, candidate, (size_t)n + 1);
+    tw_status status = locate_at(identity, path, &inode, out, error);
+    /* A file that is renamed during a look may be missed by it: only two equal looks prove that it is not there. */
+    for (int i = 0; i < MAX_LOOKS && status == TW_STATUS_OK && *out == NULL; i++) {
+        status = locate_in_folder(identity, path, found, &sum, out, error);
+        if (i > 0 && sum == last)
+            break;
+        last = sum;
     }
-    tw_names_free(&names);
     return status;
 }
 
@@ -119,6 +143,16 @@ static tw_status known_is_lost(const tw_file_identity *identity, const char *pat
     return status;
 }
 
+/* Whether `path` is the path of `known` or one that rotation makes of it, and its probe has all that was consumed, or
+ * is as long as probes get. */
+static bool may_be_copied(const tw_split *known, const tw_file_identity *identity, const char *path)
+{
+    size_t size = strlen(known->name);
+    bool is_beside = strncmp(known->name, path, size) == 0 && strchr(path + size, '/') == NULL;
+    bool is_telling = identity->probe_size == TW_FILE_PROBE_SIZE || known->offset <= identity->probe_size;
+    return identity->is_whole != 0 && is_beside && is_telling;
+}
+
 static tw_status known_matches(const tw_split *known,
     const tw_stream *stream,
     const char *path,
@@ -129,8 +163,8 @@ static tw_status known_matches(const tw_split *known,
     tw_file_identity identity;
     tw_identity_decode(&identity, known->identity);
     *is_match = false;
-    bool is_inode = identity.device == info->device && identity.inode == info->inode;
-    bool is_copy = !is_inode && identity.is_whole != 0 && strcmp(known->name, path) == 0;
+    bool is_inode = tw_identity_has_inode(&identity, info);
+    bool is_copy = !is_inode && may_be_copied(known, &identity, path);
     bool is_short = identity.is_packed == 0 && known->offset > info->size;
     if (identity.is_pipe != 0 || is_short || (!is_inode && !is_copy))
         return TW_STATUS_OK;
@@ -140,8 +174,7 @@ static tw_status known_matches(const tw_split *known,
     return status;
 }
 
-/* The newest known split that the open file is, or NULL. */
-static tw_status known_find(const tw_file_set *self,
+tw_status tw_file_set_find_known(const tw_file_set *self,
     const tw_stream *stream,
     const char *path,
     const tw_file_info *info,
@@ -205,10 +238,13 @@ tw_status tw_file_split_is_intact(const tw_file_split *split, bool *is_intact, t
 }
 
 /* Whether the open file is still the split that has its inode; if so the split takes the stream over. */
-static tw_status set_rejoin(tw_file_split *split, tw_stream **stream, uint64_t size, bool *is_same, tw_error *error)
+static tw_status set_rejoin(
+    tw_file_split *split, tw_stream **stream, const tw_file_info *info, bool *is_same, tw_error *error)
 {
+    uint64_t size = info->size;
     *is_same = false;
-    if (split->is_replaced || (split->identity.is_packed == 0 && size < split->offset))
+    bool is_shorter = split->identity.is_packed == 0 && size < split->offset;
+    if (split->is_replaced || is_shorter || !tw_identity_has_inode(&split->identity, info))
         return TW_STATUS_OK;
     tw_status status = tw_identity_has_head(&split->identity, *stream, is_same, error);
     if (status < 0 || !*is_same || split->stream != NULL)
@@ -240,13 +276,13 @@ static tw_status set_adopt_open(
     tw_file_split *twin = tw_file_set_by_inode(self, info.device, info.inode);
     bool is_same = false;
     if (twin != NULL)
-        status = set_rejoin(twin, stream, info.size, &is_same, error);
+        status = set_rejoin(twin, stream, &info, &is_same, error);
     if (is_same && status == TW_STATUS_OK) {
         *out = twin;
         return TW_STATUS_END;
     }
     if (status == TW_STATUS_OK)
-        status = known_find(self, *stream, fresh->path, &info, &known, error);
+        status = tw_file_set_find_known(self, *stream, fresh->path, &info, &known, error);
     if (status < 0 || (known == NULL && needs_head && fresh->identity.is_whole == 0))
         return status < 0 ? status : TW_STATUS_IDLE;
     if (known != NULL) {
@@ -254,6 +290,7 @@ static tw_status set_adopt_open(
         tw_identity_decode(&old, known->identity);
         old.device = info.device;
         old.inode = info.inode;
+        old.born_us = info.born_us;
         fresh->identity = old;
         fresh->offset = fresh->end = known->offset;
         fresh->is_done = known->is_done && (old.is_packed != 0 || info.size <= known->offset);

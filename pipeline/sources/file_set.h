@@ -1,9 +1,11 @@
 /* file_set.h: the splits of one file source, and how a file on disk is recognised as one of them.
  *
- * A split is looked for by device, inode and head: at the path where it was last seen, then in the folder of that path.
- * A file of another inode passes for a known split only if it lies at the same path, its head is whole and equal, it is
- * not shorter than what was consumed, and the original is nowhere in the folder (a copied folder).
- * Private to this folder; one thread. */
+ * A split is looked for by device, inode, time of birth, head and probe (identity.h): at the path where it was last
+ * seen, then in the folder of that path. Another file passes for a known split only if it lies at the same path or at
+ * one that rotation makes of it, its head is whole, head and probe are equal, the probe has all that was consumed or
+ * 4096 bytes, it is not shorter than what was consumed, and the original is nowhere in the folder: a copied folder, or
+ * a log that was copied and then truncated. An equal header line alone is no proof. Private to this folder; one thread.
+ */
 #ifndef TW_SOURCES_FILE_SET_H
 #define TW_SOURCES_FILE_SET_H
 
@@ -68,8 +70,8 @@ TW_MUST_USE tw_status tw_file_set_adopt_stream(tw_file_set *self,
 /* Adds the pipe at `path` ("-": standard input), as a split that was never seen before. */
 TW_MUST_USE tw_status tw_file_set_add_pipe(tw_file_set *self, const char *path, size_t pattern, tw_error *error);
 
-/* Opens the file of `identity`: at `path`, else wherever the folder of `path` has it. *out NULL: nowhere. `found` gets
- * its path. */
+/* Opens the file of `identity`: at `path`, else wherever the folder of `path` has it, also while files there are being
+ * renamed. *out NULL: nowhere. `found` gets its path. */
 TW_MUST_USE tw_status tw_file_locate(const tw_file_identity *identity,
     const char *path,
     char found[TW_SPLIT_NAME_SIZE],
@@ -81,6 +83,14 @@ TW_MUST_USE tw_status tw_file_split_open(const tw_file_set *self, tw_file_split 
 
 /* Whether the open file still has the split's bytes before its offset; false after a truncation. */
 TW_MUST_USE tw_status tw_file_split_is_intact(const tw_file_split *split, bool *is_intact, tw_error *error);
+
+/* The newest known split that the open file is and that is not in the set yet, or NULL. */
+TW_MUST_USE tw_status tw_file_set_find_known(const tw_file_set *self,
+    const tw_stream *stream,
+    const char *path,
+    const tw_file_info *info,
+    const tw_split **out,
+    tw_error *error);
 
 /* What the split is called in messages. */
 const char *tw_file_split_name(const tw_file_set *self, const tw_file_split *split);

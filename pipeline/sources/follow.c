@@ -1,307 +1,24 @@
 #include "sources/follow.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/alloc.h"
 #include "base/clock.h"
-#include "base/hash.h"
 #include "sources/glob.h"
+#include "sources/siblings.h"
 
-static const int64_t gone_grace_us = 2000000;
-static const int max_listings = 8;
+static const int64_t gone_grace_us = 2000000, start_pause_us = 2000;
+static const int start_tries = 500;
 
-/* A file that may become a split. */
-typedef struct candidate {
-    char *path;
-    tw_stream *stream; /* siblings: open, so that a later rename does not put another file in its place */
-    int64_t modified_us;
-    uint64_t number; /* at the end of the name: of siblings with equal times the higher one is older */
-} candidate;
-
-typedef struct candidates {
-    candidate *item;
-    size_t count, capacity;
-} candidates;
-
-static void candidates_free(candidates *self)
-{
-    for (size_t i = 0; i < self->count; i++) {
-        tw_stream_close(&self->item[i].stream);
-        tw_free(self->item[i].path);
-    }
-    tw_free(self->item);
-    *self = (candidates){0};
-}
-
-static uint64_t trailing_number(const char *name)
-{
-    size_t at = strlen(name);
-    while (at > 0 && name[at - 1] >= '0' && name[at - 1] <= '9')
-        at--;
-    return strtoull(name + at, NULL, 10);
-}
-
-static tw_status candidates_add(candidates *self, const char *path, const tw_file_info *info, tw_error *error)
-{
-    tw_status status = tw_grow(&self->item, sizeof *self->item, &self->capacity, self->count + 1, error);
-    if (status < 0)
-        return status;
-    char *copy = tw_strdup(path);
-    if (copy == NULL)
-        return tw_no_memory(error, strlen(path) + 1);
-    self->item[self->count++] = (candidate){copy, NULL, info->modified_us, trailing_number(path)};
-    return TW_STATUS_OK;
-}
-
-static int candidate_compare(const void *left, const void *right)
-{
-    const candidate *a = left, *b = right;
-    if (a->modified_us != b->modified_us)
-        return a->modified_us < b->modified_us ? -1 : 1;
-    return strcmp(a->path, b->path);
-}
-
-static int sibling_compare(const void *left, const void *right)
-{
-    const candidate *a = left, *b = right;
-    if (a->modified_us == b->modified_us && a->number != b->number)
-        return a->number > b->number ? -1 : 1;
-    return candidate_compare(left, right);
-}
-
-/* The newest split of an option, or NULL. */
-static tw_file_split *newest_of(const tw_follow *self, size_t pattern)
-{
-    for (size_t i = self->set->count; i-- > 0;) {
-        if (self->set->split[i].pattern == pattern)
-            return &self->set->split[i];
-    }
-    return NULL;
-}
-
-/* State of a split's file wherever it lies now; of one that is nowhere, what its identity remembers. */
-static tw_status info_of(const tw_file_identity *identity, const char *path, tw_file_info *info, tw_error *error)
-{
-    char found[TW_SPLIT_NAME_SIZE];
-    tw_stream *stream = NULL;
-    *info = (tw_file_info){.modified_us = identity->modified_us};
-    tw_status status = tw_file_locate(identity, path, found, &stream, error);
-    if (status == TW_STATUS_OK && stream != NULL)
-        status = tw_stream_info(stream, info, error);
-    tw_stream_close(&stream);
-    return status;
-}
-
-static bool is_sibling(const char *path, const char *other)
-{
-    size_t size = strlen(path);
-    return strncmp(path, other, size) == 0 && strchr(other + size, '/') == NULL;
-}
-
-/* The file read last before the one that lies at the path now: of this run, else of the checkpoint. */
-static tw_status reference_of(const tw_follow *self, size_t pattern, tw_file_info *info, bool *has, tw_error *error)
-{
-    *has = false;
-    const tw_file_split *newest = newest_of(self, pattern);
-    if (newest != NULL && newest->stream != NULL) {
-        *has = true;
-        return tw_stream_info(newest->stream, info, error);
-    }
-    if (newest != NULL && newest->modified_us != 0) {
-        *has = true;
-        *info = (tw_file_info){
-            .device = newest->identity.device, .inode = newest->identity.inode, .modified_us = newest->modified_us};
-        return TW_STATUS_OK;
-    }
-    if (newest != NULL) {
-        *has = true;
-        return info_of(&newest->identity, newest->path, info, error);
-    }
-    tw_status status = TW_STATUS_OK;
-    for (size_t i = 0; i < self->set->n_known && status == TW_STATUS_OK; i++) {
-        const tw_split *known = &self->set->known[i];
-        tw_file_identity identity;
-        tw_file_info other;
-        tw_identity_decode(&identity, known->identity);
-        if (identity.is_pipe != 0 || !is_sibling(self->path->name[pattern], known->name))
-            continue;
-        status = info_of(&identity, known->name, &other, error);
-        if (status == TW_STATUS_OK && (!*has || other.modified_us >= info->modified_us))
-            *info = other;
-        *has = true;
-    }
-    return status;
-}
-
-/* A name behind `base` that rotation gives: "log.1", "log-20260101". */
-static bool is_rotated_name(const char *base, const char *name)
-{
-    size_t size = strlen(base);
-    return strncmp(base, name, size) == 0 && name[size] != '\0' && strchr(".-_0123456789", name[size]) != NULL;
-}
-
-/* What lies beside a followed path: an open candidate for each file that may be unread, and a sum over all inodes. */
-typedef struct siblings {
-    candidates found;
-    uint64_t sum;
-} siblings;
-
-static tw_status siblings_add(siblings *self, const char *path, const tw_file_info *reference, tw_error *error)
-{
-    tw_stream *stream = NULL;
-    tw_file_info info;
-    tw_status status = tw_file_stat(path, &info, error);
-    if (status == TW_STATUS_NOT_FOUND || (status == TW_STATUS_OK && !info.is_regular))
-        return TW_STATUS_OK;
-    if (status == TW_STATUS_OK)
-        status = tw_stream_open(path, &stream, error);
-    if (status == TW_STATUS_NOT_FOUND)
-        return TW_STATUS_OK;
-    if (status == TW_STATUS_OK)
-        status = tw_stream_info(stream, &info, error);
-    bool is_wanted = status == TW_STATUS_OK && info.size > 0 && info.modified_us >= reference->modified_us;
-    if (status == TW_STATUS_OK)
-        self->sum += tw_mix64(info.inode ^ tw_mix64(info.device));
-    if (is_wanted)
-        status = candidates_add(&self->found, path, &info, error);
-    if (is_wanted && status == TW_STATUS_OK) {
-        self->found.item[self->found.count - 1].stream = stream;
-        stream = NULL;
-    }
-    tw_stream_close(&stream);
-    return status;
-}
-
-static tw_status siblings_list(siblings *self, const char *path, const tw_file_info *reference, tw_error *error)
-{
-    char folder[TW_SPLIT_NAME_SIZE], sibling[2 * TW_SPLIT_NAME_SIZE];
-    tw_names names = {0};
-    *self = (siblings){0};
-    if (!tw_path_folder(path, folder, sizeof folder))
-        return TW_STATUS_OK;
-    const char *base = tw_path_base(path);
-    tw_status status = tw_directory_list(folder, &names, error);
-    for (size_t i = 0; i < names.count && status == TW_STATUS_OK; i++) {
-        int n = snprintf(sibling, sizeof sibling, "%.*s%s", (int)(base - path), path, names.name[i]);
-        if (is_rotated_name(base, names.name[i]) && n < TW_SPLIT_NAME_SIZE)
-            status = siblings_add(self, sibling, reference, error);
-    }
-    tw_names_free(&names);
-    if (status < 0)
-        candidates_free(&self->found);
-    return status;
-}
-
-/* A list taken while files are renamed may miss one of them: only two equal lists in a row are trusted. */
-static tw_status siblings_find(const char *path, const tw_file_info *reference, candidates *out, tw_error *error)
-{
-    siblings last = {0}, next = {0};
-    tw_status status = siblings_list(&last, path, reference, error);
-    bool is_stable = false;
-    for (int i = 0; i < max_listings && !is_stable && status == TW_STATUS_OK; i++) {
-        status = siblings_list(&next, path, reference, error);
-        is_stable = next.sum == last.sum;
-        candidates_free(&last.found);
-        last = next;
-    }
-    *out = last.found;
-    return status;
-}
-
-/* Adds what rotation moved away unseen. IDLE: the file at the path was moved away meanwhile, nothing is added. */
-static tw_status follow_add_siblings(
-    const tw_follow *self, size_t pattern, const tw_file_info *reference, const tw_file_info *current, tw_error *error)
-{
-    const char *path = self->path->name[pattern];
-    candidates found = {0};
-    tw_file_info now;
-    tw_status status = siblings_find(path, reference, &found, error);
-    if (status == TW_STATUS_OK)
-        status = tw_file_stat(path, &now, error);
-    /* While the newest file lies at the path, all siblings are older than it. */
-    if (status == TW_STATUS_NOT_FOUND || (status == TW_STATUS_OK && now.inode != current->inode))
-        status = TW_STATUS_IDLE;
-    if (found.count > 1)
-        qsort(found.item, found.count, sizeof found.item[0], sibling_compare);
-    for (size_t i = 0; i < found.count && (status == TW_STATUS_OK || status == TW_STATUS_END); i++) {
-        tw_file_split *added = NULL;
-        candidate *item = &found.item[i];
-        status = tw_file_set_adopt_stream(self->set, &item->stream, item->path, pattern, false, &added, error);
-        if (status != TW_STATUS_OK)
-            continue;
-        tw_split *shown = &self->set->shown[self->set->count - 1]; /* a later resume knows it as one of this path's */
-        (void)snprintf(shown->name, sizeof shown->name, "%s", path);
-        added->is_done = added->is_done || added->identity.is_packed != 0;
-        if (added->is_done)
-            tw_stream_close(&added->stream);
-    }
-    candidates_free(&found);
-    return status == TW_STATUS_END ? TW_STATUS_OK : status;
-}
-
-/* Splits of the option before the newest end where they end; one with the newest's inode was truncated in place. */
-static void follow_retire(const tw_follow *self, size_t pattern)
-{
-    const tw_file_split *newest = newest_of(self, pattern);
-    for (size_t i = 0; &self->set->split[i] != newest; i++) {
-        tw_file_split *split = &self->set->split[i];
-        if (split->pattern != pattern || split->is_done)
-            continue;
-        split->is_gone = true;
-        bool is_same =
-            split->identity.device == newest->identity.device && split->identity.inode == newest->identity.inode;
-        if (is_same && !split->is_replaced) {
-            split->is_replaced = true;
-            split->end = split->offset;
-        }
-    }
-}
-
-static bool is_live(const tw_file_split *split, const tw_file_info *info)
+bool tw_file_split_is_live(const tw_file_split *split, const tw_file_info *info)
 {
     return split != NULL && !split->is_done && !split->is_replaced && split->identity.device == info->device &&
            split->identity.inode == info->inode;
 }
 
-static tw_status follow_scan_path(const tw_follow *self, size_t pattern, tw_error *error)
-{
-    const char *path = self->path->name[pattern];
-    tw_file_info info, reference = {0};
-    bool has_reference = false;
-    tw_status status = tw_file_stat(path, &info, error);
-    if (status == TW_STATUS_NOT_FOUND)
-        return TW_STATUS_OK;
-    if (status < 0 || is_live(newest_of(self, pattern), &info))
-        return status;
-    tw_stream *stream = NULL;
-    tw_file_identity identity;
-    status = tw_stream_open(path, &stream, error);
-    if (status == TW_STATUS_OK)
-        status = tw_identity_read(stream, &identity, &info, error);
-    if (status == TW_STATUS_OK && identity.is_whole != 0)
-        status = reference_of(self, pattern, &reference, &has_reference, error);
-    bool is_reference = reference.inode == info.inode && reference.device == info.device;
-    if (status == TW_STATUS_OK && has_reference && !is_reference)
-        status = follow_add_siblings(self, pattern, &reference, &info, error);
-    tw_file_split *added = NULL;
-    if (status == TW_STATUS_OK)
-        status = tw_file_set_adopt_stream(self->set, &stream, path, pattern, true, &added, error);
-    tw_stream_close(&stream);
-    if (status == TW_STATUS_NOT_FOUND || status == TW_STATUS_IDLE)
-        return TW_STATUS_OK;
-    if (status < 0 || (status == TW_STATUS_END && (added->is_done || added->pattern != pattern)))
-        return status < 0 ? status : TW_STATUS_OK;
-    added->is_done = added->is_done && added->identity.is_packed != 0;
-    tw_file_set_move_last(self->set, (size_t)(added - self->set->split));
-    follow_retire(self, pattern);
-    return TW_STATUS_OK;
-}
-
 /* Sorts matches into those that are followed already (their path is noted) and candidates. */
 static tw_status glob_sort_out(
-    const tw_follow *self, const tw_names *names, candidates *out, int64_t now_us, tw_error *error)
+    const tw_follow *self, const tw_names *names, tw_siblings *out, int64_t now_us, tw_error *error)
 {
     tw_status status = TW_STATUS_OK;
     for (size_t i = 0; i < names->count && status == TW_STATUS_OK; i++) {
@@ -315,18 +32,18 @@ static tw_status glob_sort_out(
             continue;
         tw_file_split *split = tw_file_set_by_inode(self->set, info.device, info.inode);
         bool is_finished = split != NULL && split->is_done && !split->is_replaced && info.size == split->end;
-        if (is_live(split, &info) && strlen(names->name[i]) < sizeof split->path) {
+        if (tw_file_split_is_live(split, &info) && strlen(names->name[i]) < sizeof split->path) {
             (void)snprintf(split->path, sizeof split->path, "%s", names->name[i]);
             split->gone_since_us = -now_us;
         } else if (!is_finished) {
-            status = candidates_add(out, names->name[i], &info, error);
+            status = tw_siblings_add(out, names->name[i], &info, error);
         }
     }
     return status;
 }
 
 static tw_status glob_adopt(
-    const tw_follow *self, size_t pattern, const candidates *found, int64_t now_us, tw_error *error)
+    const tw_follow *self, size_t pattern, const tw_siblings *found, int64_t now_us, tw_error *error)
 {
     tw_status status = TW_STATUS_OK;
     for (size_t i = 0; i < found->count && status >= 0; i++) {
@@ -383,18 +100,17 @@ static void glob_retire(const tw_follow *self, size_t pattern, int64_t now_us)
 static tw_status follow_scan_glob(const tw_follow *self, size_t pattern, tw_error *error)
 {
     tw_names names = {0};
-    candidates found = {0};
+    tw_siblings found = {0};
     int64_t now_us = tw_clock_monotonic_us();
     tw_status status = tw_glob_expand(self->path->name[pattern], &names, error);
     if (status == TW_STATUS_OK)
         status = glob_sort_out(self, &names, &found, now_us, error);
-    if (found.count > 1)
-        qsort(found.item, found.count, sizeof found.item[0], candidate_compare);
+    tw_siblings_sort(&found);
     if (status == TW_STATUS_OK)
         status = glob_adopt(self, pattern, &found, now_us, error);
     if (status == TW_STATUS_OK)
         glob_retire(self, pattern, now_us);
-    candidates_free(&found);
+    tw_siblings_free(&found);
     tw_names_free(&names);
     return status;
 }
@@ -402,13 +118,17 @@ static tw_status follow_scan_glob(const tw_follow *self, size_t pattern, tw_erro
 tw_status tw_follow_scan(const tw_follow *self, tw_error *error)
 {
     tw_status status = TW_STATUS_OK;
+    bool is_unsure = false;
     for (size_t i = 0; i < self->path->count && status == TW_STATUS_OK; i++) {
-        if (self->kind[i] == TW_PATH_PLAIN)
-            status = follow_scan_path(self, i, error);
-        else if (self->kind[i] == TW_PATH_GLOB)
+        if (self->kind[i] == TW_PATH_PLAIN) {
+            status = tw_follow_scan_path(self, i, error);
+            is_unsure = is_unsure || status == TW_STATUS_IDLE;
+            status = status == TW_STATUS_IDLE ? TW_STATUS_OK : status;
+        }
+        if (self->kind[i] == TW_PATH_GLOB)
             status = follow_scan_glob(self, i, error);
     }
-    return status;
+    return status == TW_STATUS_OK && is_unsure ? TW_STATUS_IDLE : status;
 }
 
 static bool is_of_option(const tw_follow *self, size_t pattern, const tw_split *known)
@@ -456,14 +176,16 @@ static tw_status follow_resume(const tw_follow *self, size_t pattern, tw_error *
     return status;
 }
 
-static void follow_report_lost(const tw_follow *self, const tw_split *known)
+static void follow_report_lost(tw_follow *self, const tw_split *known)
 {
     char message[TW_ERROR_MESSAGE_SIZE];
     (void)snprintf(message, sizeof message,
-        "%s: the file that was read up to byte %llu is in its folder no more; what followed in it is lost", known->name,
-        (unsigned long long)known->offset);
+        "%s: the file that the checkpoint read up to byte %llu is in its folder no more; its events from there on are "
+        "lost",
+        known->name, (unsigned long long)known->offset);
+    self->n_lost++;
     if (self->host != NULL && self->host->log != NULL)
-        self->host->log(TW_LOG_WARN, message);
+        self->host->log(TW_LOG_ERROR, message);
 }
 
 /* Moves a new split behind the last newline that its file has now. */
@@ -493,27 +215,50 @@ static tw_status follow_to_end(tw_file_split *split, tw_error *error)
     return status;
 }
 
-tw_status tw_follow_start(const tw_follow *self, bool is_from_end, tw_error *error)
+/* Whether the checkpoint has a split of the option. */
+static bool has_known(const tw_follow *self, size_t pattern)
 {
-    tw_file_set *set = self->set;
-    tw_status status = TW_STATUS_OK;
-    for (size_t i = 0; i < self->path->count && status == TW_STATUS_OK; i++)
-        status = follow_resume(self, i, error);
-    if (status == TW_STATUS_OK)
-        status = tw_follow_scan(self, error);
-    for (size_t i = 0; i < set->n_known && status == TW_STATUS_OK; i++) {
-        const tw_split *known = &set->known[i];
+    bool has = false;
+    for (size_t i = 0; i < self->set->n_known; i++)
+        has = has || is_of_option(self, pattern, &self->set->known[i]);
+    return has;
+}
+
+/* What of the checkpoint was to be read on and is in the set no more. */
+static void follow_find_lost(tw_follow *self)
+{
+    for (size_t i = 0; i < self->set->n_known; i++) {
+        const tw_split *known = &self->set->known[i];
         bool is_ours = false;
         for (size_t k = 0; k < self->path->count; k++)
             is_ours = is_ours || is_of_option(self, k, known);
-        if (is_ours && !known->is_done && tw_file_set_find(set, known->id) == NULL)
+        if (is_ours && !known->is_done && tw_file_set_find(self->set, known->id) == NULL)
             follow_report_lost(self, known);
     }
+}
+
+tw_status tw_follow_start(tw_follow *self, bool is_from_end, tw_error *error)
+{
+    tw_file_set *set = self->set;
+    tw_status status = TW_STATUS_OK;
+    for (size_t i = 0; i < self->path->count && status == TW_STATUS_OK; i++) {
+        if (self->kind[i] == TW_PATH_GLOB)
+            status = follow_resume(self, i, error);
+    }
+    if (status == TW_STATUS_OK)
+        status = tw_follow_scan(self, error);
+    for (int i = 0; i < start_tries && status == TW_STATUS_IDLE; i++) {
+        tw_clock_sleep_us(start_pause_us);
+        status = tw_follow_scan(self, error);
+    }
+    if (status == TW_STATUS_IDLE)
+        return tw_error_set(error, TW_STATUS_IO, "%s: files beside it are renamed without a pause; tried for %lld ms",
+            self->path->name[0], (long long)(start_tries * start_pause_us / 1000));
+    if (status == TW_STATUS_OK)
+        follow_find_lost(self);
     for (size_t i = 0; i < set->count && is_from_end && status == TW_STATUS_OK; i++) {
-        bool is_known = false;
-        for (size_t k = 0; k < set->n_known; k++)
-            is_known = is_known || set->known[k].id == set->shown[i].id;
-        if (!is_known && set->split[i].stream != NULL && set->split[i].identity.is_pipe == 0)
+        const tw_file_split *split = &set->split[i];
+        if (!has_known(self, split->pattern) && split->stream != NULL && split->identity.is_pipe == 0)
             status = follow_to_end(&set->split[i], error);
     }
     if (status == TW_STATUS_OK)

@@ -6,14 +6,15 @@
 
 tw_status tw_identity_read(const tw_stream *stream, tw_file_identity *out, tw_file_info *info, tw_error *error)
 {
-    char head[TW_FILE_HEAD_SIZE];
-    size_t n = 0;
+    char head[TW_FILE_PROBE_SIZE];
+    size_t n_read = 0;
     *out = (tw_file_identity){0};
     tw_status status = tw_stream_info(stream, info, error);
     if (status == TW_STATUS_OK)
-        status = tw_stream_peek_raw(stream, 0, head, sizeof head, &n, error);
+        status = tw_stream_peek_raw(stream, 0, head, sizeof head, &n_read, error);
     if (status < 0)
         return status;
+    size_t n = n_read < TW_FILE_HEAD_SIZE ? n_read : TW_FILE_HEAD_SIZE;
     tw_stream_kind kind = tw_stream_kind_from(head, n);
     const char *newline = NULL;
     if (kind == TW_STREAM_PLAIN)
@@ -24,25 +25,36 @@ tw_status tw_identity_read(const tw_stream *stream, tw_file_identity *out, tw_fi
         .device = info->device,
         .inode = info->inode,
         .head_hash = tw_hash(head, n),
+        .probe_hash = tw_hash(head, n_read),
+        .born_us = info->born_us,
         .modified_us = info->modified_us,
         .head_size = (uint32_t)n,
-        .is_whole = newline != NULL || n == sizeof head || kind == TW_STREAM_GZIP || kind == TW_STREAM_ZSTD,
+        .probe_size = (uint32_t)n_read,
+        .is_whole = newline != NULL || n == TW_FILE_HEAD_SIZE || kind == TW_STREAM_GZIP || kind == TW_STREAM_ZSTD,
         .is_packed = kind == TW_STREAM_GZIP || kind == TW_STREAM_ZSTD,
     };
     return TW_STATUS_OK;
 }
 
+bool tw_identity_has_inode(const tw_file_identity *identity, const tw_file_info *info)
+{
+    bool is_born = identity->born_us == 0 || info->born_us == 0 || identity->born_us == info->born_us;
+    return identity->device == info->device && identity->inode == info->inode && is_born;
+}
+
 tw_status tw_identity_has_head(
     const tw_file_identity *identity, const tw_stream *stream, bool *has_head, tw_error *error)
 {
-    char head[TW_FILE_HEAD_SIZE];
+    char head[TW_FILE_PROBE_SIZE];
     size_t n = 0;
+    size_t wanted = identity->probe_size > identity->head_size ? identity->probe_size : identity->head_size;
     *has_head = false;
-    if (identity->head_size > sizeof head)
+    if (wanted > sizeof head)
         return TW_STATUS_OK;
-    tw_status status = tw_stream_peek_raw(stream, 0, head, identity->head_size, &n, error);
+    tw_status status = tw_stream_peek_raw(stream, 0, head, wanted, &n, error);
     if (status == TW_STATUS_OK)
-        *has_head = n == identity->head_size && tw_hash(head, n) == identity->head_hash;
+        *has_head = n == wanted && tw_hash(head, identity->head_size) == identity->head_hash &&
+                    (identity->probe_size == 0 || tw_hash(head, identity->probe_size) == identity->probe_hash);
     return status;
 }
 
@@ -62,11 +74,12 @@ static uint64_t get_u64(const unsigned char *from)
 
 uint64_t tw_identity_id(const tw_file_identity *identity)
 {
-    unsigned char bytes[32];
+    unsigned char bytes[40];
     put_u64(bytes, identity->head_hash);
     put_u64(bytes + 8, identity->inode);
     put_u64(bytes + 16, identity->device);
     put_u64(bytes + 24, identity->generation);
+    put_u64(bytes + 32, (uint64_t)identity->born_us);
     uint64_t id = tw_hash(bytes, sizeof bytes);
     return id != 0 ? id : 1;
 }
@@ -80,6 +93,9 @@ void tw_identity_encode(const tw_file_identity *identity, unsigned char bytes[TW
     put_u64(bytes + 24, identity->generation);
     put_u64(bytes + 32, identity->head_size);
     put_u64(bytes + 48, (uint64_t)identity->modified_us);
+    put_u64(bytes + 56, identity->probe_size);
+    put_u64(bytes + 64, identity->probe_hash);
+    put_u64(bytes + 72, (uint64_t)identity->born_us);
     bytes[40] = identity->is_whole != 0;
     bytes[41] = identity->is_pipe != 0;
     bytes[42] = identity->is_packed != 0;
@@ -87,14 +103,17 @@ void tw_identity_encode(const tw_file_identity *identity, unsigned char bytes[TW
 
 void tw_identity_decode(tw_file_identity *identity, const unsigned char bytes[TW_SPLIT_IDENTITY_SIZE])
 {
-    uint64_t head_size = get_u64(bytes + 32);
+    uint64_t head_size = get_u64(bytes + 32), probe_size = get_u64(bytes + 56);
     *identity = (tw_file_identity){
         .device = get_u64(bytes),
         .inode = get_u64(bytes + 8),
         .head_hash = get_u64(bytes + 16),
+        .probe_hash = get_u64(bytes + 64),
         .generation = get_u64(bytes + 24),
+        .born_us = (int64_t)get_u64(bytes + 72),
         .modified_us = (int64_t)get_u64(bytes + 48),
         .head_size = head_size > UINT32_MAX ? UINT32_MAX : (uint32_t)head_size,
+        .probe_size = probe_size > UINT32_MAX ? UINT32_MAX : (uint32_t)probe_size,
         .is_whole = bytes[40],
         .is_pipe = bytes[41],
         .is_packed = bytes[42],

@@ -177,6 +177,9 @@ tw_status tw_file_fstat(int fd, const char *path, tw_file_info *info, tw_error *
     if (tw_fault_hit(TW_FAULT_FILE) || fstat(fd, &result) != 0)
         return file_error(error, "stat", path);
     file_info_fill(&result, info);
+    struct statx birth;
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &birth) == 0 && (birth.stx_mask & STATX_BTIME) != 0)
+        info->born_us = (int64_t)birth.stx_btime.tv_sec * 1000000 + birth.stx_btime.tv_nsec / 1000;
     return TW_STATUS_OK;
 }
 
@@ -228,7 +231,8 @@ tw_status tw_directory_create(const char *path, tw_error *error)
     char part[PATH_MAX];
     size_t size = strlen(path);
     if (size == 0 || size >= sizeof part)
-        return tw_error_set(error, TW_STATUS_INVALID, "directory name of %zu bytes: must be 1 to %d", size, PATH_MAX - 1);
+        return tw_error_set(
+            error, TW_STATUS_INVALID, "directory name of %zu bytes: must be 1 to %d", size, PATH_MAX - 1);
     for (size_t i = 1; i <= size; i++) {
         if (i < size && path[i] != '/')
             continue;
@@ -289,7 +293,8 @@ tw_status tw_directory_list(const char *path, tw_names *out, tw_error *error)
     if (directory == NULL)
         return file_error(error, "open directory", path);
     tw_status status = TW_STATUS_OK;
-    for (struct dirent *entry = readdir(directory); entry != NULL && status == TW_STATUS_OK; entry = readdir(directory)) {
+    for (struct dirent *entry = readdir(directory); entry != NULL && status == TW_STATUS_OK;
+         entry = readdir(directory)) {
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
             status = tw_names_add(out, entry->d_name, error);
     }
