@@ -320,7 +320,7 @@ static void write_numbers(const event *from, line *out)
 
 static void write_categories(const event *from, line *out)
 {
-    uint32_t index[N_CATEGORIES];
+    uint32_t index[N_CATEGORIES] = {0};
     int n = 0;
     for (uint64_t f = 0; f < N_CATEGORIES; f++) {
         add_char(&out[FORMAT_TSV], '\t');

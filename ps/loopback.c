@@ -352,9 +352,8 @@ tw_status tw_loopback_kill(tw_loopback *self, uint32_t shard, tw_error *error)
 {
     loopback_shard *at = &self->shard[shard];
     tw_table *table = NULL;
-    tw_status status = TW_STATUS_OK;
     if (at->copy.is_there) {
-        status = table_create(at, &table, error);
+        tw_status status = table_create(at, &table, error);
         if (status == TW_STATUS_OK)
             status = copy_load(at, table, error);
         if (status < 0) {
