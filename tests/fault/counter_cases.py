@@ -266,7 +266,7 @@ def audit_itself(settings):
         kept[7] = kept[3]
         with open(f"{folder}/events.libsvm", "w") as lines:
             lines.writelines(kept)
-        audit.command[audit.command.index("--rate") + 1] = "0/s"
+        audit.command[audit.command.index("--rate") + 1] = "1000000/s"
         audit.start().end()
         try:
             audit.check_rows()
