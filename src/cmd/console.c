@@ -22,7 +22,9 @@ static size_t wide_size(const unsigned char *text)
         if ((text[i] & 0xc0) != 0x80)
             return 0;
     }
-    return size;
+    bool is_overlong = (text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xf0 && text[1] < 0x90);
+    bool is_no_character = (text[0] == 0xed && text[1] >= 0xa0) || (text[0] == 0xf4 && text[1] >= 0x90);
+    return is_overlong || is_no_character ? 0 : size;
 }
 
 /* Messages quote input: what a terminal would obey or cannot show is written as \xNN. */
