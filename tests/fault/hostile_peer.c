@@ -276,8 +276,12 @@ static int attack_server(peer *self, uint64_t n)
         uint32_t n_parts = 1 + (uint32_t)(draw(self) % 8 != 0);
         for (; draw(self) % 16 == 0 && n_parts < 9; n_parts++)
             part[n_parts] = (tw_part){rows, draw(self) % 64};
-        if (tw_socket_send(self->socket, part, n_parts, NULL) == TW_STATUS_OK)
-            self->n_sent++;
+        for (int k = 0; k < 400 && self->n_sent <= i; k++) {
+            if (tw_socket_send(self->socket, part, n_parts, NULL) == TW_STATUS_OK)
+                self->n_sent++;
+            else
+                tw_clock_sleep_us(5000);
+        }
         if (i % PACE == 0)
             (void)read_answers(self, PACE_MS);
         if (i % 1000 == 999 && reconnect(self, TW_SOCKET_DEALER) < 0)
