@@ -132,7 +132,7 @@ static tw_status adopt_live(const tw_follow *self, size_t pattern, tw_sibling *i
 }
 
 /* Whether there is nothing to look for: the newest split's file still lies at the path, or what lies there is too young
- * to tell. */
+ * to tell. With nothing at the path, files may have been rotated away unread. */
 static tw_status follow_is_settled(const tw_follow *self, size_t pattern, bool *is_settled, tw_error *error)
 {
     tw_stream *stream = NULL;
@@ -143,14 +143,16 @@ static tw_status follow_is_settled(const tw_follow *self, size_t pattern, bool *
     if (newest == NULL)
         return TW_STATUS_OK;
     tw_status status = tw_file_stat(self->path->name[pattern], &info, error);
-    *is_settled = status != TW_STATUS_OK || tw_file_split_is_live(newest, &info);
-    if (*is_settled)
-        return status == TW_STATUS_NOT_FOUND ? TW_STATUS_OK : status;
-    status = tw_stream_open(self->path->name[pattern], &stream, error);
+    if (status == TW_STATUS_OK && tw_file_split_is_live(newest, &info)) {
+        *is_settled = true;
+        return TW_STATUS_OK;
+    }
+    if (status == TW_STATUS_OK)
+        status = tw_stream_open(self->path->name[pattern], &stream, error);
     if (status == TW_STATUS_OK)
         status = tw_identity_read(stream, &identity, &info, error);
     tw_stream_close(&stream);
-    *is_settled = status != TW_STATUS_OK || identity.is_whole == 0;
+    *is_settled = status == TW_STATUS_OK && identity.is_whole == 0;
     return status == TW_STATUS_NOT_FOUND ? TW_STATUS_OK : status;
 }
 
