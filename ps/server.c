@@ -82,8 +82,7 @@ static tw_status restore_checkpoint(shard_server *self, const char *directory, u
         return tw_no_memory(error, sizeof *manifest);
     tw_status status = tw_checkpoint_read(directory, id, manifest, NULL, error);
     if (status == TW_STATUS_OK)
-        status =
-            restore_files(self, directory, &manifest->spec, manifest->files.file, manifest->files.n_files, error);
+        status = restore_files(self, directory, &manifest->spec, manifest->files.file, manifest->files.n_files, error);
     tw_manifest_fini(manifest);
     tw_free(manifest);
     return status;

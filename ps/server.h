@@ -7,15 +7,15 @@
 #include "ps/shard.h"
 
 typedef struct tw_shard_server_options {
-    const char *address;   /* see tw_address_check; tcp://127.0.0.1:* lets the system choose the port */
-    uint32_t index, count; /* this shard of how many */
-    uint64_t max_bytes;    /* cap on its rows; 0: as the model says */
-    const char *directory; /* of its row files; NULL: no snapshots */
-    uint64_t restore_id;   /* load its slots' part of this checkpoint, whatever number of shards wrote it */
-    const char *init_directory; /* with nothing of its own to load: the rows of checkpoint init_id there, as if nothing were
-                                 * learned of any split; NULL: none */
+    const char *address;        /* see tw_address_check; tcp://127.0.0.1:* lets the system choose the port */
+    uint32_t index, count;      /* this shard of how many */
+    uint64_t max_bytes;         /* cap on its rows; 0: as the model says */
+    const char *directory;      /* of its row files; NULL: no snapshots */
+    uint64_t restore_id;        /* load its slots' part of this checkpoint, whatever number of shards wrote it */
+    const char *init_directory; /* with nothing of its own to load: the rows of checkpoint init_id there, as if nothing
+                                 * were learned of any split; NULL: none */
     uint64_t init_id;
-    uint64_t newer_than;   /* restore_id 0: load its own newest row file if its id is above this (UINT64_MAX: none) */
+    uint64_t newer_than; /* restore_id 0: load its own newest row file if its id is above this (UINT64_MAX: none) */
     uint32_t snapshot_every_ms;                           /* own snapshots; 0: only those that a worker asks for */
     uint32_t keep;                                        /* own snapshots that are kept; 0: 2 */
     bool has_final_snapshot;                              /* one more when it stops, if anything was pushed */

@@ -1,4 +1,5 @@
-/* arena.h: many small allocations that end together. Memory is 16-byte aligned and uninitialised. One thread at a time. */
+/* arena.h: many small allocations that end together. Memory is 16-byte aligned and uninitialised. One thread at a time.
+ */
 #ifndef TW_BASE_ARENA_H
 #define TW_BASE_ARENA_H
 

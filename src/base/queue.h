@@ -18,7 +18,7 @@ TW_MUST_USE tw_status tw_queue_push_first(tw_queue *self, void *item, int timeou
 /* As push. A closed queue still hands out what is in it, then says CANCELLED. */
 TW_MUST_USE tw_status tw_queue_pop(tw_queue *self, void **item, int timeout_ms);
 
-void tw_queue_close(tw_queue *self);  /* wakes both sides; any thread */
+void tw_queue_close(tw_queue *self);   /* wakes both sides; any thread */
 size_t tw_queue_count(tw_queue *self); /* any thread */
 
 #endif

@@ -91,7 +91,8 @@ tw_status tw_error_errno(tw_error *error, tw_status status, int errnum, const ch
     va_end(arguments);
     size_t used = strlen(error->message);
     char reason[128];
-    (void)snprintf(error->message + used, sizeof error->message - used, ": %s", strerror_r(errnum, reason, sizeof reason));
+    (void)snprintf(
+        error->message + used, sizeof error->message - used, ": %s", strerror_r(errnum, reason, sizeof reason));
     error->retriable = error->retriable || errno_is_transient(errnum);
     return status;
 }

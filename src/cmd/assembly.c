@@ -28,8 +28,7 @@ void assembly_fini(assembly *self)
 
 tw_status assembly_check(assembly *self, tw_error *error)
 {
-    tw_status status =
-        tw_pipeline_create(self->tree, &self->catalogue, &self->problems, &self->pipeline, error);
+    tw_status status = tw_pipeline_create(self->tree, &self->catalogue, &self->problems, &self->pipeline, error);
     if (status == TW_STATUS_OK)
         status = tw_pipeline_resolved(self->pipeline, false, &self->canonical, error);
     return status;
@@ -154,12 +153,12 @@ tw_status assembly_of_manifest(assembly *self, const tw_manifest *manifest, tw_e
         return status;
     if (text == NULL)
         return tw_error_set(error, TW_STATUS_CORRUPT,
-            "checkpoint %06llu holds no pipeline: it was not made by `run` or `train`", (unsigned long long)manifest->id);
+            "checkpoint %06llu holds no pipeline: it was not made by `run` or `train`",
+            (unsigned long long)manifest->id);
     return tw_tree_parse(self->tree, "checkpoint", text->bytes, text->size, &self->problems, error);
 }
 
-tw_status assembly_attach_local(
-    assembly *self, const char *directory, const tw_manifest *manifest, tw_error *error)
+tw_status assembly_attach_local(assembly *self, const char *directory, const tw_manifest *manifest, tw_error *error)
 {
     tw_params *params = NULL;
     tw_status status = tw_local_create(tw_model_table_spec(self->model), &params, error);

@@ -1,5 +1,5 @@
-/* assembly.h: a pipeline turned into the objects that run it: model, inputs, sinks. What `run`, `train`, `predict`, `eval` and
- * `serve` share. */
+/* assembly.h: a pipeline turned into the objects that run it: model, inputs, sinks. What `run`, `train`, `predict`,
+ * `eval` and `serve` share. */
 #ifndef TW_CMD_ASSEMBLY_H
 #define TW_CMD_ASSEMBLY_H
 
@@ -20,7 +20,7 @@ typedef struct assembly {
     tw_sink_spec *sink;
     tw_option_values *scaler_options;
     bool ignores_labels; /* set before assembly_build: rows are only scored */
-    tw_model *model; /* without rows until one attaches them */
+    tw_model *model;     /* without rows until one attaches them */
 } assembly;
 
 /* An empty tree and the built-in plug-ins. */

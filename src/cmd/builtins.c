@@ -115,8 +115,6 @@ tw_plugin_catalogue builtins_catalogue(const tw_registry *registry)
         const tw_registry *registry;
         void *context; /* only ever read */
     } place = {.registry = registry};
-    return (tw_plugin_catalogue){.context = place.context,
-        .options = catalogue_options,
-        .name = catalogue_name,
-        .summary = catalogue_summary};
+    return (tw_plugin_catalogue){
+        .context = place.context, .options = catalogue_options, .name = catalogue_name, .summary = catalogue_summary};
 }

@@ -1,4 +1,5 @@
-/* builtins.h: every plug-in that is built in, from the .def lists, and the same as the catalogue that src/config wants. */
+/* builtins.h: every plug-in that is built in, from the .def lists, and the same as the catalogue that src/config wants.
+ */
 #ifndef TW_CMD_BUILTINS_H
 #define TW_CMD_BUILTINS_H
 

@@ -16,9 +16,17 @@
 #include "base/clock.h"
 #include "cmd/console.h"
 
-enum { MAX_ARGUMENTS = 32, MAX_SHARDS = 256, MAX_QUICK_DEATHS = 8, MAX_BACKOFF_SHIFT = 8, MAX_KILLED_SHIFT = 3, POLL_US = 20000, ADDRESS_SIZE = 128 };
+enum {
+    MAX_ARGUMENTS = 32,
+    MAX_SHARDS = 256,
+    MAX_QUICK_DEATHS = 8,
+    MAX_BACKOFF_SHIFT = 8,
+    MAX_KILLED_SHIFT = 3,
+    POLL_US = 20000,
+    ADDRESS_SIZE = 128
+};
 
-static const int64_t quick_us = 2000000;      /* a life shorter than this counts as a failed start */
+static const int64_t quick_us = 2000000; /* a life shorter than this counts as a failed start */
 static const int64_t first_backoff_us = 20000;
 
 typedef struct child {
@@ -53,7 +61,8 @@ static tw_status spawn_shard(children *self, uint32_t index, bool is_first, tw_e
     (void)snprintf(floor, sizeof floor, "%llu", (unsigned long long)self->options.newer_than);
     (void)snprintf(keep, sizeof keep, "%u", self->options.keep);
     (void)snprintf(parent, sizeof parent, "%ld", (long)getpid());
-    const char *fixed[] = {"thalweg", "ps", "--shard", shard, "--bind", self->child[index].address, "--child-of", parent};
+    const char *fixed[] = {
+        "thalweg", "ps", "--shard", shard, "--bind", self->child[index].address, "--child-of", parent};
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
         arguments[n++] = fixed[i];
     if (self->directory != NULL) {
@@ -81,7 +90,8 @@ static tw_status spawn_shard(children *self, uint32_t index, bool is_first, tw_e
     int errnum = posix_spawn(&target->pid, "/proc/self/exe", NULL, NULL, argv, environ);
     if (errnum != 0) {
         target->pid = 0;
-        return tw_error_errno(error, TW_STATUS_UNAVAILABLE, errnum, "shard %u of %u cannot be started", index, self->options.n_shards);
+        return tw_error_errno(
+            error, TW_STATUS_UNAVAILABLE, errnum, "shard %u of %u cannot be started", index, self->options.n_shards);
     }
     return TW_STATUS_OK;
 }
@@ -109,9 +119,11 @@ static void note_death(children *self, uint32_t index, int how)
     if (atomic_load(&self->is_stopping))
         return;
     if (WIFSIGNALED(how))
-        console_note("thalweg: warning: shard %u of %u was killed by signal %d; starting it again", index, self->options.n_shards, WTERMSIG(how));
+        console_note("thalweg: warning: shard %u of %u was killed by signal %d; starting it again", index,
+            self->options.n_shards, WTERMSIG(how));
     else
-        console_note("thalweg: warning: shard %u of %u ended with code %d; starting it again", index, self->options.n_shards, WEXITSTATUS(how));
+        console_note("thalweg: warning: shard %u of %u ended with code %d; starting it again", index,
+            self->options.n_shards, WEXITSTATUS(how));
     plan_restart(self, index, WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL);
 }
 
@@ -160,7 +172,8 @@ static tw_status choose_addresses(children *self, tw_error *error)
         if (mkdtemp(self->socket_directory) == NULL) {
             int errnum = errno;
             self->socket_directory[0] = '\0';
-            return tw_error_errno(error, TW_STATUS_IO, errnum, "/tmp: no directory for the shards' sockets can be made");
+            return tw_error_errno(
+                error, TW_STATUS_IO, errnum, "/tmp: no directory for the shards' sockets can be made");
         }
     }
     for (uint32_t i = 0; i < self->options.n_shards; i++) {
@@ -190,7 +203,8 @@ static tw_status children_open(children *self, tw_error *error)
         return status;
     int errnum = pthread_create(&self->thread, NULL, children_main, self);
     if (errnum != 0)
-        return tw_error_errno(error, TW_STATUS_NO_MEMORY, errnum, "the thread that watches the shards cannot be started");
+        return tw_error_errno(
+            error, TW_STATUS_NO_MEMORY, errnum, "the thread that watches the shards cannot be started");
     self->has_thread = true;
     while (!atomic_load(&self->is_started))
         tw_clock_sleep_us(1000);
@@ -203,7 +217,8 @@ tw_status children_start(const children_options *options, children **out, tw_err
 {
     *out = NULL;
     if (options->n_shards > MAX_SHARDS)
-        return tw_error_set(error, TW_STATUS_CONFIG, "%u shards: at most %d are started by one run", options->n_shards, MAX_SHARDS);
+        return tw_error_set(
+            error, TW_STATUS_CONFIG, "%u shards: at most %d are started by one run", options->n_shards, MAX_SHARDS);
     children *self = tw_alloc_zero(sizeof *self);
     if (self == NULL)
         return tw_no_memory(error, sizeof *self);
@@ -227,7 +242,8 @@ tw_status children_check(children *self, tw_error *error)
     if (lost < 0)
         return TW_STATUS_OK;
     return tw_error_set(error, TW_STATUS_UNAVAILABLE,
-        "shard %d of %u died %d times right after its start: see its messages above", lost, self->options.n_shards, MAX_QUICK_DEATHS);
+        "shard %d of %u died %d times right after its start: see its messages above", lost, self->options.n_shards,
+        MAX_QUICK_DEATHS);
 }
 
 void children_stop(children **self)

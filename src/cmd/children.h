@@ -1,6 +1,6 @@
-/* children.h: the shards that a run starts for itself: processes of this program that live as long as it does, restarted
- * when they die. A shard that keeps ending by itself at once is given up after a number of tries and named; one that is
- * killed from outside is started again however often. */
+/* children.h: the shards that a run starts for itself: processes of this program that live as long as it does,
+ * restarted when they die. A shard that keeps ending by itself at once is given up after a number of tries and named;
+ * one that is killed from outside is started again however often. */
 #ifndef TW_CMD_CHILDREN_H
 #define TW_CMD_CHILDREN_H
 
@@ -14,11 +14,11 @@ typedef struct children_options {
     uint32_t n_shards;
     const char *const *bind; /* [n_bind] addresses; n_bind 0: ipc in a directory of their own */
     uint32_t n_bind;
-    const char *directory;   /* of checkpoints; NULL: none */
-    uint64_t restore_id;     /* first start: rows of this checkpoint; 0: none */
+    const char *directory;      /* of checkpoints; NULL: none */
+    uint64_t restore_id;        /* first start: rows of this checkpoint; 0: none */
     const char *init_directory; /* rows of checkpoint init_id there are what a shard starts from; NULL: none */
     uint64_t init_id;
-    uint64_t newer_than;     /* restarts: only row files above this id count */
+    uint64_t newer_than; /* restarts: only row files above this id count */
     uint32_t keep;
 } children_options;
 

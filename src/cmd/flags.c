@@ -67,7 +67,8 @@ static tw_status parse_one(flags *self, char **argv, int left, int *used, tw_err
     if (inside != NULL)
         return add_value(self, flag, inside, error);
     if (left < 2)
-        return tw_error_set(error, TW_STATUS_INVALID, "--%s: a value is missing: --%s %s", flag->name, flag->name, flag->value);
+        return tw_error_set(
+            error, TW_STATUS_INVALID, "--%s: a value is missing: --%s %s", flag->name, flag->name, flag->value);
     *used = 2;
     return add_value(self, flag, argv[1], error);
 }

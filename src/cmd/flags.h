@@ -1,4 +1,5 @@
-/* flags.h: command-line flags as data: one table per verb gives parsing, --help, the command reference and completions. */
+/* flags.h: command-line flags as data: one table per verb gives parsing, --help, the command reference and completions.
+ */
 #ifndef TW_CMD_FLAGS_H
 #define TW_CMD_FLAGS_H
 

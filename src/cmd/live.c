@@ -31,14 +31,14 @@ static void pack_json(tw_packer *out, json_t *value)
     size_t index;
     if (json_is_object(value)) {
         tw_pack_map(out, (uint32_t)json_object_size(value));
-        json_object_foreach (value, key, item) {
+        json_object_foreach(value, key, item)
+        {
             tw_pack_text(out, key);
             pack_json(out, item);
         }
     } else if (json_is_array(value)) {
         tw_pack_array(out, (uint32_t)json_array_size(value));
-        json_array_foreach (value, index, item)
-            pack_json(out, item);
+        json_array_foreach(value, index, item) pack_json(out, item);
     } else if (json_is_string(value)) {
         tw_pack_text_sized(out, json_string_value(value), json_string_length(value));
     } else if (json_is_integer(value)) {
@@ -57,7 +57,8 @@ static tw_status receive_reply(live *self, const char *address, tw_error *error)
     bool is_readable = false;
     tw_status status = tw_socket_wait(&self->socket, 1, TIMEOUT_MS, &is_readable, error);
     if (status == TW_STATUS_IDLE)
-        return tw_error_set(error, TW_STATUS_UNAVAILABLE, "%s: no answer within %d s: is a server running there?", address, TIMEOUT_MS / 1000);
+        return tw_error_set(error, TW_STATUS_UNAVAILABLE, "%s: no answer within %d s: is a server running there?",
+            address, TIMEOUT_MS / 1000);
     return status == TW_STATUS_OK ? tw_socket_receive(self->socket, self->reply, error) : status;
 }
 
@@ -65,11 +66,13 @@ static tw_status print_scores(live *self, const tw_value *head, tw_error *error)
 {
     tw_part scores = tw_message_part(self->reply, 1);
     if (scores.size % sizeof(double) != 0 || self->n_rows == 0 || scores.size / sizeof(double) % self->n_rows != 0)
-        return tw_error_set(error, TW_STATUS_PROTOCOL, "the server sent %zu bytes of scores for %u rows", scores.size, self->n_rows);
+        return tw_error_set(
+            error, TW_STATUS_PROTOCOL, "the server sent %zu bytes of scores for %u rows", scores.size, self->n_rows);
     size_t n_outputs = scores.size / sizeof(double) / self->n_rows;
     for (uint32_t i = 0; i < self->n_rows; i++) {
         double value[2] = {0, 0};
-        memcpy(value, (const char *)scores.bytes + i * n_outputs * sizeof(double), (n_outputs > 1 ? 2 : 1) * sizeof(double));
+        memcpy(value, (const char *)scores.bytes + i * n_outputs * sizeof(double),
+            (n_outputs > 1 ? 2 : 1) * sizeof(double));
         self->n_failed += isnan(value[0]) ? 1 : 0;
         if (n_outputs > 1)
             (void)printf("%.9g %.9g\n", value[1], value[0]);
@@ -155,11 +158,13 @@ static tw_status ask_file(live *self, const char *address, FILE *file, const cha
     size_t capacity = 0;
     uint64_t number = 0;
     tw_status status = TW_STATUS_OK;
-    for (ssize_t n = getline(&line, &capacity, file); n >= 0 && status == TW_STATUS_OK; n = getline(&line, &capacity, file)) {
+    for (ssize_t n = getline(&line, &capacity, file); n >= 0 && status == TW_STATUS_OK;
+         n = getline(&line, &capacity, file)) {
         json_error_t why;
         number++;
         if (n > MAX_LINE) {
-            status = tw_error_set(error, TW_STATUS_DATA, "%s:%" PRIu64 ": a line longer than %d bytes", name, number, MAX_LINE);
+            status = tw_error_set(
+                error, TW_STATUS_DATA, "%s:%" PRIu64 ": a line longer than %d bytes", name, number, MAX_LINE);
             break;
         }
         json_t *row = json_loadb(line, (size_t)n, JSON_REJECT_DUPLICATES, &why);

@@ -37,7 +37,8 @@ int verb_misused(const verb *self, const char *format, ...)
     va_start(arguments, format);
     (void)vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    console_note("thalweg %s: %s\nusage: thalweg %s; thalweg %s --help lists the options", self->name, message, self->usage, self->name);
+    console_note("thalweg %s: %s\nusage: thalweg %s; thalweg %s --help lists the options", self->name, message,
+        self->usage, self->name);
     return tw_status_exit_code(TW_STATUS_INVALID);
 }
 

@@ -1,8 +1,8 @@
 /* rows_text.h: the rows of a model as text on standard output.
  *
- * Keys: a key of an integer feature is shown as its index, every other one as 16 hex digits. A key counts as an integer's
- * when its inverse mix is below 2^40, which a hashed key is by chance once in 16 million. Hashed tables keep no keys: the
- * row's index stands in the top bits. Floats are in the shortest form that reads back equal. */
+ * Keys: a key of an integer feature is shown as its index, every other one as 16 hex digits. A key counts as an
+ * integer's when its inverse mix is below 2^40, which a hashed key is by chance once in 16 million. Hashed tables keep
+ * no keys: the row's index stands in the top bits. Floats are in the shortest form that reads back equal. */
 #ifndef TW_CMD_ROWS_TEXT_H
 #define TW_CMD_ROWS_TEXT_H
 

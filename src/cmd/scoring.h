@@ -23,7 +23,8 @@ typedef struct scoring_options {
     size_t n_sinks;
 } scoring_options;
 
-/* Loads the model and scores all input. self->engine has the figures. Prints what went wrong; the process's exit code. */
+/* Loads the model and scores all input. self->engine has the figures. Prints what went wrong; the process's exit code.
+ */
 int scoring_run(scoring *self, const scoring_options *options);
 void scoring_fini(scoring *self);
 

@@ -43,7 +43,8 @@ static int check_main(const verb *self, int argc, char **argv)
         return verb_misused(self, "one pipeline file is expected, %zu were given", given.n_arguments);
     tw_status status = assembly_init(&all, &error);
     if (status == TW_STATUS_OK)
-        status = is_schema ? tw_reference_json_schema(&all.catalogue, &out, &error) : check_file(&all, &given, &out, &error);
+        status =
+            is_schema ? tw_reference_json_schema(&all.catalogue, &out, &error) : check_file(&all, &given, &out, &error);
     if (status == TW_STATUS_OK && out.bytes != NULL)
         (void)fputs(out.bytes, stdout);
     else if (status == TW_STATUS_OK)
@@ -55,4 +56,5 @@ static int check_main(const verb *self, int argc, char **argv)
     return tw_status_exit_code(status);
 }
 
-const verb verb_check = {"check", "check FILE [OPTIONS]", "All errors of a pipeline at once; starts nothing.", check_flags, check_main};
+const verb verb_check = {
+    "check", "check FILE [OPTIONS]", "All errors of a pipeline at once; starts nothing.", check_flags, check_main};

@@ -26,10 +26,12 @@ static tw_status write_lines(tw_generator *generator, uint64_t n_lines, FILE *fi
     for (uint64_t i = 0; i < n_lines && status == TW_STATUS_OK; i++) {
         status = tw_generator_next(generator, line, sizeof line, &size, error);
         if (status == TW_STATUS_OK && fwrite(line, 1, size, file) != size)
-            status = tw_error_set(error, TW_STATUS_IO, "the output cannot be written: is the disk full, or the reader gone?");
+            status = tw_error_set(
+                error, TW_STATUS_IO, "the output cannot be written: is the disk full, or the reader gone?");
     }
     if (status == TW_STATUS_OK && fflush(file) != 0)
-        status = tw_error_set(error, TW_STATUS_IO, "the output cannot be written: is the disk full, or the reader gone?");
+        status =
+            tw_error_set(error, TW_STATUS_IO, "the output cannot be written: is the disk full, or the reader gone?");
     return status;
 }
 
@@ -89,9 +91,10 @@ static int gen_main(const verb *self, int argc, char **argv)
     return tw_status_exit_code(status == TW_STATUS_NOT_FOUND ? TW_STATUS_INVALID : status);
 }
 
-const verb verb_gen = {"gen", "gen KIND [OPTIONS]", "Writes a made event stream with a planted model; the same seed, the same bytes.", gen_flags, gen_main};
+const verb verb_gen = {"gen", "gen KIND [OPTIONS]",
+    "Writes a made event stream with a planted model; the same seed, the same bytes.", gen_flags, gen_main};
 
-/* --- init ------------------------------------------------------------------------------------------------------------ */
+/* --- init --------------------------------------------------------------------------------------------------------- */
 
 static const flag_spec init_flags[] = {
     {"template", 't', "NAME", "the template, if not given as the first argument"},
@@ -162,4 +165,5 @@ static int init_main(const verb *self, int argc, char **argv)
     return 0;
 }
 
-const verb verb_init = {"init", "init [TEMPLATE] [DIR]", "A folder with a pipeline file and 20,000 generated events that runs at once.", init_flags, init_main};
+const verb verb_init = {"init", "init [TEMPLATE] [DIR]",
+    "A folder with a pipeline file and 20,000 generated events that runs at once.", init_flags, init_main};

@@ -21,9 +21,10 @@ static void print_verbs(void)
     (void)printf("thalweg %s: learns models from event streams while it serves them\n\ncommands:\n", TW_VERSION);
     for (size_t i = 0; verb_at(i) != NULL; i++)
         (void)printf("  %-9s %s\n", verb_at(i)->name, verb_at(i)->summary);
-    (void)printf("\nthalweg COMMAND --help lists the options of a command; thalweg help CODE explains an error (E102);\n"
-                 "thalweg help NAME prints the options of a learner, source, format or sink; thalweg help pipeline prints\n"
-                 "the whole reference of pipeline files.\n");
+    (void)printf(
+        "\nthalweg COMMAND --help lists the options of a command; thalweg help CODE explains an error (E102);\n"
+        "thalweg help NAME prints the options of a learner, source, format or sink; thalweg help pipeline prints\n"
+        "the whole reference of pipeline files.\n");
 }
 
 static void print_code(const tw_code *code)
@@ -86,7 +87,8 @@ static int help_main(const verb *self, int argc, char **argv)
     return print_plugin(name);
 }
 
-const verb verb_help = {"help", "help [COMMAND|CODE|NAME]", "Explains a command, an error code or a plug-in.", no_flags, help_main};
+const verb verb_help = {
+    "help", "help [COMMAND|CODE|NAME]", "Explains a command, an error code or a plug-in.", no_flags, help_main};
 
 static int version_main(const verb *self, int argc, char **argv)
 {
@@ -100,7 +102,7 @@ static int version_main(const verb *self, int argc, char **argv)
 
 const verb verb_version = {"version", "version", "Prints the version.", no_flags, version_main};
 
-/* --- doctor ---------------------------------------------------------------------------------------------------------- */
+/* --- doctor ------------------------------------------------------------------------------------------------------- */
 
 static void print_file(const char *label, const char *path)
 {
@@ -141,7 +143,8 @@ static int doctor_main(const verb *self, int argc, char **argv)
     if (uname(&system) == 0)
         (void)printf("%-22s %s %s %s\n", "system", system.sysname, system.release, system.machine);
     (void)printf("%-22s %ld\n", "cores", sysconf(_SC_NPROCESSORS_ONLN));
-    (void)printf("%-22s %.1f GiB\n", "memory", (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / (1 << 30));
+    (void)printf(
+        "%-22s %.1f GiB\n", "memory", (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / (1 << 30));
     (void)printf("%-22s %s\n", "kernels", tw_kernels_best()->name);
     (void)printf("%-22s %s\n", "blas", tw_blas_description());
     print_file("huge pages", "/sys/kernel/mm/transparent_hugepage/enabled");
@@ -151,4 +154,5 @@ static int doctor_main(const verb *self, int argc, char **argv)
     return is_well ? 0 : tw_status_exit_code(TW_STATUS_UNAVAILABLE);
 }
 
-const verb verb_doctor = {"doctor", "doctor", "What this machine offers the program, and what is missing.", no_flags, doctor_main};
+const verb verb_doctor = {
+    "doctor", "doctor", "What this machine offers the program, and what is missing.", no_flags, doctor_main};

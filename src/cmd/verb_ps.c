@@ -16,7 +16,8 @@ static const flag_spec ps_flags[] = {
     {"shard", 0, "I/N", "this shard's number, from 0, of how many"},
     {"bind", 0, "ADDR", "tcp://127.0.0.1:PORT or ipc://PATH"},
     {"checkpoint", 0, "DIR", "directory of its row files; the newest is loaded at the start"},
-    {"snapshot-every", 0, "TIME", "saves its rows by itself so often (10s with --checkpoint; 0s: only when a worker asks)"},
+    {"snapshot-every", 0, "TIME",
+        "saves its rows by itself so often (10s with --checkpoint; 0s: only when a worker asks)"},
     {"keep", 0, "N", "own snapshots that are kept (2)"},
     {"max-bytes", 0, "SIZE", "cap on the memory of rows"},
     {"restore", 0, "N", "loads checkpoint N, whatever number of shards wrote it"},
@@ -48,7 +49,8 @@ static tw_status parse_shard(const char *text, uint32_t *index, uint32_t *count,
     unsigned long i = strtoul(text, &end, 10);
     unsigned long n = *end == '/' && end != text ? strtoul(end + 1, &end, 10) : 0;
     if (*end != '\0' || n < 1 || n > TW_MAX_SHARDS || i >= n)
-        return tw_error_set(error, TW_STATUS_INVALID, "--shard %s: expected I/N with I from 0 to N - 1 and N from 1 to %d", text, TW_MAX_SHARDS);
+        return tw_error_set(error, TW_STATUS_INVALID,
+            "--shard %s: expected I/N with I from 0 to N - 1 and N from 1 to %d", text, TW_MAX_SHARDS);
     *index = (uint32_t)i;
     *count = (uint32_t)n;
     return TW_STATUS_OK;
@@ -132,4 +134,5 @@ static int ps_main(const verb *self, int argc, char **argv)
     return tw_status_exit_code(status);
 }
 
-const verb verb_ps = {"ps", "ps --shard I/N --bind ADDR [--checkpoint DIR]", "One parameter-server shard.", ps_flags, ps_main};
+const verb verb_ps = {
+    "ps", "ps --shard I/N --bind ADDR [--checkpoint DIR]", "One parameter-server shard.", ps_flags, ps_main};

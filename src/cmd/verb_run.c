@@ -13,7 +13,9 @@
         {"until", 0, "N|TIME", "ends after so many events in all, or after so long"},                                  \
         {"report", 0, "FILE", "writes the final figures as one JSON object"},                                          \
         {"progress", 0, "table|json|none", "how progress is shown on standard error (table)"},                         \
-        {"progress-every", 0, "N|Nx|TIME", "when: after N events, each time they grew N-fold, or each TIME (5s)"}
+    {                                                                                                                  \
+        "progress-every", 0, "N|Nx|TIME", "when: after N events, each time they grew N-fold, or each TIME (5s)"        \
+    }
 
 static const flag_spec run_flags[] = {RUN_FLAGS, {NULL, 0, NULL, NULL}};
 
@@ -29,7 +31,9 @@ static tw_status read_session(const flags *given, session_options *out, tw_error
     if (flags_has(given, "fresh") && flags_has(given, "resume"))
         return tw_error_set(error, TW_STATUS_INVALID, "--fresh and --resume exclude each other");
     *out = (session_options){
-        .start = flags_has(given, "fresh") ? SESSION_FRESH : flags_has(given, "resume") ? SESSION_RESUME : SESSION_AUTO,
+        .start = flags_has(given, "fresh")    ? SESSION_FRESH
+                 : flags_has(given, "resume") ? SESSION_RESUME
+                                              : SESSION_AUTO,
         .accepts_changes = flags_has(given, "accept-changes"),
         .report_path = flags_text(given, "report", NULL),
         .style = (progress_style)found,
@@ -93,10 +97,11 @@ static int run_main(const verb *self, int argc, char **argv)
 }
 
 const verb verb_run = {"run", "run [FILE] [OPTIONS]",
-    "Runs a pipeline (pipeline.yaml): source to learner to sinks; serves if the file says so; ends when a bounded source ends.",
+    "Runs a pipeline (pipeline.yaml): source to learner to sinks; serves if the file says so; ends when a bounded "
+    "source ends.",
     run_flags, run_main};
 
-/* --- train ----------------------------------------------------------------------------------------------------------- */
+/* --- train -------------------------------------------------------------------------------------------------------- */
 
 static const flag_spec train_flags[] = {
     {"format", 'f', "vw|libsvm|csv|json|tsv-criteo", "how the input is written"},
@@ -178,7 +183,8 @@ static tw_status split_list(train_tree *self,
         const char *end = strchr(text, separator);
         size_t size = end != NULL ? (size_t)(end - text) : strlen(text);
         if (size >= sizeof part)
-            return tw_error_set(self->error, TW_STATUS_INVALID, "%s: a name of %zu bytes: at most %zu", flag, size, sizeof part - 1);
+            return tw_error_set(
+                self->error, TW_STATUS_INVALID, "%s: a name of %zu bytes: at most %zu", flag, size, sizeof part - 1);
         (void)snprintf(part, sizeof part, "%.*s", (int)size, text);
         status = each(self, part, flag, index++);
         if (end == NULL)

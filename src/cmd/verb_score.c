@@ -16,7 +16,8 @@ static tw_status parse_version(const flags *given, uint64_t *out, tw_error *erro
 }
 
 /* A predictions sink that writes to `path` ("-": standard output). Destroy the options after use. */
-static tw_status make_sink(const char *path, tw_registry *registry, tw_sink_spec *out, tw_option_values **options, tw_error *error)
+static tw_status make_sink(
+    const char *path, tw_registry *registry, tw_sink_spec *out, tw_option_values **options, tw_error *error)
 {
     tw_status status = builtins_add(registry, error);
     if (status < 0)
@@ -29,7 +30,7 @@ static tw_status make_sink(const char *path, tw_registry *registry, tw_sink_spec
     return status;
 }
 
-/* --- predict --------------------------------------------------------------------------------------------------------- */
+/* --- predict ------------------------------------------------------------------------------------------------------ */
 
 static const flag_spec predict_flags[] = {
     {"model", 'm', "DIR|ADDRESS", "directory of checkpoints, or address of a running server (tcp://127.0.0.1:5560)"},
@@ -87,9 +88,10 @@ static int predict_main(const verb *self, int argc, char **argv)
 }
 
 const verb verb_predict = {"predict", "predict --model DIR|ADDRESS [OPTIONS] [INPUT...]",
-    "Scores rows, one score a line on standard output. Labels are not needed and not read.", predict_flags, predict_main};
+    "Scores rows, one score a line on standard output. Labels are not needed and not read.", predict_flags,
+    predict_main};
 
-/* --- eval ------------------------------------------------------------------------------------------------------------ */
+/* --- eval --------------------------------------------------------------------------------------------------------- */
 
 static const flag_spec eval_flags[] = {
     {"model", 'm', "DIR", "directory of checkpoints; may be repeated, one result each"},
@@ -180,7 +182,8 @@ static int eval_main(const verb *self, int argc, char **argv)
     };
     if (parse_version(&given, &options.version, &error) < 0)
         return verb_misused(self, "%s", error.message);
-    if (options.n_sinks > 0 && make_sink(flags_text(&given, "predictions", NULL), &registry, &sink, &sink_options, &error) < 0) {
+    if (options.n_sinks > 0 &&
+        make_sink(flags_text(&given, "predictions", NULL), &registry, &sink, &sink_options, &error) < 0) {
         console_error(&error);
         return tw_status_exit_code(error.status);
     }

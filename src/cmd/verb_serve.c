@@ -64,7 +64,8 @@ static void follow(loaded slot[2], int *current, const char *directory, tw_serve
     uint64_t *ids = NULL;
     size_t n = 0;
     tw_error error = {0};
-    bool is_newer = tw_checkpoint_list(directory, &ids, &n, &error) == TW_STATUS_OK && n > 0 && ids[n - 1] > slot[*current].id;
+    bool is_newer =
+        tw_checkpoint_list(directory, &ids, &n, &error) == TW_STATUS_OK && n > 0 && ids[n - 1] > slot[*current].id;
     tw_free(ids);
     if (!is_newer)
         return;
@@ -87,20 +88,23 @@ static void announce(const tw_server *server, const loaded *model, const flags *
 {
     const char *name = tw_model_name(model->all.model);
     if (flags_has(given, "http"))
-        console_note("serving version %06llu at http://%s/v1/models/%s:predict, /healthz, /metrics", (unsigned long long)model->id,
-            tw_server_http_address(server), name);
+        console_note("serving version %06llu at http://%s/v1/models/%s:predict, /healthz, /metrics",
+            (unsigned long long)model->id, tw_server_http_address(server), name);
     if (flags_has(given, "zmq"))
-        console_note("serving version %06llu at %s (ZeroMQ, MessagePack)", (unsigned long long)model->id, tw_server_zmq_address(server));
+        console_note("serving version %06llu at %s (ZeroMQ, MessagePack)", (unsigned long long)model->id,
+            tw_server_zmq_address(server));
 }
 
-static tw_status serve_until_stopped(const flags *given, loaded slot[2], const char *directory, bool is_pinned, tw_error *error)
+static tw_status serve_until_stopped(
+    const flags *given, loaded slot[2], const char *directory, bool is_pinned, tw_error *error)
 {
     tw_served *served = NULL;
     tw_server *server = NULL;
     int current = 0;
     tw_status status = tw_served_create(slot[0].all.model, false, &served, error);
-    tw_server_options options = {
-        .served = served, .zmq_address = flags_text(given, "zmq", NULL), .http_address = flags_text(given, "http", NULL)};
+    tw_server_options options = {.served = served,
+        .zmq_address = flags_text(given, "zmq", NULL),
+        .http_address = flags_text(given, "http", NULL)};
     if (status == TW_STATUS_OK)
         status = tw_server_start(&options, &server, error);
     if (status == TW_STATUS_OK)

@@ -1,5 +1,5 @@
-/* verbs.h: the commands of the program: one function each, listed in main.c. argv[0] is the verb. Each returns the process's
- * exit code (sysexits; 1: done in part) and has printed what went wrong. */
+/* verbs.h: the commands of the program: one function each, listed in main.c. argv[0] is the verb. Each returns the
+ * process's exit code (sysexits; 1: done in part) and has printed what went wrong. */
 #ifndef TW_CMD_VERBS_H
 #define TW_CMD_VERBS_H
 

@@ -66,8 +66,8 @@ typedef struct tw_tree {
 TW_MUST_USE tw_status tw_tree_create(tw_tree **out, tw_error *error);
 void tw_tree_destroy(tw_tree **self);
 
-/* Reads a file with its includes; what the tree already has loses against it. CONFIG: see `problems`, which also has why
- * the file itself cannot be read: NOT_FOUND or IO. */
+/* Reads a file with its includes; what the tree already has loses against it. CONFIG: see `problems`, which also has
+ * why the file itself cannot be read: NOT_FOUND or IO. */
 TW_MUST_USE tw_status tw_tree_load(tw_tree *self, const char *path, tw_problems *problems, tw_error *error);
 /* The same for text in memory; includes are relative to the working directory. `name` stands in messages. */
 TW_MUST_USE tw_status tw_tree_parse(

@@ -23,14 +23,14 @@ typedef struct tw_bad_record {
 } tw_bad_record;
 
 enum {
-    TW_BAD_RECORD_MAX = 1 << 16,     /* bytes of a bad record that are kept */
-    TW_EVENT_MAX_ENTRIES = 1 << 20,  /* entries of one event */
-    TW_BATCH_MAX_BAD = 1024,         /* a batch closes when it holds so many bad records */
-    TW_BATCH_MAX_ENTRIES = 1 << 21,  /* a batch closes when it holds so many entries */
+    TW_BAD_RECORD_MAX = 1 << 16,    /* bytes of a bad record that are kept */
+    TW_EVENT_MAX_ENTRIES = 1 << 20, /* entries of one event */
+    TW_BATCH_MAX_BAD = 1024,        /* a batch closes when it holds so many bad records */
+    TW_BATCH_MAX_ENTRIES = 1 << 21, /* a batch closes when it holds so many entries */
 };
 
 struct tw_builder {
-    uint32_t max_events; /* the batch is full at this many events */
+    uint32_t max_events;                     /* the batch is full at this many events */
     uint32_t n_events, n_entries, n_pending; /* n_entries: committed ones; pending ones follow them */
     uint32_t capacity_entries, dense_width;
     uint32_t *row_start;
@@ -58,11 +58,12 @@ void tw_builder_reset(tw_builder *self, uint64_t split, uint64_t from, uint64_t 
 /* No more events fit: decode stops. */
 static inline bool tw_builder_is_full(const tw_builder *self)
 {
-    return self->n_events >= self->max_events || self->n_entries >= TW_BATCH_MAX_ENTRIES || self->n_bad >= TW_BATCH_MAX_BAD;
+    return self->n_events >= self->max_events || self->n_entries >= TW_BATCH_MAX_ENTRIES ||
+           self->n_bad >= TW_BATCH_MAX_BAD;
 }
 
-/* Room for `n` more pending entries; after OK that many tw_builder_put may follow without check. INVALID: the event would
- * exceed TW_EVENT_MAX_ENTRIES. */
+/* Room for `n` more pending entries; after OK that many tw_builder_put may follow without check. INVALID: the event
+ * would exceed TW_EVENT_MAX_ENTRIES. */
 TW_MUST_USE tw_status tw_builder_reserve(tw_builder *self, uint32_t n, tw_error *error);
 
 /* Unchecked append after tw_builder_reserve. */
@@ -88,18 +89,14 @@ static inline TW_MUST_USE tw_status tw_builder_entry(
 }
 
 /* The pending entries become an event. label NaN: none. */
-void tw_builder_commit(
-    tw_builder *self, float label, float weight, int64_t time_us, uint64_t offset, uint64_t line);
+void tw_builder_commit(tw_builder *self, float label, float weight, int64_t time_us, uint64_t offset, uint64_t line);
 
 /* Forgets the pending entries. */
 void tw_builder_drop(tw_builder *self);
 
-/* Records a malformed record that ends at `next_offset`, and moves `to` and `line` behind it. Never fails: when memory is
- * short the bytes are left out and the message says so. */
-void tw_builder_bad(tw_builder *self,
-    const tw_bad_record *record,
-    uint64_t next_offset,
-    uint64_t next_line);
+/* Records a malformed record that ends at `next_offset`, and moves `to` and `line` behind it. Never fails: when memory
+ * is short the bytes are left out and the message says so. */
+void tw_builder_bad(tw_builder *self, const tw_bad_record *record, uint64_t next_offset, uint64_t next_line);
 
 /* Moves `to` and `line` behind bytes that hold no event (blank lines, comments, headers). */
 static inline void tw_builder_skip(tw_builder *self, uint64_t offset, uint64_t line)

@@ -6,11 +6,12 @@
  *   categorical                    XXH3(seed, field, value)            value = 1
  *   cross of a, b, ...             keys mixed in order                 value = the product
  *   constant                       XXH3(seed, "", "constant")          value = 1
- * where XXH3(seed, field, text) = XXH3_64(text, seed = XXH3_64(field with its terminating 0, seed)): a field's prefix is
- * hashed once. Key 0 does not occur (it is mapped to 1). Explicit zeros of unscaled numeric features are dropped, so that
- * dense and sparse forms of an event are the same event.
+ * where XXH3(seed, field, text) = XXH3_64(text, seed = XXH3_64(field with its terminating 0, seed)): a field's prefix
+ * is hashed once. Key 0 does not occur (it is mapped to 1). Explicit zeros of unscaled numeric features are dropped, so
+ * that dense and sparse forms of an event are the same event.
  *
- * A plan without declared columns is *automatic*: numbers become numeric, strings categorical, arrays of strings sets. */
+ * A plan without declared columns is *automatic*: numbers become numeric, strings categorical, arrays of strings sets.
+ */
 #ifndef TW_DATA_PLAN_H
 #define TW_DATA_PLAN_H
 
@@ -35,11 +36,11 @@ typedef enum tw_time_unit { TW_TIME_S, TW_TIME_MS, TW_TIME_US, TW_TIME_ISO8601 }
 typedef struct tw_column_spec {
     const char *field; /* name in the record */
     tw_column_kind kind;
-    bool is_log1p;        /* numeric: log(1 + x), x > -1 */
-    bool is_scaled;       /* numeric: scale: standard */
-    bool has_missing;     /* numeric: absent or blank becomes `missing` */
+    bool is_log1p;    /* numeric: log(1 + x), x > -1 */
+    bool is_scaled;   /* numeric: scale: standard */
+    bool has_missing; /* numeric: absent or blank becomes `missing` */
     double missing;
-    char separator;       /* set: 0 = arrays only */
+    char separator; /* set: 0 = arrays only */
 } tw_column_spec;
 
 enum { TW_CROSS_MAX_FIELDS = 4, TW_PLAN_MAX_COLUMNS = 4096, TW_PLAN_MAX_CROSSES = 256, TW_LABEL_MAX_POSITIVE = 16 };
@@ -57,7 +58,7 @@ typedef struct tw_plan_spec {
     const tw_cross_spec *cross;
     uint32_t n_crosses;
     tw_label_kind label_kind;
-    const char *label_field;  /* NULL: "label" */
+    const char *label_field;     /* NULL: "label" */
     const char *const *positive; /* texts that mean 1 (all others 0); n_positive 0: 1 and -1/0, true and false */
     uint32_t n_positive;
     const char *weight_field; /* NULL: none (vw: its own) */
@@ -65,7 +66,7 @@ typedef struct tw_plan_spec {
     tw_time_unit time_unit;
     const char *const *missing_text; /* texts that mean "no value" besides the empty one, e.g. NA */
     uint32_t n_missing_text;
-    bool is_dense;       /* numeric columns also go into dense rows, in order of declaration; integer names by index */
+    bool is_dense;        /* numeric columns also go into dense rows, in order of declaration; integer names by index */
     uint32_t dense_width; /* 0 with is_dense: number of declared numeric columns */
 } tw_plan_spec;
 
@@ -87,8 +88,8 @@ uint32_t tw_plan_n_columns(const tw_plan *self);
 const tw_column_spec *tw_plan_column(const tw_plan *self, uint32_t index);
 
 /* --- one record ----------------------------------------------------------------------------------------------------
- * tw_event_begin, then any number of tw_event_* in the record's order, then tw_event_end. On an error of one of them the
- * caller drops the event (tw_builder_drop) and reports the record as bad with the error's message. */
+ * tw_event_begin, then any number of tw_event_* in the record's order, then tw_event_end. On an error of one of them
+ * the caller drops the event (tw_builder_drop) and reports the record as bad with the error's message. */
 typedef struct tw_event {
     tw_plan *plan;
     tw_builder *out;
@@ -109,8 +110,8 @@ TW_MUST_USE tw_status tw_plan_resolve(tw_plan *self, const char *name, size_t si
  * Empty and missing texts mean absent. */
 TW_MUST_USE tw_status tw_event_text(tw_event *self, int handle, const char *text, size_t size, tw_error *error);
 
-/* A value that the format knows to be a number / a string / true or false / an element of an array of strings. `text` is
- * its spelling for categorical use. */
+/* A value that the format knows to be a number / a string / true or false / an element of an array of strings. `text`
+ * is its spelling for categorical use. */
 TW_MUST_USE tw_status tw_event_number(
     tw_event *self, int handle, double value, const char *text, size_t size, tw_error *error);
 TW_MUST_USE tw_status tw_event_string(tw_event *self, int handle, const char *text, size_t size, tw_error *error);

@@ -27,8 +27,8 @@ static tw_status engine_restore(tw_engine *self, const tw_manifest *manifest, tw
     const tw_section *metrics = tw_manifest_find(manifest, "metrics");
     const tw_section *counters = tw_manifest_find(manifest, "counters");
     if (metrics == NULL || counters == NULL || counters->size != sizeof self->counters)
-        return tw_error_set(error, TW_STATUS_CORRUPT, "checkpoint %06llu: sections \"metrics\" or \"counters\" are missing",
-            (unsigned long long)manifest->id);
+        return tw_error_set(error, TW_STATUS_CORRUPT,
+            "checkpoint %06llu: sections \"metrics\" or \"counters\" are missing", (unsigned long long)manifest->id);
     memcpy(&self->counters, counters->bytes, sizeof self->counters);
     self->saved_events = manifest->events;
     tw_status status = tw_splits_copy(&self->splits, manifest->split, manifest->n_splits, error);
@@ -57,8 +57,8 @@ static tw_status engine_open(tw_engine *self, tw_error *error)
         tw_model_set_events(options->model, options->resume != NULL ? options->resume->events : 0);
     const tw_section *positions = options->resume != NULL ? tw_manifest_find(options->resume, "outputs") : NULL;
     if (status == TW_STATUS_OK)
-        status = tw_outputs_open(options->sink, options->n_sinks, options->bad.dead_letter, traits, positions,
-            &self->outputs, error);
+        status = tw_outputs_open(
+            options->sink, options->n_sinks, options->bad.dead_letter, traits, positions, &self->outputs, error);
     if (status == TW_STATUS_OK)
         status = tw_checkpointer_create(&options->checkpoint, options->model, &self->checkpointer, error);
     return status;
@@ -152,8 +152,7 @@ static tw_status note_progress(tw_engine *self, const tw_work *work, bool *is_re
     tw_status status = tw_splits_put(&self->splits, &fresh, error);
     size_t before = self->released_capacity;
     if (status == TW_STATUS_OK)
-        status = tw_grow(
-            &self->released, sizeof *self->released, &self->released_capacity, self->splits.count, error);
+        status = tw_grow(&self->released, sizeof *self->released, &self->released_capacity, self->splits.count, error);
     if (status < 0)
         return status;
     for (size_t i = before; i < self->released_capacity; i++)
@@ -295,8 +294,8 @@ static tw_status capture_sections(tw_engine *self, tw_manifest *out, tw_error *e
     if (status == TW_STATUS_OK)
         status = tw_manifest_add(out, "counters", &counters, sizeof counters, error);
     if (status == TW_STATUS_OK && self->options.pipeline_text != NULL)
-        status = tw_manifest_add(
-            out, "pipeline", self->options.pipeline_text, strlen(self->options.pipeline_text), error);
+        status =
+            tw_manifest_add(out, "pipeline", self->options.pipeline_text, strlen(self->options.pipeline_text), error);
     if (status == TW_STATUS_OK)
         status = tw_outputs_save(self->outputs, out, error);
     return status;
@@ -327,7 +326,8 @@ static struct timespec wall_deadline(int timeout_ms)
 tw_status tw_engine_request_checkpoint(tw_engine *self, int timeout_ms, uint64_t *id, tw_error *error)
 {
     if (self->options.checkpoint.directory == NULL)
-        return tw_error_set(error, TW_STATUS_UNSUPPORTED, "no checkpoint directory: set checkpoint.dir in the pipeline");
+        return tw_error_set(
+            error, TW_STATUS_UNSUPPORTED, "no checkpoint directory: set checkpoint.dir in the pipeline");
     struct timespec deadline = wall_deadline(timeout_ms);
     (void)pthread_mutex_lock(&self->mutex);
     uint64_t number = ++self->wanted;
@@ -340,7 +340,8 @@ tw_status tw_engine_request_checkpoint(tw_engine *self, int timeout_ms, uint64_t
     tw_error failure = self->finished_error;
     (void)pthread_mutex_unlock(&self->mutex);
     if (is_late)
-        return tw_error_set(error, TW_STATUS_UNAVAILABLE, "the run has ended: its last checkpoint is %llu", (unsigned long long)*id);
+        return tw_error_set(
+            error, TW_STATUS_UNAVAILABLE, "the run has ended: its last checkpoint is %llu", (unsigned long long)*id);
     if (status == TW_STATUS_TIMEOUT)
         return tw_error_set(error, status, "the checkpoint is not durable after %d ms; it goes on", timeout_ms);
     if (status < 0 && error != NULL)

@@ -1,8 +1,9 @@
-/* engine.h: the loop. A pipeline that is *pulled* (tw_engine_run: inputs, learner, sinks, metrics, checkpoints), and the same
- * steps for a host that *pushes* batches (tw_engine_learn). One function serves bounded and endless inputs: a bounded one
- * ends.
+/* engine.h: the loop. A pipeline that is *pulled* (tw_engine_run: inputs, learner, sinks, metrics, checkpoints), and
+ * the same steps for a host that *pushes* batches (tw_engine_learn). One function serves bounded and endless inputs: a
+ * bounded one ends.
  *
- * Thread rule: create, learn, run and destroy on one thread; tw_engine_report and tw_engine_request_checkpoint from any. */
+ * Thread rule: create, learn, run and destroy on one thread; tw_engine_report and tw_engine_request_checkpoint from
+ * any. */
 #ifndef TW_ENGINE_ENGINE_H
 #define TW_ENGINE_ENGINE_H
 
@@ -16,12 +17,12 @@
 #include "engine/report.h"
 
 typedef enum tw_engine_event {
-    TW_ENGINE_STARTED,    /* inputs are open */
-    TW_ENGINE_PROGRESS,   /* a progress line is due */
-    TW_ENGINE_CHECKPOINT, /* a checkpoint became durable; see report.model_version, checkpoint_* */
+    TW_ENGINE_STARTED,           /* inputs are open */
+    TW_ENGINE_PROGRESS,          /* a progress line is due */
+    TW_ENGINE_CHECKPOINT,        /* a checkpoint became durable; see report.model_version, checkpoint_* */
     TW_ENGINE_FAILED_CHECKPOINT, /* it failed; learning goes on; `error` says why */
-    TW_ENGINE_REWOUND,    /* rows were lost with a shard and are learned again; `error` names it */
-    TW_ENGINE_BAD_RECORD, /* `error` has file, line, column, code */
+    TW_ENGINE_REWOUND,           /* rows were lost with a shard and are learned again; `error` names it */
+    TW_ENGINE_BAD_RECORD,        /* `error` has file, line, column, code */
 } tw_engine_event;
 
 /* What the program is told, on the learning thread; must not block long. `error` may be NULL. */
@@ -48,23 +49,23 @@ typedef struct tw_engine_options {
     size_t n_inputs;
     const tw_sink_spec *sink;
     size_t n_sinks;
-    uint32_t batch_events;   /* a batch closes at so many events */
-    int64_t max_latency_us;  /* or after so long */
-    uint32_t queue_batches;  /* decoded batches that may wait */
+    uint32_t batch_events;  /* a batch closes at so many events */
+    int64_t max_latency_us; /* or after so long */
+    uint32_t queue_batches; /* decoded batches that may wait */
     uint64_t passes;
-    double rate_per_s;       /* replay at this rate; 0: as fast as possible */
+    double rate_per_s; /* replay at this rate; 0: as fast as possible */
     size_t max_record_bytes;
     tw_bad_policy bad;
     tw_checkpoint_policy checkpoint;
-    const char *pipeline_text;    /* canonical pipeline, saved as section "pipeline"; may be NULL */
-    const tw_manifest *resume;    /* NULL: from the start */
-    bool has_first_checkpoint;    /* save one before the first event: older ones of another run must not be resumed */
-    uint64_t until_events;        /* end after so many events in all; 0: no limit */
-    int64_t until_us;             /* end after so long; 0: no limit */
+    const char *pipeline_text; /* canonical pipeline, saved as section "pipeline"; may be NULL */
+    const tw_manifest *resume; /* NULL: from the start */
+    bool has_first_checkpoint; /* save one before the first event: older ones of another run must not be resumed */
+    uint64_t until_events;     /* end after so many events in all; 0: no limit */
+    int64_t until_us;          /* end after so long; 0: no limit */
     tw_progress_policy progress;
-    tw_engine_listener listener;  /* may be NULL */
+    tw_engine_listener listener; /* may be NULL */
     void *listener_context;
-    const atomic_bool *stop;      /* set: drain, save and end; may be NULL */
+    const atomic_bool *stop; /* set: drain, save and end; may be NULL */
 } tw_engine_options;
 
 typedef struct tw_engine tw_engine;
@@ -83,10 +84,9 @@ TW_MUST_USE tw_status tw_engine_run(tw_engine *self, tw_error *error);
 /* All figures now. is_last_reset: "(last)" figures start over. */
 void tw_engine_report(tw_engine *self, bool is_last_reset, tw_report *out);
 
-/* Waits until a checkpoint that was cut after this call is durable. UNSUPPORTED without a directory, TIMEOUT, UNAVAILABLE when
- * the run ends first. */
-TW_MUST_USE tw_status tw_engine_request_checkpoint(
-    tw_engine *self, int timeout_ms, uint64_t *id, tw_error *error);
+/* Waits until a checkpoint that was cut after this call is durable. UNSUPPORTED without a directory, TIMEOUT,
+ * UNAVAILABLE when the run ends first. */
+TW_MUST_USE tw_status tw_engine_request_checkpoint(tw_engine *self, int timeout_ms, uint64_t *id, tw_error *error);
 
 /* Events learned in this run (not before it), and how it ended. */
 uint64_t tw_engine_run_events(const tw_engine *self);

@@ -19,8 +19,8 @@ struct tw_engine {
     tw_outputs *outputs;
     tw_checkpointer *checkpointer;
     float *scores;
-    tw_splits splits;       /* how far outputs and metrics are */
-    uint64_t *released;     /* [splits.capacity] how far rows are released to the parameter store */
+    tw_splits splits;   /* how far outputs and metrics are */
+    uint64_t *released; /* [splits.capacity] how far rows are released to the parameter store */
     size_t released_capacity;
     engine_counters counters;
     uint64_t run_events, run_bytes;

@@ -15,10 +15,10 @@ struct tw_model {
     tw_learner_traits traits;
     tw_table_spec table;
     void *learner;
-    void *scaler;             /* NULL: nothing is scaled */
-    uint32_t n_scaled;        /* scaled numeric columns ... */
-    uint16_t *scaled_field;   /* [n_scaled] ... their field ids ... */
-    uint32_t *scaled_dense;   /* [n_scaled] ... and their columns in dense rows */
+    void *scaler;           /* NULL: nothing is scaled */
+    uint32_t n_scaled;      /* scaled numeric columns ... */
+    uint16_t *scaled_field; /* [n_scaled] ... their field ids ... */
+    uint32_t *scaled_dense; /* [n_scaled] ... and their columns in dense rows */
     tw_params *params;
     tw_turnstile turn;
     float *scores; /* scratch of predictions, used inside a turn */
@@ -38,8 +38,7 @@ static tw_status model_add_scaler(tw_model *self, const uint16_t *fields, uint32
         return tw_no_memory(error, size);
     memcpy(self->scaled_field, fields, n * sizeof *fields);
     self->n_scaled = n;
-    return ops->open(
-        self->scaler, self->spec.scaler_options, self->scaled_field, n, &self->traits.schema, error);
+    return ops->open(self->scaler, self->spec.scaler_options, self->scaled_field, n, &self->traits.schema, error);
 }
 
 static tw_status model_open_scaler(tw_model *self, tw_error *error)
@@ -56,7 +55,8 @@ static tw_status model_open_scaler(tw_model *self, tw_error *error)
     return status;
 }
 
-/* Scaled columns in order of declaration have ascending field ids; a dense row has all numeric columns in that order. */
+/* Scaled columns in order of declaration have ascending field ids; a dense row has all numeric columns in that order.
+ */
 static void model_place_scaled(tw_model *self)
 {
     uint32_t dense = 0, scaled = 0;
@@ -197,7 +197,8 @@ tw_status tw_model_builder_create(const tw_model *self, uint32_t max_events, tw_
     return tw_builder_create(max_events, self->traits.dense_width, out, error);
 }
 
-static void model_scale(tw_model *self, tw_builder *builder, const tw_batch *batch, void *const *block, bool is_learning)
+static void model_scale(
+    tw_model *self, tw_builder *builder, const tw_batch *batch, void *const *block, bool is_learning)
 {
     if (self->scaler == NULL)
         return;
@@ -225,8 +226,7 @@ static uint64_t count_learned(tw_task task, const tw_batch *batch)
 }
 
 /* One batch inside its turn. */
-static tw_status model_learn_turn(
-    tw_model *self, tw_builder *builder, bool is_replay, float *scores, tw_error *error)
+static tw_status model_learn_turn(tw_model *self, tw_builder *builder, bool is_replay, float *scores, tw_error *error)
 {
     tw_batch batch = tw_builder_batch(builder);
     tw_rows rows;
@@ -294,8 +294,7 @@ void tw_model_link_all(const tw_learner_traits *traits, const float *scores, uin
     }
 }
 
-tw_status tw_model_predict(
-    tw_model *self, tw_builder *rows, double *prediction, tw_model_stamp *stamp, tw_error *error)
+tw_status tw_model_predict(tw_model *self, tw_builder *rows, double *prediction, tw_model_stamp *stamp, tw_error *error)
 {
     tw_turnstile_enter(&self->turn);
     size_t n = (size_t)rows->n_events * self->traits.n_outputs;

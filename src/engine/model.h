@@ -1,7 +1,7 @@
 /* model.h: a learner with its transforms, schema and rows: what learns, predicts, is saved and is served.
  *
- * Thread rule: every function may be called from any thread; calls take turns by a fair lock (a batch is a turn), so one
- * prediction never sees half a batch and never mixes two models. */
+ * Thread rule: every function may be called from any thread; calls take turns by a fair lock (a batch is a turn), so
+ * one prediction never sees half a batch and never mixes two models. */
 #ifndef TW_ENGINE_MODEL_H
 #define TW_ENGINE_MODEL_H
 
@@ -18,20 +18,21 @@ typedef struct tw_model tw_model;
 typedef struct tw_model_stamp {
     uint64_t version; /* id of the last checkpoint written or loaded; 0: none yet */
     uint64_t events;  /* events learned up to this prediction */
-    int64_t age_ms;   /* since the last event was learned (or, in a model that only serves, since its checkpoint was made) */
+    int64_t
+        age_ms; /* since the last event was learned (or, in a model that only serves, since its checkpoint was made) */
 } tw_model_stamp;
 
 typedef struct tw_model_spec {
-    const char *name;                        /* of the pipeline; copied */
+    const char *name; /* of the pipeline; copied */
     const tw_learner_ops *learner;
     const tw_option_values *learner_options; /* borrowed for the model's life */
     const tw_transform_ops *scaler;          /* NULL when no column is scaled */
     const tw_option_values *scaler_options;
-    tw_plan_spec plan;                       /* borrowed for the model's life, with all it points to */
+    tw_plan_spec plan; /* borrowed for the model's life, with all it points to */
     tw_table_kind table_kind;
     uint32_t bits;
     uint64_t max_bytes;
-    bool ignores_labels;                     /* rows are only scored: a label is not needed and not read */
+    bool ignores_labels; /* rows are only scored: a label is not needed and not read */
 } tw_model_spec;
 
 /* Opens the learner and builds schema and table spec; rows come with tw_model_attach. */
@@ -57,8 +58,7 @@ TW_MUST_USE tw_status tw_model_builder_create(
 /* Learns the batch: transforms (the builder's values change), scores, learns, releases with the batch's mark.
  * scores: [n_events x n_outputs], raw as the learner gives them. REWIND: see params.h; nothing was learned.
  * is_replay: the events were counted before, a shard that lost them gets them again; they are not counted twice. */
-TW_MUST_USE tw_status tw_model_learn(
-    tw_model *self, tw_builder *batch, bool is_replay, float *scores, tw_error *error);
+TW_MUST_USE tw_status tw_model_learn(tw_model *self, tw_builder *batch, bool is_replay, float *scores, tw_error *error);
 
 /* Raw scores of a batch, changing nothing but the builder's values: evaluation without learning. */
 TW_MUST_USE tw_status tw_model_score(tw_model *self, tw_builder *batch, float *scores, tw_error *error);
@@ -76,11 +76,12 @@ void tw_model_link_all(const tw_learner_traits *traits, const float *scores, uin
 
 void tw_model_stamp_now(tw_model *self, tw_model_stamp *out);
 
-/* Sets the count of learned events that stamps show: a run counts from its checkpoint, whatever the shards have by then. */
+/* Sets the count of learned events that stamps show: a run counts from its checkpoint, whatever the shards have by
+ * then. */
 void tw_model_set_events(tw_model *self, uint64_t events);
 
-/* Names the checkpoint that the model was loaded from or just saved as. made_us: when it was made, for the age of models
- * that only serve; 0: keep. */
+/* Names the checkpoint that the model was loaded from or just saved as. made_us: when it was made, for the age of
+ * models that only serve; 0: keep. */
 void tw_model_set_version(tw_model *self, uint64_t version, int64_t made_us);
 
 /* The members of tw_params_ops of the same names, taken in turn with predictions. */

@@ -43,8 +43,8 @@ static tw_status open_sink(tw_outputs *self, size_t index, uint64_t position, tw
     void *state = tw_alloc_aligned(64, size < 64 ? 64 : size);
     if (state == NULL)
         return tw_no_memory(error, size);
-    tw_status status = spec->ops->open(state, spec->options, self->traits->task, self->traits->n_outputs, position,
-        tw_host_default(), error);
+    tw_status status = spec->ops->open(
+        state, spec->options, self->traits->task, self->traits->n_outputs, position, tw_host_default(), error);
     if (status < 0)
         tw_free(state);
     else
@@ -63,7 +63,8 @@ static tw_status open_dead_letter(tw_outputs *self, uint64_t position, tw_error 
         return status;
     if (info.size < position)
         return tw_error_set(error, TW_STATUS_CONFLICT,
-            "%s: %llu bytes, but the checkpoint was made when it had %llu: put the file back, or start over with --fresh",
+            "%s: %llu bytes, but the checkpoint was made when it had %llu: put the file back, or start over with "
+            "--fresh",
             self->dead_letter, (unsigned long long)info.size, (unsigned long long)position);
     self->dead_size = position;
     return tw_file_truncate(self->dead_fd, self->dead_letter, position, error);
@@ -112,9 +113,8 @@ static tw_status write_bad(tw_outputs *self, const tw_builder *batch, tw_error *
     for (uint32_t i = 0; i < batch->n_bad && status == TW_STATUS_OK; i++) {
         const tw_bad_record *bad = &batch->bad[i];
         if (bad->bytes == NULL) /* the builder had no memory for it: a resumed run reads it again */
-            return tw_error_set(error, TW_STATUS_NO_MEMORY,
-                "%s: no memory to keep the malformed record of line %llu", self->dead_letter,
-                (unsigned long long)bad->line);
+            return tw_error_set(error, TW_STATUS_NO_MEMORY, "%s: no memory to keep the malformed record of line %llu",
+                self->dead_letter, (unsigned long long)bad->line);
         status = tw_file_write(self->dead_fd, self->dead_letter, bad->bytes, bad->size, error);
         if (status == TW_STATUS_OK)
             status = tw_file_write(self->dead_fd, self->dead_letter, "\n", 1, error);

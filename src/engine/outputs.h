@@ -1,5 +1,5 @@
-/* outputs.h: all that a run writes once per event: its sinks and the dead-letter file. Their lengths go into the checkpoint
- * and they are cut back to them on resume, so that no line is doubled or missing. Learning thread only. */
+/* outputs.h: all that a run writes once per event: its sinks and the dead-letter file. Their lengths go into the
+ * checkpoint and they are cut back to them on resume, so that no line is doubled or missing. Learning thread only. */
 #ifndef TW_ENGINE_OUTPUTS_H
 #define TW_ENGINE_OUTPUTS_H
 
@@ -25,8 +25,7 @@ TW_MUST_USE tw_status tw_outputs_open(const tw_sink_spec *sink,
     tw_error *error);
 
 /* Appends the batch's scores to every sink and its malformed records to the dead-letter file. */
-TW_MUST_USE tw_status tw_outputs_write(
-    tw_outputs *self, const tw_builder *batch, const float *scores, tw_error *error);
+TW_MUST_USE tw_status tw_outputs_write(tw_outputs *self, const tw_builder *batch, const float *scores, tw_error *error);
 
 TW_MUST_USE tw_status tw_outputs_flush(tw_outputs *self, bool is_durable, tw_error *error);
 

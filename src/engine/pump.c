@@ -207,13 +207,8 @@ void tw_pump_return(tw_pump *self, tw_work *work)
         atomic_store(&self->is_stopping, true);
 }
 
-tw_status tw_pump_seek(tw_pump *self,
-    uint64_t split,
-    uint64_t position,
-    uint64_t line,
-    const tw_cut *cut,
-    size_t n_cuts,
-    tw_error *error)
+tw_status tw_pump_seek(
+    tw_pump *self, uint64_t split, uint64_t position, uint64_t line, const tw_cut *cut, size_t n_cuts, tw_error *error)
 {
     tw_cut *copy = NULL;
     if (n_cuts > 0) {

@@ -15,19 +15,14 @@ TW_MUST_USE tw_status tw_pump_start(tw_reader *reader,
     tw_pump **out,
     tw_error *error);
 
-/* The next batch. OK: *work is lent until tw_pump_return; IDLE: nothing within timeout_ms; END: everything was handed out
- * (a seek may follow); an error of the reader. Batches from before a seek are dropped inside. */
+/* The next batch. OK: *work is lent until tw_pump_return; IDLE: nothing within timeout_ms; END: everything was handed
+ * out (a seek may follow); an error of the reader. Batches from before a seek are dropped inside. */
 TW_MUST_USE tw_status tw_pump_next(tw_pump *self, tw_work **work, int timeout_ms, tw_error *error);
 void tw_pump_return(tw_pump *self, tw_work *work);
 
 /* Reads again from `position` of `split`, with these cuts (copied). Takes effect for all following tw_pump_next. */
-TW_MUST_USE tw_status tw_pump_seek(tw_pump *self,
-    uint64_t split,
-    uint64_t position,
-    uint64_t line,
-    const tw_cut *cut,
-    size_t n_cuts,
-    tw_error *error);
+TW_MUST_USE tw_status tw_pump_seek(
+    tw_pump *self, uint64_t split, uint64_t position, uint64_t line, const tw_cut *cut, size_t n_cuts, tw_error *error);
 
 uint64_t tw_pump_pass(const tw_pump *self);
 uint64_t tw_pump_backlog(const tw_pump *self);

@@ -537,7 +537,8 @@ tw_status tw_reader_seek(tw_reader *self, uint64_t split, uint64_t position, uin
     self->splits.split[index].offset = position;
     self->splits.split[index].line = line > 0 ? line - 1 : 0;
     self->splits.split[index].is_done = false;
-    /* What lies behind `position` is read again: later splits, and earlier ones where they were read in a later pass. */
+    /* What lies behind `position` is read again: later splits, and earlier ones where they were read in a later pass.
+     */
     for (size_t i = 0; i < self->splits.count; i++) {
         tw_split *other = &self->splits.split[i];
         if (i < index ? tw_position_pass(other->offset) <= self->pass : i == index)

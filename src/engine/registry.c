@@ -13,7 +13,8 @@ static tw_status check_head(
     if (!is_complete)
         return tw_error_set(error, TW_STATUS_INVALID, "%s %s: a required member of its table is missing", kind, name);
     if (n >= TW_REGISTRY_MAX)
-        return tw_error_set(error, TW_STATUS_INVALID, "%s %s: more than %d plug-ins of that kind", kind, name, TW_REGISTRY_MAX);
+        return tw_error_set(
+            error, TW_STATUS_INVALID, "%s %s: more than %d plug-ins of that kind", kind, name, TW_REGISTRY_MAX);
     return TW_STATUS_OK;
 }
 

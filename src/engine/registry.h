@@ -1,5 +1,6 @@
-/* registry.h: the plug-ins of one engine, by kind and name. Built-in ones come from the .def lists (src/cmd/builtins.c);
- * every table is checked when it is added. Not shared between threads while it is filled; read-only afterwards. */
+/* registry.h: the plug-ins of one engine, by kind and name. Built-in ones come from the .def lists
+ * (src/cmd/builtins.c); every table is checked when it is added. Not shared between threads while it is filled;
+ * read-only afterwards. */
 #ifndef TW_ENGINE_REGISTRY_H
 #define TW_ENGINE_REGISTRY_H
 

@@ -1,5 +1,5 @@
-/* report.h: the figures of a run, as the final report, the progress table, `status` and /metrics show them. A figure that
- * cannot be known is NaN here and null or "-" where it is printed, never 0. */
+/* report.h: the figures of a run, as the final report, the progress table, `status` and /metrics show them. A figure
+ * that cannot be known is NaN here and null or "-" where it is printed, never 0. */
 #ifndef TW_ENGINE_REPORT_H
 #define TW_ENGINE_REPORT_H
 
@@ -13,26 +13,26 @@ typedef struct tw_report {
     uint64_t positives;          /* events with label 1, unweighted */
     uint64_t bytes;              /* uncompressed input */
     uint64_t batches;
-    uint64_t rewinds;            /* times that a lost shard made the run read again */
+    uint64_t rewinds; /* times that a lost shard made the run read again */
     double seconds, events_per_second;
     /* Progressive: each event is scored before it is learned. Weighted means. */
-    double logloss, logloss_last;          /* whole run; since the last call of tw_engine_report with `is_last_reset` */
-    double best_constant_logloss;          /* entropy of the base rate */
-    double normalized_entropy;             /* logloss / best_constant_logloss */
+    double logloss, logloss_last; /* whole run; since the last call of tw_engine_report with `is_last_reset` */
+    double best_constant_logloss; /* entropy of the base rate */
+    double normalized_entropy;    /* logloss / best_constant_logloss */
     double auc;
-    double auc_error;                      /* bound on the error of a binned AUC; 0: exact */
-    double calibration;                    /* sum of predictions / sum of labels */
-    double mse, mae, r2;                   /* regression */
-    double inertia, inertia_last;          /* clustering: mean squared distance to the centre assigned before learning */
+    double auc_error;             /* bound on the error of a binned AUC; 0: exact */
+    double calibration;           /* sum of predictions / sum of labels */
+    double mse, mae, r2;          /* regression */
+    double inertia, inertia_last; /* clustering: mean squared distance to the centre assigned before learning */
     uint64_t clusters;
-    uint64_t weights;                      /* rows with a non-zero weight; UINT64_MAX: not known */
+    uint64_t weights; /* rows with a non-zero weight; UINT64_MAX: not known */
     uint64_t model_version;
-    double lag_seconds;                    /* now - newest event time; NaN without event times */
-    uint64_t backlog_bytes;                /* read by nobody yet */
+    double lag_seconds;     /* now - newest event time; NaN without event times */
+    uint64_t backlog_bytes; /* read by nobody yet */
     uint64_t checkpoints, checkpoint_failures;
-    double checkpoint_seconds;             /* of the last one */
+    double checkpoint_seconds; /* of the last one */
     uint64_t checkpoint_bytes;
-    int64_t checkpoint_wall_us;            /* when the last one became durable; 0: none */
+    int64_t checkpoint_wall_us; /* when the last one became durable; 0: none */
     uint64_t rows, table_bytes;
     uint64_t conflicts, reconnects;
     uint64_t peak_rss_bytes;

@@ -1,5 +1,5 @@
-/* turnstile.h: a fair lock: threads get their turn in the order in which they came, so that a learner which takes it batch
- * after batch cannot starve a prediction, nor the other way round. Any thread. */
+/* turnstile.h: a fair lock: threads get their turn in the order in which they came, so that a learner which takes it
+ * batch after batch cannot starve a prediction, nor the other way round. Any thread. */
 #ifndef TW_ENGINE_TURNSTILE_H
 #define TW_ENGINE_TURNSTILE_H
 

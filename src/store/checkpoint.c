@@ -175,7 +175,8 @@ tw_status tw_checkpoint_read(const char *directory, uint64_t id, tw_manifest *ou
     size_t n_ids = 0;
     tw_status status = tw_checkpoint_list(directory, &ids, &n_ids, error);
     if (status == TW_STATUS_OK && n_ids == 0) {
-        status = tw_error_set(error, TW_STATUS_NOT_FOUND, "%s: holds no checkpoint; check the path, or train first", directory);
+        status = tw_error_set(
+            error, TW_STATUS_NOT_FOUND, "%s: holds no checkpoint; check the path, or train first", directory);
         tw_error_code(error, "E201");
     }
     if (status == TW_STATUS_OK)

@@ -123,7 +123,11 @@ static void only_the_owner_may_drop_or_save_the_rows(void **state)
         assert_int_equal(self->last.reason, TW_NACK_SCHEMA);
     }
     hello(self, "stranger", TW_ROLE_PEER, 2, 1);
-    tw_frame barrier = {.type = TW_FRAME_BARRIER, .model = self->model, .sender = 2, .sequence = 2, .handle = 7,
+    tw_frame barrier = {.type = TW_FRAME_BARRIER,
+        .model = self->model,
+        .sender = 2,
+        .sequence = 2,
+        .handle = 7,
         .incarnation = self->last.incarnation};
     uint64_t id = 0;
     send_frame(self, "stranger", barrier, NULL, "", 0);
