@@ -3,6 +3,7 @@ import gzip
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -133,9 +134,13 @@ class Process:
     def kill(self):
         """kill -9; True: it was still running."""
         was_running = self.is_running
+        sockets = {os.path.dirname(word[len("ipc://"):]) for _, words in children_of(self.popen.pid) for word in words
+                   if word.startswith("ipc:///tmp/thalweg-")}
         self.popen.kill()
         code = self.popen.wait(20)
         self.reader.join(20)
+        for folder in sockets:
+            shutil.rmtree(folder, ignore_errors=True)
         return was_running and code == -signal.SIGKILL
 
     def stop(self):
