@@ -65,8 +65,8 @@ void tw_click_draw(const tw_generator_settings *settings, uint64_t index, tw_cli
     out->site = tw_random_popular(&random, TW_CLICK_SITES);
     click_draw_topics(&random, out);
     double log_price = 0.8 * tw_random_bell(&random);
-    out->price_cents = (int64_t)(100 * tw_exp(log_price)) + 1;
+    out->price_cents = (int64_t)(100 * tw_generator_exp(log_price)) + 1;
     uint64_t epoch = settings->drift_every ? index / settings->drift_every : 0;
-    out->probability = tw_sigmoid(click_margin(settings, out, epoch, log_price));
+    out->probability = tw_generator_sigmoid(click_margin(settings, out, epoch, log_price));
     out->is_clicked = tw_random_uniform(&random) < out->probability;
 }

@@ -44,13 +44,13 @@ static void csv_write(const tw_generator_settings *settings, uint64_t index, tw_
     tw_line_add_int(line, (int64_t)index + 1);
     tw_line_add(line, ",");
     csv_add_number(line, no_age, (int64_t)(44 + 12 * age), 0);
-    csv_add_number(line, no_income, (int64_t)(3200000 * tw_exp(0.45 * income)), 2);
+    csv_add_number(line, no_income, (int64_t)(3200000 * tw_generator_exp(0.45 * income)), 2);
     csv_add_number(line, false, (int64_t)(tenure * 1200), 1);
     csv_add_number(line, false, calls, 0);
     csv_add_word(line, PLANS[plan]);
     csv_add_word(line, no_region ? "" : REGIONS[region]);
     csv_add_word(line, CHANNELS[channel]);
-    tw_line_add(line, tw_random_uniform(&random) < tw_sigmoid(margin) ? "1\n" : "0\n");
+    tw_line_add(line, tw_random_uniform(&random) < tw_generator_sigmoid(margin) ? "1\n" : "0\n");
 }
 
 const tw_generator_ops tw_generator_csv = {

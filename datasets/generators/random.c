@@ -32,7 +32,7 @@ uint32_t tw_random_popular(tw_random *self, uint32_t limit)
         bits += 1;
     }
     for (;;) {
-        double x = tw_exp(tw_random_uniform(self) * bits * 0.6931471805599453);
+        double x = tw_generator_exp(tw_random_uniform(self) * bits * 0.6931471805599453);
         if (x < (double)limit + 1) {
             return (uint32_t)x - 1 < limit ? (uint32_t)x - 1 : limit - 1;
         }
@@ -62,7 +62,7 @@ double tw_bell_of(uint64_t seed, uint64_t a, uint64_t b)
 }
 
 /* e^x = 2^k e^r with r = x - k ln 2 in [-0.35, 0.35]; e^r by its series to r^13 / 13!, in Horner's form. */
-double tw_exp(double x)
+double tw_generator_exp(double x)
 {
     int k = (int)(x * 1.4426950408889634 + (x < 0 ? -0.5 : 0.5));
     double r = x - k * 6.93147180369123816490e-01;
@@ -79,8 +79,8 @@ double tw_exp(double x)
     return sum;
 }
 
-double tw_sigmoid(double x)
+double tw_generator_sigmoid(double x)
 {
     double limited = x > 700 ? 700 : x < -700 ? -700 : x;
-    return 1 / (1 + tw_exp(-limited));
+    return 1 / (1 + tw_generator_exp(-limited));
 }

@@ -22,7 +22,8 @@ double tw_random_bell(tw_random *self);                      /* mean 0, variance
 /* A bell-shaped number that belongs to (seed, a, b) for ever. */
 double tw_bell_of(uint64_t seed, uint64_t a, uint64_t b);
 
-double tw_exp(double x);     /* e^x within 1e-15, x in [-700, 700] */
-double tw_sigmoid(double x); /* 1 / (1 + e^-x) */
+/* Not those of src/math: data of a seed stays what it is when those are tuned. */
+double tw_generator_exp(double x);     /* e^x within 1e-15, x in [-700, 700] */
+double tw_generator_sigmoid(double x); /* 1 / (1 + e^-x) */
 
 #endif

@@ -15,37 +15,6 @@ extern const tw_sink_ops tw_sink_jsonl;
 
 enum { JSONL_FIXED_SIZE = 192 }; /* names and punctuation of a line, and its numbers but the scores */
 
-typedef struct jsonl_sink {
-    tw_output output;
-    tw_task task;
-    uint32_t n_outputs;
-} jsonl_sink;
-
-static const tw_option jsonl_options[] = {
-    {.name = "path", .type = TW_OPTION_TEXT, .is_required = true, .help = "file to write; - is standard output"},
-    {.name = NULL},
-};
-
-static size_t jsonl_state_size(const tw_option_values *options)
-{
-    (void)options;
-    return sizeof(jsonl_sink);
-}
-
-static tw_status jsonl_open(void *state,
-    const tw_option_values *options,
-    tw_task task,
-    uint32_t n_outputs,
-    uint64_t position,
-    const tw_host *host,
-    tw_error *error)
-{
-    (void)host;
-    jsonl_sink *self = state;
-    *self = (jsonl_sink){.task = task, .n_outputs = n_outputs};
-    return tw_output_open(&self->output, tw_option_text(options, "path"), position, error);
-}
-
 static void put_text(tw_output *output, const char *text)
 {
     size_t n = strlen(text);
@@ -69,7 +38,7 @@ static void put_split(tw_output *output, uint64_t split)
     tw_output_advance(output, 16);
 }
 
-static void put_scores(const jsonl_sink *self, tw_output *output, const double *scores)
+static void put_scores(const tw_output_sink *self, tw_output *output, const double *scores)
 {
     if (self->task == TW_TASK_CLUSTERING && self->n_outputs == 2) {
         put_text(output, ",\"cluster\":");
@@ -90,7 +59,7 @@ static void put_scores(const jsonl_sink *self, tw_output *output, const double *
 
 static tw_status jsonl_write(void *state, const tw_batch *batch, const double *prediction, tw_error *error)
 {
-    jsonl_sink *self = state;
+    tw_output_sink *self = state;
     tw_output *output = &self->output;
     size_t size = JSONL_FIXED_SIZE + (size_t)self->n_outputs * TW_NUMBER_SIZE;
     for (uint32_t i = 0; i < batch->n_events; i++) {
@@ -114,25 +83,15 @@ static tw_status jsonl_write(void *state, const tw_batch *batch, const double *p
     return TW_STATUS_OK;
 }
 
-static tw_status jsonl_flush(void *state, bool is_durable, uint64_t *position, tw_error *error)
-{
-    return tw_output_flush(&((jsonl_sink *)state)->output, is_durable, position, error);
-}
-
-static void jsonl_close(void *state)
-{
-    tw_output_close(&((jsonl_sink *)state)->output);
-}
-
 const tw_sink_ops tw_sink_jsonl = {
     .abi_version = TW_ABI_VERSION,
     .struct_size = sizeof(tw_sink_ops),
     .name = "jsonl",
     .summary = "a file with one JSON object an event: split, offset, score, label, time",
-    .options = jsonl_options,
-    .state_size = jsonl_state_size,
-    .open = jsonl_open,
+    .options = tw_output_sink_options,
+    .state_size = tw_output_sink_state_size,
+    .open = tw_output_sink_open,
     .write = jsonl_write,
-    .flush = jsonl_flush,
-    .close = jsonl_close,
+    .flush = tw_output_sink_flush,
+    .close = tw_output_sink_close,
 };

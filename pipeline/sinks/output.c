@@ -97,3 +97,38 @@ void tw_output_close(tw_output *self)
     tw_free(self->path);
     *self = (tw_output){.fd = -1};
 }
+
+const tw_option tw_output_sink_options[] = {
+    {.name = "path", .type = TW_OPTION_TEXT, .is_required = true, .help = "file to write; - is standard output"},
+    {.name = NULL},
+};
+
+size_t tw_output_sink_state_size(const tw_option_values *options)
+{
+    (void)options;
+    return sizeof(tw_output_sink);
+}
+
+tw_status tw_output_sink_open(void *state,
+    const tw_option_values *options,
+    tw_task task,
+    uint32_t n_outputs,
+    uint64_t position,
+    const tw_host *host,
+    tw_error *error)
+{
+    (void)host;
+    tw_output_sink *self = state;
+    *self = (tw_output_sink){.task = task, .n_outputs = n_outputs};
+    return tw_output_open(&self->output, tw_option_text(options, "path"), position, error);
+}
+
+tw_status tw_output_sink_flush(void *state, bool is_durable, uint64_t *position, tw_error *error)
+{
+    return tw_output_flush(&((tw_output_sink *)state)->output, is_durable, position, error);
+}
+
+void tw_output_sink_close(void *state)
+{
+    tw_output_close(&((tw_output_sink *)state)->output);
+}

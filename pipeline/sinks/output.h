@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include "thalweg/status.h"
+#include "thalweg/sink.h"
 
 typedef struct tw_output {
     char *path;
@@ -37,5 +37,24 @@ static inline void tw_output_advance(tw_output *self, size_t size)
 
 TW_MUST_USE tw_status tw_output_flush(tw_output *self, bool is_durable, uint64_t *position, tw_error *error);
 void tw_output_close(tw_output *self); /* does not flush */
+
+/* What the sinks over one output share: their state and all members of their ops table but write. */
+typedef struct tw_output_sink {
+    tw_output output;
+    tw_task task;
+    uint32_t n_outputs;
+} tw_output_sink;
+
+extern const tw_option tw_output_sink_options[]; /* path */
+size_t tw_output_sink_state_size(const tw_option_values *options);
+TW_MUST_USE tw_status tw_output_sink_open(void *state,
+    const tw_option_values *options,
+    tw_task task,
+    uint32_t n_outputs,
+    uint64_t position,
+    const tw_host *host,
+    tw_error *error);
+TW_MUST_USE tw_status tw_output_sink_flush(void *state, bool is_durable, uint64_t *position, tw_error *error);
+void tw_output_sink_close(void *state);
 
 #endif

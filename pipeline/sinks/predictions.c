@@ -7,37 +7,6 @@
 
 extern const tw_sink_ops tw_sink_predictions;
 
-typedef struct predictions_sink {
-    tw_output output;
-    tw_task task;
-    uint32_t n_outputs;
-} predictions_sink;
-
-static const tw_option predictions_options[] = {
-    {.name = "path", .type = TW_OPTION_TEXT, .is_required = true, .help = "file to write; - is standard output"},
-    {.name = NULL},
-};
-
-static size_t predictions_state_size(const tw_option_values *options)
-{
-    (void)options;
-    return sizeof(predictions_sink);
-}
-
-static tw_status predictions_open(void *state,
-    const tw_option_values *options,
-    tw_task task,
-    uint32_t n_outputs,
-    uint64_t position,
-    const tw_host *host,
-    tw_error *error)
-{
-    (void)host;
-    predictions_sink *self = state;
-    *self = (predictions_sink){.task = task, .n_outputs = n_outputs};
-    return tw_output_open(&self->output, tw_option_text(options, "path"), position, error);
-}
-
 static void predictions_put(tw_output *output, double value, char separator)
 {
     size_t n = tw_number_format(value, tw_output_at(output));
@@ -47,7 +16,7 @@ static void predictions_put(tw_output *output, double value, char separator)
 
 static tw_status predictions_write(void *state, const tw_batch *batch, const double *prediction, tw_error *error)
 {
-    predictions_sink *self = state;
+    tw_output_sink *self = state;
     bool is_cluster = self->task == TW_TASK_CLUSTERING && self->n_outputs == 2;
     uint32_t n_outputs = self->n_outputs;
     for (uint32_t i = 0; i < batch->n_events; i++) {
@@ -66,25 +35,15 @@ static tw_status predictions_write(void *state, const tw_batch *batch, const dou
     return TW_STATUS_OK;
 }
 
-static tw_status predictions_flush(void *state, bool is_durable, uint64_t *position, tw_error *error)
-{
-    return tw_output_flush(&((predictions_sink *)state)->output, is_durable, position, error);
-}
-
-static void predictions_close(void *state)
-{
-    tw_output_close(&((predictions_sink *)state)->output);
-}
-
 const tw_sink_ops tw_sink_predictions = {
     .abi_version = TW_ABI_VERSION,
     .struct_size = sizeof(tw_sink_ops),
     .name = "predictions",
     .summary = "a text file with one progressive score a line",
-    .options = predictions_options,
-    .state_size = predictions_state_size,
-    .open = predictions_open,
+    .options = tw_output_sink_options,
+    .state_size = tw_output_sink_state_size,
+    .open = tw_output_sink_open,
     .write = predictions_write,
-    .flush = predictions_flush,
-    .close = predictions_close,
+    .flush = tw_output_sink_flush,
+    .close = tw_output_sink_close,
 };

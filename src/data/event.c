@@ -114,17 +114,6 @@ static tw_status event_not_a_number(const char *name, const char *text, size_t s
     return tw_data_error(error, "D201", "%s: expected a number, found %s", name, quoted);
 }
 
-static bool word_is(const char *text, size_t size, const char *word)
-{
-    if (size != strlen(word))
-        return false;
-    for (size_t i = 0; i < size; i++) {
-        if ((text[i] | 0x20) != word[i])
-            return false;
-    }
-    return true;
-}
-
 static tw_status event_take_label(tw_event *self, float label, tw_error *error)
 {
     if (self->has_label)
@@ -153,9 +142,9 @@ static tw_status event_binary_label(tw_event *self, const char *text, size_t siz
     tw_number kind = is_short ? TW_NUMBER_FINITE : tw_number_parse(text, size, &value);
     if (kind == TW_NUMBER_NOT_FINITE)
         return event_text_not_finite("label", text, size, error);
-    if ((kind == TW_NUMBER_FINITE && value == 1.0) || word_is(text, size, "true"))
+    if ((kind == TW_NUMBER_FINITE && value == 1.0) || tw_text_is_word(text, size, "true"))
         return event_take_label(self, 1.0f, error);
-    if ((kind == TW_NUMBER_FINITE && (value == 0.0 || value == -1.0)) || word_is(text, size, "false"))
+    if ((kind == TW_NUMBER_FINITE && (value == 0.0 || value == -1.0)) || tw_text_is_word(text, size, "false"))
         return event_take_label(self, 0.0f, error);
     char quoted[QUOTE_SIZE];
     tw_text_quote(quoted, sizeof quoted, text, size);

@@ -266,7 +266,7 @@ static bool exponent_read(const char **io, const char *end, int64_t *exponent)
     return true;
 }
 
-static bool word_is(const char *text, size_t size, const char *word)
+bool tw_text_is_word(const char *text, size_t size, const char *word)
 {
     if (size != strlen(word))
         return false;
@@ -302,7 +302,7 @@ tw_number tw_number_parse(const char *text, size_t size, double *value)
     if (size > 0 && (*at == '-' || *at == '+'))
         at++;
     size_t left = (size_t)(end - at);
-    if (word_is(at, left, "nan") || word_is(at, left, "inf") || word_is(at, left, "infinity"))
+    if (tw_text_is_word(at, left, "nan") || tw_text_is_word(at, left, "inf") || tw_text_is_word(at, left, "infinity"))
         return TW_NUMBER_NOT_FINITE;
     int64_t exponent = 0;
     if (!decimal_read(&number, &at, end))

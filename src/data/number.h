@@ -20,6 +20,9 @@ typedef enum tw_number {
 /* The nearest double, ties to even; subnormal numbers included. */
 tw_number tw_number_parse(const char *text, size_t size, double *value);
 
+/* True when the text is `word`, which is in lower case, in upper, lower or mixed case. */
+bool tw_text_is_word(const char *text, size_t size, const char *word);
+
 /* Digits only, with optional sign for i64. False: anything else, or out of range. */
 bool tw_number_parse_u64(const char *text, size_t size, uint64_t *value);
 bool tw_number_parse_i64(const char *text, size_t size, int64_t *value);

@@ -162,3 +162,13 @@ char *decode_fixture_run(decode_fixture *self, const char *bytes, size_t size, s
     fclose(out);
     return text;
 }
+
+size_t decode_fixture_count(const char *text, const char *start)
+{
+    size_t n = strncmp(text, start, strlen(start)) == 0;
+    char pattern[16];
+    snprintf(pattern, sizeof pattern, "\n%s", start);
+    for (const char *at = text; (at = strstr(at, pattern)) != NULL; at++)
+        n++;
+    return n;
+}

@@ -28,4 +28,7 @@ void decode_fixture_close(decode_fixture *self);
  * *status is the first error of start or decode, or OK. */
 char *decode_fixture_run(decode_fixture *self, const char *bytes, size_t size, size_t cut, tw_status *status);
 
+/* Lines of such a text that begin with `start`, of at most 14 bytes. */
+size_t decode_fixture_count(const char *text, const char *start);
+
 #endif

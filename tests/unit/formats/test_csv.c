@@ -68,16 +68,6 @@ static void assert_start_fails(const char *options, const char *text, uint64_t l
     decode_fixture_close(&fixture);
 }
 
-static size_t count(const char *text, const char *start)
-{
-    size_t n = strncmp(text, start, strlen(start)) == 0;
-    char pattern[16];
-    snprintf(pattern, sizeof pattern, "\n%s", start);
-    for (const char *at = text; (at = strstr(at, pattern)) != NULL; at++)
-        n++;
-    return n;
-}
-
 static void quoted_cells_equal_plain_ones(void **state)
 {
     (void)state;
@@ -91,7 +81,7 @@ static void doubled_quotes_delimiters_and_line_ends_stand_in_quotes(void **state
     assert_same_events(NULL, "a,b,c\n\"p\"\"q\",\"x,y\",1\n", "delimiter=|;quote=none", "a|b|c\np\"q|x,y|1\n");
     assert_same_events(NULL, "a,b,c\n\"\"\"\",\"\"\"\"\"\",1\n", "delimiter=|;quote=none", "a|b|c\n\"|\"\"|1\n");
     char *out = decode(NULL, "a:c,b:c,c:n", "a,b,c\n\"p\nq\r\nr\",y,1\nx,y,z\n");
-    assert_int_equal(count(out, "E "), 1);
+    assert_int_equal(decode_fixture_count(out, "E "), 1);
     assert_non_null(strstr(out, "B 5:5 D201 "));
     free(out);
 }
@@ -139,7 +129,7 @@ static void columns_are_named_by_option_or_number_without_header(void **state)
     assert_same_events("header=false;columns=a,b,c", "x,y,1\n", NULL, "a,b,c\nx,y,1\n");
     assert_same_events("columns=a,b,c", "u,v,w\nx,y,1\n", NULL, "a,b,c\nx,y,1\n");
     char *out = decode("header=false", "c1:n,c3:n", "1,2,3\n4,5,6\n");
-    assert_int_equal(count(out, "E "), 2);
+    assert_int_equal(decode_fixture_count(out, "E "), 2);
     char *other = decode(NULL, "c1:n,c3:n", "c1,c2,c3\n1,2,3\n4,5,6\n");
     *strstr(out, "= ") = 0;
     *strstr(other, "= ") = 0;
@@ -191,7 +181,7 @@ static void wide_headers_are_read_whole(void **state)
     for (int i = 0; i < 500; i++)
         at += sprintf(at, "%s%d", i ? "," : "", i);
     char *out = decode(NULL, "h499:n", text);
-    assert_int_equal(count(out, "E "), 1);
+    assert_int_equal(decode_fixture_count(out, "E "), 1);
     assert_non_null(strstr(out, ":499:"));
     free(out);
 }
@@ -213,7 +203,7 @@ static void malformed_quotes_end_with_their_line(void **state)
     assert_bad(NULL, "a,b,c\nx,\"y\"\r\"z,1\nx,y,1\n", "2:6 D204 ");
     assert_bad(NULL, "a,b,c\nx,y,1\nx,\"y,1\nx,y,1\n", "3:3 D204 12 [x,\"y,1\nx,y,1\n] the cell's opening quote");
     char *out = decode(NULL, "a:c", "a,b,c\nx,y\"z,1\nx,y,1\n");
-    assert_int_equal(count(out, "E "), 1);
+    assert_int_equal(decode_fixture_count(out, "E "), 1);
     free(out);
 }
 
@@ -259,8 +249,8 @@ static void cut_at_every_byte_equals_the_whole(void **state)
     (void)state;
     tw_status status;
     char *whole = decode_cut(NULL, "a:c,b:c,c:n", mixed, sizeof mixed - 1, 0, &status);
-    assert_int_equal(count(whole, "E "), 4);
-    assert_int_equal(count(whole, "B "), 4);
+    assert_int_equal(decode_fixture_count(whole, "E "), 4);
+    assert_int_equal(decode_fixture_count(whole, "B "), 4);
     for (size_t cut = 1; cut < sizeof mixed - 1; cut++) {
         char *pieces = decode_cut(NULL, "a:c,b:c,c:n", mixed, sizeof mixed - 1, cut, &status);
         assert_string_equal(pieces, whole);
@@ -351,7 +341,7 @@ static void cells_equal_what_was_written(void **state)
         cell[2] = strchr(cell[1], 1) + 1;
         cell[1][-1] = cell[2][-1] = cell[2][strlen(cell[2]) - 1] = 0;
         char *found = decode_cut(NULL, "a:c,b:c,c:c", record, size, 0, &status);
-        assert_int_equal(count(found, "E "), 1);
+        assert_int_equal(decode_fixture_count(found, "E "), 1);
         for (int j = 0; j < 3; j++) {
             /* The cell's key from the plan itself. */
             decode_fixture fixture;

@@ -61,16 +61,6 @@ static void assert_bad(const char *columns, const char *text, const char *expect
     free(out);
 }
 
-static size_t count(const char *text, const char *start)
-{
-    size_t n = strncmp(text, start, strlen(start)) == 0;
-    char pattern[16];
-    snprintf(pattern, sizeof pattern, "\n%s", start);
-    for (const char *at = text; (at = strstr(at, pattern)) != NULL; at++)
-        n++;
-    return n;
-}
-
 static void every_escape_is_decoded(void **state)
 {
     (void)state;
@@ -93,7 +83,7 @@ static void arrays_are_sets_and_empty_ones_are_nothing(void **state)
 {
     (void)state;
     char *out = decode("a:s", "{\"a\":[\"x\",\"y\",3,null]}\n{\"a\":[]}\n{\"a\":[ ]}\n");
-    assert_int_equal(count(out, "E "), 3);
+    assert_int_equal(decode_fixture_count(out, "E "), 3);
     char *line = strtok(out, "\n");
     int n = 0;
     for (const char *at = line; (at = strchr(at, ':')) != NULL; at++)
@@ -119,8 +109,8 @@ static void blank_lines_and_carriage_returns_hold_no_event(void **state)
 {
     (void)state;
     char *out = decode("a:n", "\n  \r\n{\"a\":1}\r\n\n{\"a\":2}");
-    assert_int_equal(count(out, "E "), 2);
-    assert_int_equal(count(out, "B "), 0);
+    assert_int_equal(decode_fixture_count(out, "E "), 2);
+    assert_int_equal(decode_fixture_count(out, "B "), 0);
     assert_non_null(strstr(out, "= 22 6 "));
     free(out);
 }
@@ -129,7 +119,7 @@ static void byte_order_mark_is_skipped_at_the_start_only(void **state)
 {
     (void)state;
     char *out = decode("a:n", "\xef\xbb\xbf{\"a\":1}\n\xef\xbb\xbf{\"a\":1}\n");
-    assert_int_equal(count(out, "E "), 1);
+    assert_int_equal(decode_fixture_count(out, "E "), 1);
     assert_non_null(strstr(out, "B 2:1 D204"));
     free(out);
 }
@@ -226,7 +216,7 @@ static void the_same_name_in_different_objects_is_no_duplicate(void **state)
 {
     (void)state;
     char *out = decode("q:n", "{\"a\":{\"a\":{\"a\":1}},\"b\":[{\"a\":1},{\"a\":2}]}\n");
-    assert_int_equal(count(out, "E "), 1);
+    assert_int_equal(decode_fixture_count(out, "E "), 1);
     free(out);
 }
 
@@ -242,7 +232,7 @@ static void nesting_is_limited_to_32(void **state)
     memset(at, '}', 31);
     at[31] = 0;
     char *out = decode("q:n", text);
-    assert_int_equal(count(out, "E "), 1);
+    assert_int_equal(decode_fixture_count(out, "E "), 1);
     free(out);
     strcpy(inner, "{\"a\":[");
     assert_bad("q:n", text, "161 D204", "nested deeper than 32");
@@ -264,7 +254,7 @@ static void malformed_records_do_not_disturb_their_neighbours(void **state)
 {
     (void)state;
     char *out = decode("a:n", "{\"a\":1}\n{\"a\":2,\"b\"\n{\"a\":3}\n");
-    assert_int_equal(count(out, "E "), 2);
+    assert_int_equal(decode_fixture_count(out, "E "), 2);
     assert_non_null(strstr(out, "\nB 2:11 D204 8 [{\"a\":2,\"b\"] "));
     assert_non_null(strstr(out, "= 27 4 "));
     free(out);
@@ -313,8 +303,8 @@ static void cut_at_every_byte_equals_the_whole(void **state)
     (void)state;
     const char *columns = "a:n,b:c,s:s,o.n:n";
     char *whole = decode_cut(columns, mixed, sizeof mixed - 1, 0);
-    assert_int_equal(count(whole, "E "), 3);
-    assert_int_equal(count(whole, "B "), 3);
+    assert_int_equal(decode_fixture_count(whole, "E "), 3);
+    assert_int_equal(decode_fixture_count(whole, "B "), 3);
     for (size_t cut = 1; cut < sizeof mixed - 1; cut++) {
         char *pieces = decode_cut(columns, mixed, sizeof mixed - 1, cut);
         assert_string_equal(pieces, whole);
