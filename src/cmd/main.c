@@ -1,9 +1,12 @@
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cmd/console.h"
 #include "cmd/verbs.h"
+
+enum { MAX_ARENAS = 2 };
 
 static const verb *const verbs[] = {&verb_init, &verb_check, &verb_run, &verb_train, &verb_predict, &verb_eval,
     &verb_serve, &verb_ps, &verb_model, &verb_gen, &verb_doctor, &verb_version, &verb_help};
@@ -65,6 +68,8 @@ static int unknown_verb(const char *name)
 
 int main(int argc, char **argv)
 {
+    /* Nothing allocates in steady state: more arenas only keep memory that bursts of requests have touched. */
+    (void)mallopt(M_ARENA_MAX, MAX_ARENAS);
     console_take_log();
     if (argc < 2) {
         char name[] = "help";
