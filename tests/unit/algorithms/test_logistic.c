@@ -1,0 +1,256 @@
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "support/learner_fixture.h"
+
+extern const tw_learner_ops tw_learner_logistic;
+
+enum { N_ROWS = 20, N_EVENTS = 600 };
+
+/* The update as papers and head of the source give it, dense, in double, with libm; coordinate N_ROWS is the bias. */
+typedef struct reference {
+    double rate, w[N_ROWS + 1], g[N_ROWS + 1], largest[N_ROWS + 1], spread, weight;
+    bool is_squared;
+} reference;
+
+/* The flow of the loss over importance h by tiny Euler steps: what the closed form must give. */
+static double flow(const reference *self, double score, double label, double h, double k)
+{
+    enum { STEPS = 200000 };
+    double moved = 0;
+    for (int i = 0; i < STEPS; i++) {
+        double at = score + moved * k;
+        double slope = self->is_squared ? 2 * (at - label) : 1 / (1 + exp(-at)) - label;
+        moved -= h / STEPS * slope;
+    }
+    return moved;
+}
+
+static double reference_learn(reference *self, const double *x, double label, double c)
+{
+    double score = 0, change = 0;
+    for (int i = 0; i <= N_ROWS; i++)
+        score += self->w[i] * x[i];
+    double slope = self->is_squared ? 2 * (score - label) : 1 / (1 + exp(-score)) - label;
+    for (int i = 0; i <= N_ROWS; i++) {
+        if (x[i] == 0)
+            continue;
+        if (fabs(x[i]) > self->largest[i]) {
+            self->w[i] *= self->largest[i] / fabs(x[i]);
+            self->largest[i] = fabs(x[i]);
+        }
+        self->g[i] += c * slope * slope * x[i] * x[i];
+        self->spread += c * x[i] * x[i] / self->largest[i] / self->largest[i];
+        change += x[i] * x[i] / sqrt(self->g[i]) / self->largest[i];
+    }
+    self->weight += c;
+    double m = sqrt(self->weight / self->spread);
+    double d = flow(self, score, label, self->rate * c, m * change);
+    for (int i = 0; i <= N_ROWS; i++)
+        self->w[i] += x[i] == 0 ? 0 : d * m * x[i] / sqrt(self->g[i]) / self->largest[i];
+    return score;
+}
+
+/* Features of very different size; labels of a hidden linear model. */
+static void draw_event(uint64_t *state, bool is_real, double x[N_ROWS + 1], double *label)
+{
+    double margin = 0;
+    for (int i = 0; i < N_ROWS; i++) {
+        double size = pow(10, i % 5 - 2);
+        x[i] = test_uniform(state) < 0.5 ? 0 : (test_uniform(state) * 2 - 1) * size;
+        margin += (i % 3 - 1) * x[i] / size;
+    }
+    x[N_ROWS] = 1;
+    *label = is_real ? margin + test_uniform(state) * 0.1 : test_uniform(state) < 1 / (1 + exp(-2 * margin));
+}
+
+static event_list make_events(uint32_t n, bool is_real, bool is_weighted)
+{
+    event_list events = {0};
+    uint64_t state = 7;
+    for (uint32_t i = 0; i < n; i++) {
+        double x[N_ROWS + 1], label = 0;
+        draw_event(&state, is_real, x, &label);
+        event_list_begin(&events, (float)label, is_weighted ? (float)(1 + test_random(&state) % 3) : 1.0f);
+        for (uint32_t j = 0; j < N_ROWS; j++) {
+            if (x[j] != 0)
+                event_list_add(&events, j, (float)x[j]);
+        }
+    }
+    return events;
+}
+
+static void scores_equal_the_reference(const char *options, bool is_real, bool is_weighted)
+{
+    event_list events = make_events(N_EVENTS / 3, is_real, is_weighted);
+    learner_fixture learner;
+    reference naive = {.rate = 0.5, .is_squared = is_real};
+    float *scores = malloc(events.n_events * sizeof *scores);
+    assert_non_null(scores);
+    learner_fixture_open(&learner, &tw_learner_logistic, options, 0, N_ROWS);
+    assert_int_equal(learner_fixture_learn(&learner, &events, 0, events.n_events, 64, scores, NULL), TW_STATUS_OK);
+    for (uint32_t i = 0; i < events.n_events; i++) {
+        double x[N_ROWS + 1] = {0};
+        x[N_ROWS] = 1;
+        for (uint32_t e = events.row_start[i]; e < events.row_start[i + 1]; e++)
+            x[events.index[e]] = (double)events.value[e];
+        double expected = reference_learn(&naive, x, (double)events.label[i], (double)events.weight[i]);
+        assert_true(fabs(expected - (double)scores[i]) <= 2e-4 * (1 + fabs(expected)));
+    }
+    learner_fixture_close(&learner);
+    event_list_free(&events);
+    free(scores);
+}
+
+static void logistic_scores_equal_a_slow_reference(void **state)
+{
+    (void)state;
+    scores_equal_the_reference("rate=0.5", false, false);
+    scores_equal_the_reference("rate=0.5", false, true);
+}
+
+static void squared_scores_equal_a_slow_reference(void **state)
+{
+    (void)state;
+    scores_equal_the_reference("rate=0.5 loss=squared", true, false);
+}
+
+static void the_batch_size_does_not_change_a_bit(void **state)
+{
+    event_list events = make_events(N_EVENTS, false, true);
+    learner_fixture one, many;
+    float *scores = malloc(events.n_events * sizeof *scores);
+    (void)state;
+    assert_non_null(scores);
+    learner_fixture_open(&one, &tw_learner_logistic, "", 0, N_ROWS);
+    learner_fixture_open(&many, &tw_learner_logistic, "", 0, N_ROWS);
+    assert_int_equal(learner_fixture_learn(&one, &events, 0, events.n_events, 1, scores, NULL), TW_STATUS_OK);
+    assert_int_equal(learner_fixture_learn(&many, &events, 0, events.n_events, 97, scores, NULL), TW_STATUS_OK);
+    assert_true(learner_fixture_equals(&one, &many));
+    learner_fixture_close(&one);
+    learner_fixture_close(&many);
+    event_list_free(&events);
+    free(scores);
+}
+
+static void scaling_a_feature_from_the_start_changes_no_score(void **state)
+{
+    event_list events = make_events(N_EVENTS, false, false);
+    learner_fixture plain, scaled;
+    float *before = malloc(events.n_events * sizeof *before), *after = malloc(events.n_events * sizeof *after);
+    (void)state;
+    assert_non_null(before);
+    assert_non_null(after);
+    learner_fixture_open(&plain, &tw_learner_logistic, "", 0, N_ROWS);
+    learner_fixture_open(&scaled, &tw_learner_logistic, "", 0, N_ROWS);
+    assert_int_equal(learner_fixture_learn(&plain, &events, 0, events.n_events, 50, before, NULL), TW_STATUS_OK);
+    for (uint32_t e = 0; e < events.n_entries; e++)
+        events.value[e] *= events.index[e] == 3 ? 1024.0f : 1.0f; /* a power of two: exact */
+    assert_int_equal(learner_fixture_learn(&scaled, &events, 0, events.n_events, 50, after, NULL), TW_STATUS_OK);
+    for (uint32_t i = 0; i < events.n_events; i++)
+        assert_true(fabsf(before[i] - after[i]) <= 1e-4f * (1 + fabsf(before[i])));
+    learner_fixture_close(&plain);
+    learner_fixture_close(&scaled);
+    event_list_free(&events);
+    free(before);
+    free(after);
+}
+
+static void an_event_of_any_weight_never_overshoots_its_label(void **state)
+{
+    event_list events = {0};
+    learner_fixture learner;
+    float score = 0;
+    (void)state;
+    event_list_begin(&events, 1.0f, 1e6f);
+    event_list_add(&events, 0, 2.0f);
+    learner_fixture_open(&learner, &tw_learner_logistic, "loss=squared bias=false", 0, N_ROWS);
+    assert_int_equal(learner_fixture_learn(&learner, &events, 0, 1, 1, &score, NULL), TW_STATUS_OK);
+    learner_fixture_predict(&learner, &events, &score);
+    assert_true(score <= 1.0f);
+    assert_true(score > 0.99f);
+    learner_fixture_close(&learner);
+    event_list_free(&events);
+}
+
+static void unlabelled_and_weightless_events_are_scored_and_not_learned(void **state)
+{
+    event_list events = {0};
+    learner_fixture learner, untouched;
+    float scores[2] = {1, 1};
+    (void)state;
+    event_list_begin(&events, NAN, 1.0f);
+    event_list_add(&events, 1, 1.0f);
+    event_list_begin(&events, 1.0f, 0.0f);
+    event_list_add(&events, 1, 1.0f);
+    learner_fixture_open(&learner, &tw_learner_logistic, "", 0, N_ROWS);
+    learner_fixture_open(&untouched, &tw_learner_logistic, "", 0, N_ROWS);
+    assert_int_equal(learner_fixture_learn(&learner, &events, 0, 2, 2, scores, NULL), TW_STATUS_OK);
+    assert_true(scores[0] == 0.0f);
+    assert_true(scores[1] == 0.0f);
+    assert_true(learner_fixture_equals(&learner, &untouched));
+    learner_fixture_close(&learner);
+    learner_fixture_close(&untouched);
+    event_list_free(&events);
+}
+
+static void values_beyond_the_range_are_refused_and_leave_the_rows(void **state)
+{
+    event_list events = {0};
+    learner_fixture learner, untouched;
+    float score = 0;
+    tw_error error = {0};
+    (void)state;
+    event_list_begin(&events, 1.0f, 1.0f);
+    event_list_add(&events, 1, 1e20f);
+    learner_fixture_open(&learner, &tw_learner_logistic, "", 0, N_ROWS);
+    learner_fixture_open(&untouched, &tw_learner_logistic, "", 0, N_ROWS);
+    assert_int_equal(learner_fixture_learn(&learner, &events, 0, 1, 1, &score, &error), TW_STATUS_NUMERIC);
+    assert_non_null(strstr(error.message, "1e+20"));
+    assert_true(learner_fixture_equals(&learner, &untouched));
+    learner_fixture_close(&learner);
+    learner_fixture_close(&untouched);
+    event_list_free(&events);
+}
+
+static void confident_and_wrong_scores_stay_finite(void **state)
+{
+    event_list events = {0};
+    learner_fixture learner;
+    float scores[400];
+    (void)state;
+    for (int i = 0; i < 400; i++) {
+        event_list_begin(&events, i < 200 ? 1.0f : 0.0f, 100.0f);
+        event_list_add(&events, 0, 1.0f);
+    }
+    learner_fixture_open(&learner, &tw_learner_logistic, "rate=1000", 0, N_ROWS);
+    assert_int_equal(learner_fixture_learn(&learner, &events, 0, 400, 13, scores, NULL), TW_STATUS_OK);
+    for (int i = 0; i < 400; i++)
+        assert_true(isfinite(scores[i]) && fabsf(scores[i]) <= 50.0f);
+    assert_true(scores[200] > 0.0f);
+    assert_true(scores[399] < 0.0f);
+    learner_fixture_close(&learner);
+    event_list_free(&events);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(logistic_scores_equal_a_slow_reference),
+        cmocka_unit_test(squared_scores_equal_a_slow_reference),
+        cmocka_unit_test(the_batch_size_does_not_change_a_bit),
+        cmocka_unit_test(scaling_a_feature_from_the_start_changes_no_score),
+        cmocka_unit_test(an_event_of_any_weight_never_overshoots_its_label),
+        cmocka_unit_test(unlabelled_and_weightless_events_are_scored_and_not_learned),
+        cmocka_unit_test(values_beyond_the_range_are_refused_and_leave_the_rows),
+        cmocka_unit_test(confident_and_wrong_scores_stay_finite),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
