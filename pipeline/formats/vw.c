@@ -113,7 +113,7 @@ static tw_status vw_take_head(vw *self, const char *const *word, const size_t *s
 
 static tw_status vw_find_namespace(vw *self, const char *name, size_t size, tw_error *error)
 {
-    size_t hash = size == 0 ? 0 : size + (unsigned char)name[0] + (unsigned char)name[size - 1] * 7u;
+    size_t hash = size == 0 ? 0 : size + (unsigned char)name[0] + (size_t)(unsigned char)name[size - 1] * 7;
     vw_namespace *cached = &self->cache[hash % VW_CACHE];
     bool is_same = cached->is_set && cached->size == size && (size == 0 || cached->name[0] == name[0]);
     if (!is_same || (size > 1 && memcmp(cached->name, name, size) != 0)) {
@@ -212,7 +212,9 @@ static tw_status vw_read_texts(vw *self, const char *at, tw_error *error)
     tw_status status = TW_STATUS_OK;
     for (;; at = stop + 1) {
         const char *name_end = stop = tw_scanner_step(&text->scanner, &place);
-        char separator = stop < limit ? *stop : '\n';
+        char separator = '\n';
+        if (stop < limit)
+            separator = *stop;
         bool has_room = name_end > at && next < out->capacity_entries;
         float value;
         if (separator != ':' && has_room) {

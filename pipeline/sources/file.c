@@ -336,7 +336,6 @@ static tw_status file_head(void *state, uint64_t id, char *data, size_t capacity
     }
     tw_file_split other = *split;
     other.stream = NULL;
-    other.offset = 0;
     char found[TW_SPLIT_NAME_SIZE];
     if (split->stream != NULL && split->identity.is_packed == 0)
         return tw_stream_peek_raw(split->stream, 0, data, capacity, size, error);

@@ -234,19 +234,21 @@ static tw_status follow_read(tw_file_source *self, size_t index, tw_chunk *io, t
 /* One round over what is known. *is_switched: another split became the current one. */
 static tw_status follow_round(tw_file_source *self, bool *is_switched, tw_chunk *io, tw_error *error)
 {
+    bool is_left = false;
     *is_switched = false;
-    const tw_file_split *current = self->current >= 0 ? &self->set.split[self->current] : NULL;
-    if (current != NULL) {
+    if (self->current >= 0) {
+        const tw_file_split *current = &self->set.split[self->current];
         tw_status status = follow_read(self, (size_t)self->current, io, error);
         if (status != TW_STATUS_IDLE)
             return status;
-        if (!current->is_done && current->is_mid_line && current->is_served)
+        is_left = current->is_served && !current->is_done;
+        if (is_left && current->is_mid_line)
             return TW_STATUS_IDLE;
     }
     ptrdiff_t next = follow_pick(self);
     if (next == TW_NO_SPLIT)
         return TW_STATUS_IDLE;
-    *is_switched = current != NULL && current->is_served && !current->is_done;
+    *is_switched = is_left;
     self->current = next;
     if (*is_switched)
         self->set.split[next].is_served = false;

@@ -12,7 +12,7 @@ tw_status tw_identity_read(const tw_stream *stream, tw_file_identity *out, tw_fi
     tw_status status = tw_stream_info(stream, info, error);
     if (status == TW_STATUS_OK)
         status = tw_stream_peek_raw(stream, 0, head, sizeof head, &n_read, error);
-    if (status < 0)
+    if (status != TW_STATUS_OK)
         return status;
     size_t n = n_read < TW_FILE_HEAD_SIZE ? n_read : TW_FILE_HEAD_SIZE;
     tw_stream_kind kind = tw_stream_kind_from(head, n);

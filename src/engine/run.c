@@ -389,12 +389,12 @@ static void run_close(run_state *run)
 /* Too few records for the limit to be looked at, but hardly one of them was good. */
 static tw_status nothing_but_bad(const tw_engine *self, tw_error *error)
 {
-    uint64_t events = self->counters.events, bad = self->counters.bad_events;
+    uint64_t events = self->counters.events, bad = self->counters.bad_events, all = events + bad;
     if (bad == 0 || (events > 0 && (bad < 10 || bad / 10 <= events || !self->options.is_learning)))
         return TW_STATUS_OK;
     return tw_error_set(error, TW_STATUS_DATA,
         "%llu of %llu records are malformed: is this the right format? see the messages above", (unsigned long long)bad,
-        (unsigned long long)(events + bad));
+        (unsigned long long)all);
 }
 
 /* Learns to the end and saves. A shard that lost rows meanwhile makes the run go on, until what is saved is whole. */

@@ -2,7 +2,8 @@
 
 #include "math/kernels_body.h"
 
-/* One set of functions and their table for an instruction set. */
+/* One set of functions and their table for an instruction set. An attribute cannot stand in parentheses. */
+/* NOLINTBEGIN(bugprone-macro-parentheses) */
 #define TW_KERNEL_TABLE(NAME, TARGET)                                                                                  \
     TARGET static float NAME##_dot(const float *a, const float *b, size_t count)                                       \
     {                                                                                                                  \
@@ -33,6 +34,7 @@
     }                                                                                                                  \
     static const tw_kernels NAME##_kernels = {#NAME, NAME##_dot, NAME##_dot_lanes, NAME##_nearest,                     \
         NAME##_ftrl_weights, NAME##_ftrl_update, NAME##_logistic};
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 TW_KERNEL_TABLE(portable, )
 

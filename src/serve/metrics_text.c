@@ -2,6 +2,7 @@
  * client. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -144,11 +145,12 @@ static double resident_bytes(void)
 {
     char *text = NULL;
     size_t size = 0;
-    unsigned long long pages = 0;
-    bool is_known = tw_file_load("/proc/self/statm", 4096, &text, &size, NULL) == TW_STATUS_OK &&
-                    sscanf(text, "%*u %llu", &pages) == 1;
+    if (tw_file_load("/proc/self/statm", 4096, &text, &size, NULL) < 0)
+        return (double)NAN;
+    const char *second = strchr(text, ' ');
+    unsigned long long pages = second != NULL ? strtoull(second, NULL, 10) : 0;
     tw_free(text);
-    return is_known ? (double)pages * (double)sysconf(_SC_PAGESIZE) : (double)NAN;
+    return pages > 0 ? (double)pages * (double)sysconf(_SC_PAGESIZE) : (double)NAN;
 }
 
 static void write_plain(text_writer *self, const char *name, const char *type, const char *help, double value)
@@ -178,10 +180,12 @@ static void escape_label(char *out, size_t size, const char *text)
 {
     size_t used = 0;
     for (; *text != '\0' && used + 3 <= size; text++) {
-        bool is_special = *text == '"' || *text == '\\' || *text == '\n';
-        if (is_special)
+        char byte = *text;
+        if (byte == '"' || byte == '\\' || byte == '\n')
             out[used++] = '\\';
-        out[used++] = *text == '\n' ? 'n' : *text;
+        if (byte == '\n')
+            byte = 'n';
+        out[used++] = byte;
     }
     out[used] = '\0';
 }
