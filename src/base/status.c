@@ -55,6 +55,7 @@ int tw_status_exit_code(tw_status status)
     return row != NULL ? row->exit_code : 70;
 }
 
+TW_PRINTF(3, 0)
 static void error_fill(tw_error *error, tw_status status, const char *format, va_list arguments)
 {
     memset(error, 0, sizeof *error);
