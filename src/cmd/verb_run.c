@@ -91,6 +91,8 @@ static int run_main(const verb *self, int argc, char **argv)
     tw_status status = assembly_init(&all, &error);
     if (status == TW_STATUS_OK)
         status = tw_tree_load(all.tree, file, &all.problems, &error);
+    if (status == TW_STATUS_NOT_FOUND && given.n_arguments == 0)
+        console_note("thalweg run: there is no pipeline.yaml here; thalweg init makes a folder with one");
     if (status == TW_STATUS_OK)
         status = set_values(&all, &given, &error);
     return run_tree(&all, &options, status, &error);
@@ -105,7 +107,7 @@ const verb verb_run = {"run", "run [FILE] [OPTIONS]",
 
 static const flag_spec train_flags[] = {
     {"format", 'f', "vw|libsvm|csv|json|tsv-criteo", "how the input is written"},
-    {"learner", 'l', "NAME", "ftrl, kmeans, counter"},
+    {"learner", 'l', "NAME", "ftrl, logistic, kmeans or counter"},
     {"param", 'p', "NAME=VALUE", "option of the learner; may be repeated"},
     {"name", 0, "NAME", "name of the model (model)"},
     {"label", 0, "FIELD", "field of the label (label)"},
