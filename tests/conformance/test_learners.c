@@ -14,30 +14,15 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
-#include "base/hash.h"
-#include "support/pipeline_fixture.h"
+#include "support/conformance.h"
 
 enum {
     LOG_EVENTS = 1500,
     LOG_BAD = 40,
     PROBE_EVENTS = 100,
-    SMALL_EVENTS = 80,
     A9A_LINES = 4000,
     MIN_PAIRS = 150,
-    MAX_FAULTS = 20000,
 };
-
-typedef enum outcome { RAN, FAILED, SKIPPED } outcome;
-
-/* One learner in one form, with the run that everything is compared to. */
-typedef struct subject {
-    const tw_learner_ops *learner;
-    char name[96], folder[PIPELINE_PATH_SIZE], log[PIPELINE_PATH_SIZE + 16];
-    pipeline_setup setup;
-    pipeline_trace baseline;
-    char *probe; /* rows that are only predicted */
-    size_t probe_size;
-} subject;
 
 typedef struct tally {
     unsigned n_ran, n_failed, n_skipped;
@@ -56,37 +41,6 @@ static const char *options_of(const char *learner)
             return options[i][1];
     }
     return "";
-}
-
-static pipeline_setup setup_in(const subject *self, const char *name, char folder[PIPELINE_PATH_SIZE])
-{
-    pipeline_setup setup = self->setup;
-    make_subfolder(self->folder, name, folder);
-    setup.folder = folder;
-    return setup;
-}
-
-static outcome compare(const subject *self, const pipeline_trace *trace, unsigned parts, const char *what)
-{
-    const char *difference = pipeline_trace_difference(&self->baseline, trace, parts);
-    if (difference == NULL)
-        return RAN;
-    print_error("%s: %s: %s differ from those of the plain run\n", self->name, what, difference);
-    return FAILED;
-}
-
-static outcome run_and_compare(const subject *self, const pipeline_setup *setup, unsigned parts, const char *what)
-{
-    pipeline_trace trace;
-    pipeline_run(setup, &trace);
-    outcome result = compare(self, &trace, parts, what);
-    pipeline_trace_free(&trace);
-    return result;
-}
-
-static outcome worst(outcome a, outcome b)
-{
-    return a == FAILED || b == FAILED ? FAILED : a;
 }
 
 /* --- shards and batches ------------------------------------------------------------------------------------------- */
@@ -138,11 +92,6 @@ static void stop_at(void *context, tw_engine_event event, const tw_report *repor
     atomic_store(&self->stop, true);
     if (self->is_crash)
         tw_fault_arm(TW_FAULT_FILE, 1, EIO, true);
-}
-
-static uint64_t next_random(uint64_t *state)
-{
-    return *state = tw_mix64(*state + 0x9e3779b97f4a7c15ull);
 }
 
 /* One part of a run, ended at `at`; true: the run came to its end by itself. */
@@ -471,166 +420,7 @@ static outcome an_event_without_features_is_scored(const subject *self)
     return result;
 }
 
-/* --- merging ------------------------------------------------------------------------------------------------------ */
-
-static void put_number(const tw_field *field, unsigned char *record, uint32_t element, int64_t value)
-{
-    union {
-        float f32;
-        uint32_t u32;
-        uint64_t u64;
-        double f64;
-    } as;
-    static const size_t sizes[] = {[TW_FIELD_F32] = 4, [TW_FIELD_U32] = 4, [TW_FIELD_U64] = 8, [TW_FIELD_F64] = 8};
-    switch (field->type) {
-    case TW_FIELD_F32:
-        as.f32 = (float)value;
-        break;
-    case TW_FIELD_U32:
-        as.u32 = (uint32_t)value;
-        break;
-    case TW_FIELD_U64:
-        as.u64 = (uint64_t)value;
-        break;
-    case TW_FIELD_F64:
-        as.f64 = (double)value;
-        break;
-    }
-    memcpy(record + field->offset + element * sizes[field->type], &as, sizes[field->type]);
-}
-
-/* Small whole numbers, so that float sums are exact in any order. LAST depends on the order by nature and stays put. */
-static void fill_record(const tw_record *shape, unsigned char *record, uint64_t *random)
-{
-    for (uint32_t f = 0; f < shape->n_fields; f++) {
-        for (uint32_t e = 0; e < shape->field[f].count && shape->field[f].merge != TW_MERGE_LAST; e++)
-            put_number(&shape->field[f], record, e, (int64_t)(next_random(random) % 1000));
-    }
-}
-
-static bool merges_in_any_order(const tw_record *shape, uint64_t *random)
-{
-    enum { CHANGES = 3, ORDERS = 6 };
-    static const int order[ORDERS][CHANGES] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
-    unsigned char *bytes = calloc(2 * CHANGES + 2, shape->size);
-    unsigned char *first = bytes + (size_t)2 * CHANGES * shape->size, *other = first + shape->size;
-    for (size_t i = 0; i < 2 * CHANGES; i++)
-        fill_record(shape, bytes + i * shape->size, random);
-    bool is_same = true;
-    for (int o = 0; o < ORDERS; o++) {
-        unsigned char *into = o == 0 ? first : other;
-        memset(into, 0, shape->size);
-        for (int c = 0; c < CHANGES; c++) {
-            const unsigned char *before = bytes + (size_t)order[o][c] * 2 * shape->size;
-            tw_record_merge(shape, into, before, before + shape->size);
-        }
-        is_same = is_same && (o == 0 || memcmp(first, other, shape->size) == 0);
-    }
-    free(bytes);
-    return is_same;
-}
-
-static outcome merging_does_not_depend_on_the_order(const subject *self)
-{
-    char folder[PIPELINE_PATH_SIZE];
-    pipeline_setup setup = setup_in(self, "merge", folder);
-    pipeline run;
-    tw_error error = {0};
-    uint64_t random = 5;
-    assert_int_equal(pipeline_open(&run, &setup, &error), TW_STATUS_OK);
-    const tw_schema *schema = &tw_model_traits(run.model)->schema;
-    bool is_same = schema->row.size == 0 || merges_in_any_order(&schema->row, &random);
-    for (uint32_t i = 0; i < schema->n_blocks; i++)
-        is_same = is_same && merges_in_any_order(&schema->block[i].record, &random);
-    pipeline_close(&run);
-    if (!is_same)
-        print_error("%s: a record merges differently in another order\n", self->name);
-    return is_same ? RAN : FAILED;
-}
-
 /* --- failing calls ------------------------------------------------------------------------------------------------ */
-
-static void tell(void *context, tw_engine_event event, const tw_report *report, const tw_error *error)
-{
-    (void)report;
-    if (event == TW_ENGINE_FAILED_CHECKPOINT && getenv("TW_CONFORMANCE_VERBOSE") != NULL)
-        print_message("%s: %s\n", (const char *)context, error->message);
-}
-
-/* One run under whatever faults are armed. A failure must say what failed. */
-static tw_status run_faulty(const subject *self, const pipeline_setup *setup, const char *what)
-{
-    pipeline run;
-    tw_error error = {0};
-    tw_status status = pipeline_open(&run, setup, &error);
-    if (status == TW_STATUS_OK) {
-        status = tw_engine_run(run.engine, &error);
-        pipeline_close(&run);
-    }
-    tw_fault_disarm(TW_FAULT_ALLOC);
-    tw_fault_disarm(TW_FAULT_FILE);
-    if (status < 0 && (error.message[0] == '\0' || error.status != status))
-        print_error("%s: %s: status %s with message \"%s\" of status %s\n", self->name, what, tw_status_name(status),
-            error.message, tw_status_name(error.status));
-    assert_true(status >= 0 || (error.message[0] != '\0' && error.status == status));
-    return status;
-}
-
-static outcome fault_of_call(const subject *self,
-    tw_fault_kind kind,
-    uint64_t nth,
-    uint32_t n_shards,
-    const pipeline_trace *whole,
-    bool *has_fired)
-{
-    char folder[PIPELINE_PATH_SIZE], what[64];
-    pipeline_setup setup = setup_in(self, "fault", folder);
-    setup.n_shards = n_shards;
-    setup.has_checkpoints = setup.is_resuming = true;
-    setup.checkpoint_every = 20;
-    setup.batch_events = 10;
-    (void)snprintf(what, sizeof what, "%s %llu fails, %u shards", kind == TW_FAULT_ALLOC ? "allocation" : "file call",
-        (unsigned long long)nth, n_shards);
-    setup.listener = tell;
-    setup.context = what;
-    tw_fault_arm(kind, nth, kind == TW_FAULT_ALLOC ? ENOMEM : EIO, false);
-    (void)run_faulty(self, &setup, what);
-    *has_fired = tw_fault_fired(kind) > 0;
-    pipeline_trace trace;
-    pipeline_run(&setup, &trace); /* from the last checkpoint, if there is one */
-    const char *difference =
-        pipeline_trace_difference(whole, &trace, TRACE_ROWS | TRACE_PREDICTIONS | TRACE_DEAD | TRACE_METRICS);
-    if (difference != NULL)
-        print_error("%s: %s: after the rerun the %s differ\n", self->name, what, difference);
-    pipeline_trace_free(&trace);
-    return difference == NULL ? RAN : FAILED;
-}
-
-static outcome every_call_fails_in_turn(const subject *self, tw_fault_kind kind, uint64_t *n_points)
-{
-    outcome result = RAN;
-    char folder[PIPELINE_PATH_SIZE], log[PIPELINE_PATH_SIZE + 16];
-    size_t size = 0;
-    char *bytes = make_log(99, SMALL_EVENTS, 6, &size);
-    (void)snprintf(log, sizeof log, "%s/small", self->folder);
-    write_bytes(log, "wb", bytes, size);
-    free(bytes);
-    subject small = *self;
-    small.setup.path[0] = log;
-    for (uint32_t n_shards = 0; n_shards <= 2; n_shards += 2) {
-        pipeline_setup setup = setup_in(&small, "small_run", folder);
-        pipeline_trace whole;
-        setup.n_shards = n_shards;
-        pipeline_run(&setup, &whole);
-        bool has_fired = true;
-        for (uint64_t nth = 1; has_fired && nth < MAX_FAULTS && result == RAN; nth++) {
-            result = worst(result, fault_of_call(&small, kind, nth, n_shards, &whole, &has_fired));
-            *n_points += has_fired;
-        }
-        pipeline_trace_free(&whole);
-    }
-    return result;
-}
 
 /* The tables and the scaler are in this run by turns: one form of each learner is enough for each kind of call. */
 static outcome every_allocation_fails_in_turn(const subject *self)
