@@ -37,7 +37,8 @@ static const tw_option file_options[] = {
         .fallback = "20ms",
         .min = 1000,
         .max = 60000000,
-        .help = "how often followed files are looked at"},
+        .help =
+            "how often new, moved and truncated files are looked for; new bytes of an open file at least every 1 ms"},
     {.name = NULL},
 };
 

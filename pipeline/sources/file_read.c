@@ -255,6 +255,9 @@ static tw_status follow_round(tw_file_source *self, bool *is_switched, tw_chunk 
     return *is_switched ? TW_STATUS_IDLE : follow_read(self, (size_t)next, io, error);
 }
 
+/* A read of an open file is cheap: new bytes are looked for more often than new and moved files. */
+enum { READ_AGAIN_US = 1000 };
+
 static tw_status follow_scan_due(tw_file_source *self, int64_t now_us, tw_error *error)
 {
     if (!self->needs_scan && now_us < self->next_scan_us)
@@ -304,7 +307,7 @@ tw_status tw_file_next_followed(tw_file_source *self, int timeout_ms, tw_chunk *
         now_us = tw_clock_monotonic_us();
         if (now_us >= deadline_us)
             return TW_STATUS_IDLE;
-        int64_t wait_us = self->poll_us < deadline_us - now_us ? self->poll_us : deadline_us - now_us;
-        tw_clock_sleep_us(wait_us);
+        int64_t wait_us = self->poll_us < READ_AGAIN_US ? self->poll_us : READ_AGAIN_US;
+        tw_clock_sleep_us(wait_us < deadline_us - now_us ? wait_us : deadline_us - now_us);
     }
 }

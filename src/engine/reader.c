@@ -446,7 +446,8 @@ static tw_status reader_step(tw_reader *self, tw_work *work, int timeout_ms, boo
         if (*is_closed)
             return TW_STATUS_OK;
     }
-    status = reader_fill(self, work->builder, timeout_ms, error);
+    /* Events that are decoded already do not wait for bytes that may never come. */
+    status = reader_fill(self, work->builder, work->builder->n_events > 0 ? 0 : timeout_ms, error);
     if (status == TW_STATUS_END)
         status = reader_advance(self, error);
     return status;
