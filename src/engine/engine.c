@@ -143,10 +143,9 @@ static void note_times(tw_engine *self, const tw_builder *builder)
     }
 }
 
-/* Notes how far the split is; *is_replayed: outputs and metrics have this batch already. */
-static tw_status note_progress(tw_engine *self, const tw_work *work, bool *is_replayed, tw_error *error)
+tw_status engine_know_split(tw_engine *self, const tw_split *split, size_t *index, tw_error *error)
 {
-    tw_split fresh = work->split;
+    tw_split fresh = *split;
     fresh.offset = fresh.line = 0;
     fresh.is_done = false;
     tw_status status = tw_splits_put(&self->splits, &fresh, error);
@@ -157,9 +156,20 @@ static tw_status note_progress(tw_engine *self, const tw_work *work, bool *is_re
         return status;
     for (size_t i = before; i < self->released_capacity; i++)
         self->released[i] = 0;
-    tw_split *split = tw_splits_find(&self->splits, work->split.id);
+    *index = (size_t)(tw_splits_find(&self->splits, split->id) - self->splits.split);
+    return TW_STATUS_OK;
+}
+
+/* Notes how far the split is; *is_replayed: outputs and metrics have this batch already. */
+static tw_status note_progress(tw_engine *self, const tw_work *work, bool *is_replayed, tw_error *error)
+{
+    size_t index = 0;
+    tw_status status = engine_know_split(self, &work->split, &index, error);
+    if (status < 0)
+        return status;
+    tw_split *split = &self->splits.split[index];
     const tw_builder *batch = work->builder;
-    self->released[split - self->splits.split] = batch->to;
+    self->released[index] = batch->to;
     /* An empty batch ends a split; where the split stands already it is no replay, further back it is. */
     *is_replayed = batch->to < split->offset || (batch->to == split->offset && batch->to > batch->from);
     if (*is_replayed)

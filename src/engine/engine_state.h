@@ -39,6 +39,9 @@ struct tw_engine {
     tw_error finished_error;
 };
 
+/* Makes the run know a split, from its start if it is new; *index: where it stands in `splits` and `released`. */
+tw_status engine_know_split(tw_engine *self, const tw_split *split, size_t *index, tw_error *error);
+
 /* Fills a manifest with everything but id, files and time. */
 tw_status engine_capture(tw_engine *self, tw_manifest *out, tw_error *error);
 

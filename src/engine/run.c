@@ -90,18 +90,10 @@ static tw_status plan_replay(tw_engine *self, const uint64_t *reached, replay_pl
 static tw_status run_rewind(run_state *run, const tw_work *failed, const tw_error *why, tw_error *error)
 {
     tw_engine *self = run->engine;
-    tw_split known = failed->split;
-    known.offset = known.line = 0;
-    known.is_done = false;
-    tw_status status = tw_splits_put(&self->splits, &known, error);
-    size_t before = self->released_capacity;
-    if (status == TW_STATUS_OK)
-        status = tw_grow(&self->released, sizeof *self->released, &self->released_capacity, self->splits.count, error);
+    size_t index = 0;
+    tw_status status = engine_know_split(self, &failed->split, &index, error);
     if (status < 0)
         return status;
-    for (size_t i = before; i < self->released_capacity; i++)
-        self->released[i] = 0;
-    size_t index = (size_t)(tw_splits_find(&self->splits, failed->split.id) - self->splits.split);
     if (self->released[index] < failed->builder->from)
         self->released[index] = failed->builder->from;
     replay_plan plan;
