@@ -96,6 +96,9 @@ static tw_status logistic_open(void *self_, const tw_option_values *options, tw_
     self->is_logistic = strcmp(tw_option_text(options, "loss"), "logistic") == 0;
     self->has_bias = tw_option_bool(options, "bias");
     traits->task = self->is_logistic ? TW_TASK_BINARY : TW_TASK_REGRESSION;
+    traits->loss.kind = self->is_logistic ? TW_LOSS_LOGISTIC : TW_LOSS_SQUARED;
+    traits->link = self->is_logistic ? TW_LINK_LOGISTIC : TW_LINK_IDENTITY;
+    traits->has_bias = self->has_bias;
     traits->n_outputs = 1;
     traits->dense_width = 0;
     tw_status status = logistic_add_row(&traits->schema.row, error);

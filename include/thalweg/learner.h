@@ -9,6 +9,7 @@
 #define THALWEG_LEARNER_H
 
 #include "thalweg/batch.h"
+#include "thalweg/loss.h"
 #include "thalweg/options.h"
 #include "thalweg/schema.h"
 
@@ -22,7 +23,7 @@ typedef struct tw_rows {
 
 typedef enum tw_task {
     TW_TASK_BINARY = 1,     /* labels 0 or 1; the score is a margin, sigmoid(score) is the probability of 1 */
-    TW_TASK_REGRESSION = 2, /* real labels; the score is the prediction */
+    TW_TASK_REGRESSION = 2, /* real labels; the prediction is link(score) */
     TW_TASK_CLUSTERING = 3, /* no labels; scores are [squared distance to the nearest centre, its index] */
     TW_TASK_COUNTING = 4,   /* no labels; the score is the number of keys counted */
 } tw_task;
@@ -33,8 +34,24 @@ typedef struct tw_learner_traits {
     tw_task task;
     uint32_t n_outputs;   /* floats per event in `scores`, >= 1 */
     uint32_t dense_width; /* > 0: batches must carry dense rows of this width */
+    tw_loss loss;         /* what learning lowers; kind NONE without labels */
+    tw_link_kind link;    /* score 0 to prediction */
+    bool has_bias;        /* an event without entries is scored by a constant term */
     tw_schema schema;
 } tw_learner_traits;
+
+/* Weights found elsewhere (a batch solver, another model) for one call of `warm_start`. */
+typedef struct tw_weights {
+    const float *weight;    /* [n_entries]  of the key of each entry of the batch */
+    const float *curvature; /* [n_entries]  sum over the data of importance x slope^2 x value^2, the loss's slope by the
+                               score at the optimum; 0: unknown */
+    bool has_bias;
+    double bias, bias_curvature; /* of the constant term, once a call that has has_bias */
+    const double *centre;        /* [n_centres x dense_width] clustering: all centres in one call; else NULL */
+    const double *centre_weight; /* [n_centres] */
+    uint32_t n_centres;
+    uint64_t events; /* events that the weights were learned from */
+} tw_weights;
 
 typedef struct tw_learner_ops {
     uint32_t abi_version, struct_size; /* TW_ABI_VERSION, sizeof(tw_learner_ops) */
@@ -63,6 +80,17 @@ typedef struct tw_learner_ops {
     /* Optional. Contribution of each entry to score 0: contribution [n_entries]. */
     tw_status (*explain)(
         const void *self, const tw_batch *batch, const tw_rows *rows, float *contribution, tw_error *error);
+
+    /* Optional. Makes the rows of `batch` (every key once; an entry's value is the largest |x| that its key had, its
+     * event is of no meaning) hold the given weights, so that `predict` gives them back within float rounding, and
+     * later events move them as they would move a model that learned so much: the first touch forgets nothing. */
+    tw_status (*warm_start)(
+        void *self, const tw_batch *batch, const tw_rows *rows, const tw_weights *weights, tw_error *error);
+
+    /* Optional, for learners that forget. Moves the forgetting clock, which lies in a block of `rows`, on by
+     * `half_lives`: what was learned so far weighs less, so the next steps are larger. Called between events. Returns
+     * false where the options say that nothing is forgotten. */
+    bool (*hasten)(void *self, const tw_rows *rows, double half_lives);
 
     /* Optional. The value that a user would call the weight of a row, for `model show` and weight counts. */
     double (*weight)(const void *self, const void *row);

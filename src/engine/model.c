@@ -7,7 +7,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "engine/turnstile.h"
-#include "math/function.h"
+#include "math/loss.h"
 
 struct tw_model {
     tw_model_spec spec;
@@ -288,7 +288,7 @@ void tw_model_link_all(const tw_learner_traits *traits, const float *scores, uin
     for (uint32_t i = 0; i < n_events; i++) {
         const float *score = scores + (size_t)i * traits->n_outputs;
         double *out = prediction + (size_t)i * traits->n_outputs;
-        out[0] = tw_model_link(traits->task, score[0]);
+        out[0] = tw_link_value(traits->link, (double)score[0]);
         for (uint32_t j = 1; j < traits->n_outputs; j++)
             out[j] = (double)score[j];
     }
@@ -307,11 +307,6 @@ tw_status tw_model_predict(tw_model *self, tw_builder *rows, double *prediction,
         tw_model_stamp_now(self, stamp);
     tw_turnstile_leave(&self->turn);
     return status;
-}
-
-double tw_model_link(tw_task task, float score)
-{
-    return task == TW_TASK_BINARY ? tw_sigmoid((double)score) : (double)score;
 }
 
 void tw_model_stamp_now(tw_model *self, tw_model_stamp *out)

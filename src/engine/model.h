@@ -68,10 +68,8 @@ TW_MUST_USE tw_status tw_model_score(tw_model *self, tw_builder *batch, float *s
 TW_MUST_USE tw_status tw_model_predict(
     tw_model *self, tw_builder *rows, double *prediction, tw_model_stamp *stamp, tw_error *error);
 
-/* Raw score to what users see: sigmoid for a binary task, else the value itself. */
-double tw_model_link(tw_task task, float score);
-
-/* As tw_model_link for output 0 of each event; further outputs are copied. Both [n_events x n_outputs]. */
+/* Raw scores to what users see: the learner's link for output 0 of each event; further outputs are copied.
+ * Both [n_events x n_outputs]. */
 void tw_model_link_all(const tw_learner_traits *traits, const float *scores, uint32_t n_events, double *prediction);
 
 void tw_model_stamp_now(tw_model *self, tw_model_stamp *out);
