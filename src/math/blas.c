@@ -1,18 +1,60 @@
 #include "math/blas.h"
 
-#include <dlfcn.h>
 #include <stdlib.h>
-#include <string.h>
+
+#include "base/library.h"
+#include "base/try.h"
+
+#define OPENBLAS "libopenblas.so.0"
+#define LAPACKE  "liblapacke.so.3"
+
+static tw_status load(const char *name, const char *package, void **handle, bool *was_there, tw_error *error)
+{
+    tw_status status = tw_library_open(name, handle, was_there, NULL);
+    if (status == TW_STATUS_OK)
+        return status;
+    return tw_error_set(error, status, "library %s cannot be loaded; install the package %s", name, package);
+}
+
+tw_status tw_blas_open(tw_blas *out, tw_error *error)
+{
+    void *openblas = NULL, *lapacke = NULL;
+    bool was_there = false;
+    TRY(load(OPENBLAS, "libopenblas0", &openblas, &was_there, error));
+    if (!was_there && getenv("OPENBLAS_NUM_THREADS") == NULL) {
+        void (*set_threads)(int);
+        TRY(tw_library_function(openblas, OPENBLAS, "openblas_set_num_threads", &set_threads, error));
+        set_threads(1);
+    }
+    TRY(load(LAPACKE, "liblapacke", &lapacke, NULL, error));
+#define TW_BLAS_FIND(name) TRY(tw_library_function(openblas, OPENBLAS, "cblas_" #name, &out->name, error));
+    TW_BLAS_CBLAS(TW_BLAS_FIND)
+#undef TW_BLAS_FIND
+#define TW_BLAS_FIND(name) TRY(tw_library_function(lapacke, LAPACKE, "LAPACKE_" #name, &out->name, error));
+    TW_BLAS_LAPACKE(TW_BLAS_FIND)
+#undef TW_BLAS_FIND
+    return TW_STATUS_OK;
+}
+
+tw_status tw_blas_error(lapack_int result, const char *call, tw_error *error)
+{
+    if (result == LAPACK_WORK_MEMORY_ERROR || result == LAPACK_TRANSPOSE_MEMORY_ERROR)
+        return tw_error_set(error, TW_STATUS_NO_MEMORY, "out of memory: LAPACKE, %s", call);
+    return tw_error_set(error, TW_STATUS_NUMERIC, "%s failed: LAPACKE gave %d", call, (int)result);
+}
+
+void tw_blas_prefer_one_thread(void)
+{
+    (void)setenv("OPENBLAS_NUM_THREADS", "1", 0);
+}
 
 const char *tw_blas_description(void)
 {
-    (void)setenv("OPENBLAS_NUM_THREADS", "1", 0);
-    void *library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
-    void *symbol = library == NULL ? NULL : dlsym(library, "openblas_get_config");
-    if (symbol == NULL)
-        return "not found";
-    /* ISO C knows no conversion from an object pointer to a function pointer; POSIX gives both one representation. */
+    void *openblas = NULL;
     char *(*get_config)(void);
-    memcpy(&get_config, &symbol, sizeof get_config);
+    tw_blas_prefer_one_thread();
+    if (tw_library_open(OPENBLAS, &openblas, NULL, NULL) != TW_STATUS_OK ||
+        tw_library_function(openblas, OPENBLAS, "openblas_get_config", &get_config, NULL) != TW_STATUS_OK)
+        return "not found";
     return get_config();
 }
