@@ -89,7 +89,8 @@ typedef struct tw_frame {
     tw_value_form form;
     tw_nack_reason reason;
     uint32_t block_first, n_blocks; /* range in the shard's list of block records */
-    uint64_t handle, n_learned;
+    uint64_t handle;
+    uint64_t n_learned;  /* PUSH: events behind the change; answers: T, events that the shard's rows know */
     uint64_t generation; /* pushes that the shard has applied */
     uint32_t n_keys, n_marks;
     tw_frame_mark mark[TW_FRAME_MAX_MARKS];

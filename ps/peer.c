@@ -361,6 +361,7 @@ static tw_status take_welcome(tw_remote *self, tw_peer *peer, const tw_frame *fr
         peer->form = TW_FORM_ADD;
     peer->incarnation = frame->incarnation;
     peer->epoch = frame->epoch;
+    peer->events_learned = frame->n_learned;
     peer->credit_bytes = frame->credit_bytes;
     peer->credit_frames = frame->credit_frames;
     peer->is_connected = true;
@@ -526,8 +527,14 @@ static tw_status take_nack(tw_remote *self, tw_peer *peer, const tw_frame *frame
     case TW_NACK_BAD_FRAME:
         peer_disconnect(self, peer);
         return ++peer->n_bad < PEER_MAX_BAD ? TW_STATUS_OK : peer_error(self, peer, TW_STATUS_PROTOCOL, message, error);
-    case TW_NACK_SCHEMA:
     case TW_NACK_STALE_EPOCH:
+        /* The owner came back: whoever works beside it greets again. */
+        if (self->options.role == TW_ROLE_PEER) {
+            peer_disconnect(self, peer);
+            return TW_STATUS_OK;
+        }
+        return peer_error(self, peer, TW_STATUS_CONFLICT, message, error);
+    case TW_NACK_SCHEMA:
         return peer_error(self, peer, TW_STATUS_CONFLICT, message, error);
     case TW_NACK_FAILED:
         return peer_error(self, peer, TW_STATUS_IO, message, error);
@@ -565,6 +572,8 @@ tw_status tw_peer_take(tw_remote *self, tw_peer *peer, const void *bytes, size_t
         return frame.type == TW_FRAME_NACK && is_mine ? take_nack(self, peer, &frame, true, error) : TW_STATUS_OK;
     }
     peer->heard_us = peer_now(self);
+    if (frame.incarnation == peer->incarnation)
+        peer->events_learned = frame.n_learned;
     bool has_more = frame.type == TW_FRAME_SCANNED && (frame.flags & TW_FRAME_MORE) != 0;
     bool is_known = !has_more && outstanding_pop(peer, frame.ack);
     switch ((int)frame.type) {

@@ -391,6 +391,18 @@ static void remote_stats(tw_params *params, tw_params_stats *out)
     *out = self->stats;
 }
 
+/* Every push tells every shard how many events it was learned from: the shard that is furthest knows most. */
+static uint64_t remote_events_learned(const tw_params *params)
+{
+    const tw_remote *self = (const tw_remote *)params;
+    uint64_t most = 0;
+    for (uint32_t s = 0; s < self->partition.n_shards; s++) {
+        if (self->peer[s].events_learned > most)
+            most = self->peer[s].events_learned;
+    }
+    return most;
+}
+
 /* --- life --------------------------------------------------------------------------------------------------------- */
 
 static void remote_close(tw_params *params)
@@ -422,6 +434,7 @@ static const tw_params_ops remote_ops = {
     .restore = remote_restore,
     .scan = remote_scan,
     .stats = remote_stats,
+    .events_learned = remote_events_learned,
     .close = remote_close,
 };
 

@@ -39,6 +39,7 @@ typedef struct tw_peer {
     bool must_resend; /* once nothing is outstanding, push and pull start again */
     uint32_t n_bad;   /* refused as malformed, one after the other */
     uint64_t hello, epoch, incarnation, sequence;
+    uint64_t events_learned; /* T of this shard, as it last said */
     int64_t heard_us, not_before_us, retry_us;
     uint32_t credit_frames;
     uint64_t credit_bytes;

@@ -85,6 +85,7 @@ tw_frame tw_shard_answer(const tw_shard *self, const tw_session *session, const 
         .ack = request->sequence,
         .credit_bytes = self->options.credit_bytes,
         .credit_frames = self->options.credit_frames,
+        .n_learned = self->table != NULL ? tw_table_events_learned(self->table) : 0,
         .generation = self->generation,
     };
 }

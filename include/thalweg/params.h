@@ -80,6 +80,9 @@ typedef struct tw_params_ops {
     tw_status (*scan)(tw_params *self, tw_record_visit visit, void *context, tw_error *error);
 
     void (*stats)(tw_params *self, tw_params_stats *out);
+
+    /* T as far as it is known here without asking anybody: never above the true count. Optional. */
+    uint64_t (*events_learned)(const tw_params *self);
     void (*close)(tw_params *self);
 } tw_params_ops;
 

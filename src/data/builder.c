@@ -36,12 +36,13 @@ static bool builder_allocate(tw_builder *self)
     self->label = tw_alloc(n * sizeof *self->label);
     self->weight = tw_alloc(n * sizeof *self->weight);
     self->time_us = tw_alloc(n * sizeof *self->time_us);
+    self->end = tw_alloc(n * sizeof *self->end);
     self->bad = tw_alloc(self->capacity_bad * sizeof *self->bad);
     if (self->dense_width > 0)
         self->dense = tw_alloc_zero(n * self->dense_width * sizeof *self->dense);
     return self->row_start != NULL && self->key != NULL && self->value != NULL && self->field != NULL &&
-           self->label != NULL && self->weight != NULL && self->time_us != NULL && self->bad != NULL &&
-           (self->dense != NULL || self->dense_width == 0);
+           self->label != NULL && self->weight != NULL && self->time_us != NULL && self->end != NULL &&
+           self->bad != NULL && (self->dense != NULL || self->dense_width == 0);
 }
 
 tw_status tw_builder_create(uint32_t max_events, uint32_t dense_width, tw_builder **out, tw_error *error)
@@ -78,6 +79,7 @@ void tw_builder_destroy(tw_builder **self)
     tw_free(gone->bad_bytes);
     tw_free(gone->bad);
     tw_free(gone->dense);
+    tw_free(gone->end);
     tw_free(gone->time_us);
     tw_free(gone->weight);
     tw_free(gone->label);
@@ -122,6 +124,7 @@ void tw_builder_commit(tw_builder *self, float label, float weight, int64_t time
     self->label[i] = label;
     self->weight[i] = weight;
     self->time_us[i] = time_us;
+    self->end[i] = offset;
     tw_builder_skip(self, offset, line);
 }
 
@@ -191,4 +194,26 @@ tw_batch tw_builder_batch(const tw_builder *self)
         .from = self->from,
         .to = self->to,
     };
+}
+
+tw_batch tw_builder_slice(const tw_builder *self, uint32_t first, uint32_t last, uint32_t *row_start)
+{
+    tw_batch slice = tw_builder_batch(self);
+    uint32_t base = self->row_start[first], n = last - first;
+    for (uint32_t i = 0; i <= n; i++)
+        row_start[i] = self->row_start[first + i] - base;
+    slice.n_events = n;
+    slice.n_entries = row_start[n];
+    slice.row_start = row_start;
+    slice.key += base;
+    slice.value += base;
+    slice.field += base;
+    slice.label += first;
+    slice.weight += first;
+    slice.time_us += first;
+    if (slice.dense != NULL)
+        slice.dense += (size_t)first * self->dense_width;
+    slice.from = first > 0 ? self->end[first - 1] : self->from;
+    slice.to = last < self->n_events ? self->end[last - 1] : self->to;
+    return slice;
 }

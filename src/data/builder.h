@@ -39,6 +39,7 @@ struct tw_builder {
     uint16_t *field;
     float *label, *weight;
     int64_t *time_us;
+    uint64_t *end; /* [n_events] offset behind each event */
     float *dense;
     uint64_t split, from, to;
     uint64_t line; /* lines before `to` */
@@ -108,5 +109,10 @@ static inline void tw_builder_skip(tw_builder *self, uint64_t offset, uint64_t l
 
 /* The view; valid until the builder changes. */
 tw_batch tw_builder_batch(const tw_builder *self);
+
+/* The view of events [first, last) alone. It covers the offsets behind event first - 1 (or `from`) up to behind event
+ * last - 1 (or `to`), so the slices of a batch follow one another without a gap. row_start: [last - first + 1], filled
+ * here, as long-lived as the view. */
+tw_batch tw_builder_slice(const tw_builder *self, uint32_t first, uint32_t last, uint32_t *row_start);
 
 #endif

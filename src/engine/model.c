@@ -23,6 +23,9 @@ struct tw_model {
     tw_turnstile turn;
     float *scores; /* scratch of predictions, used inside a turn */
     size_t scores_capacity;
+    uint32_t n_workers;    /* that learn this model together */
+    uint32_t *slice_start; /* row starts of the slice being learned */
+    size_t slice_capacity;
     _Atomic uint64_t version, events;
     _Atomic int64_t learned_us, made_us; /* monotonic; wall */
 };
@@ -112,6 +115,7 @@ tw_status tw_model_create(const tw_model_spec *spec, tw_model **out, tw_error *e
     if (self == NULL)
         return tw_no_memory(error, sizeof *self);
     self->spec = *spec;
+    self->n_workers = 1;
     tw_turnstile_init(&self->turn);
     size_t length = strlen(spec->name);
     if (length >= sizeof self->name)
@@ -141,6 +145,7 @@ void tw_model_destroy(tw_model **self)
     if (model->params != NULL)
         model->params->ops->close(model->params);
     tw_turnstile_fini(&model->turn);
+    tw_free(model->slice_start);
     tw_free(model->scores);
     tw_free(model->scaled_dense);
     tw_free(model->scaled_field);
@@ -182,6 +187,11 @@ void tw_model_attach(tw_model *self, tw_params *params)
     atomic_store(&self->events, stats.events_learned);
 }
 
+void tw_model_set_workers(tw_model *self, uint32_t n_workers)
+{
+    self->n_workers = n_workers;
+}
+
 tw_params *tw_model_params(tw_model *self)
 {
     return self->params;
@@ -197,20 +207,21 @@ tw_status tw_model_builder_create(const tw_model *self, uint32_t max_events, tw_
     return tw_builder_create(max_events, self->traits.dense_width, out, error);
 }
 
+/* value, dense: the batch's own, writable. */
 static void model_scale(
-    tw_model *self, tw_builder *builder, const tw_batch *batch, void *const *block, bool is_learning)
+    tw_model *self, const tw_batch *batch, float *value, float *dense, void *const *block, bool is_learning)
 {
     if (self->scaler == NULL)
         return;
-    self->spec.scaler->apply(self->scaler, batch, builder->value, block, is_learning);
-    if (builder->dense == NULL)
+    self->spec.scaler->apply(self->scaler, batch, value, block, is_learning);
+    if (dense == NULL)
         return;
     for (uint32_t event = 0; event < batch->n_events; event++) {
-        float *row = builder->dense + (size_t)event * builder->dense_width;
+        float *row = dense + (size_t)event * batch->dense_width;
         for (uint32_t i = batch->row_start[event]; i < batch->row_start[event + 1]; i++) {
             for (uint32_t s = 0; s < self->n_scaled; s++) {
                 if (self->scaled_field[s] == batch->field[i])
-                    row[self->scaled_dense[s]] = batch->value[i];
+                    row[self->scaled_dense[s]] = value[i];
             }
         }
     }
@@ -225,29 +236,58 @@ static uint64_t count_learned(tw_task task, const tw_batch *batch)
     return n;
 }
 
-/* One batch inside its turn. */
-static tw_status model_learn_turn(tw_model *self, tw_builder *builder, bool is_replay, float *scores, tw_error *error)
+/* Events [first, last) of the batch inside its turn. */
+static tw_status model_learn_slice(
+    tw_model *self, tw_builder *builder, uint32_t first, uint32_t last, float *scores, tw_error *error)
 {
-    tw_batch batch = tw_builder_batch(builder);
+    bool is_whole = first == 0 && last == builder->n_events;
+    tw_batch batch = is_whole ? tw_builder_batch(builder) : tw_builder_slice(builder, first, last, self->slice_start);
     tw_rows rows;
     tw_status status = self->params->ops->acquire(self->params, &batch, TW_ACCESS_WRITE, &rows, error);
     if (status != TW_STATUS_OK)
         return status;
-    model_scale(self, builder, &batch, rows.block, true);
-    status = self->spec.learner->learn(self->learner, &batch, &rows, scores, error);
+    float *value = builder->value + builder->row_start[first];
+    float *dense = builder->dense != NULL ? builder->dense + (size_t)first * builder->dense_width : NULL;
+    model_scale(self, &batch, value, dense, rows.block, true);
+    status =
+        self->spec.learner->learn(self->learner, &batch, &rows, scores + (size_t)first * self->traits.n_outputs, error);
     if (status < 0) {
         self->params->ops->abandon(self->params, &batch, &rows);
         return status;
     }
-    uint64_t n_learned = count_learned(self->traits.task, &batch);
-    status = self->params->ops->release(self->params, &batch, &rows, n_learned, error);
-    if (status != TW_STATUS_OK)
-        return status;
-    if (batch.n_events > 0 && !is_replay) {
-        atomic_fetch_add_explicit(&self->events, n_learned, memory_order_relaxed);
+    return self->params->ops->release(self->params, &batch, &rows, count_learned(self->traits.task, &batch), error);
+}
+
+/* Events that this worker may have in flight now: its share of the learner's bound. One worker alone is exact whatever
+ * is in flight. */
+static uint32_t model_slice_events(const tw_model *self, uint32_t n_events)
+{
+    if (self->n_workers <= 1 || self->spec.learner->flight == NULL || self->params->ops->events_learned == NULL)
+        return n_events;
+    uint64_t learned = self->params->ops->events_learned(self->params);
+    double share = self->spec.learner->flight(self->learner, learned) / self->n_workers;
+    return share >= n_events ? n_events : share < 1.0 ? 1 : (uint32_t)share;
+}
+
+/* One batch inside its turn. */
+static tw_status model_learn_turn(tw_model *self, tw_builder *builder, bool is_replay, float *scores, tw_error *error)
+{
+    uint32_t first = 0, n = builder->n_events;
+    tw_status status =
+        tw_grow(&self->slice_start, sizeof *self->slice_start, &self->slice_capacity, (size_t)n + 1, error);
+    while (status == TW_STATUS_OK) {
+        uint32_t most = model_slice_events(self, n - first), last = first + most;
+        status = model_learn_slice(self, builder, first, last, scores, error);
+        first = last;
+        if (first == n)
+            break;
+    }
+    if (status == TW_STATUS_OK && n > 0 && !is_replay) {
+        tw_batch batch = tw_builder_batch(builder);
+        atomic_fetch_add_explicit(&self->events, count_learned(self->traits.task, &batch), memory_order_relaxed);
         atomic_store_explicit(&self->learned_us, tw_clock_monotonic_us(), memory_order_relaxed);
     }
-    return TW_STATUS_OK;
+    return status;
 }
 
 tw_status tw_model_learn(tw_model *self, tw_builder *batch, bool is_replay, float *scores, tw_error *error)
@@ -269,7 +309,7 @@ static tw_status model_score_turn(tw_model *self, tw_builder *builder, float *sc
         return tw_error_set(error, TW_STATUS_BUSY, "a parameter-server shard is being restored; try again");
     if (status != TW_STATUS_OK)
         return status;
-    model_scale(self, builder, &batch, rows.block, false);
+    model_scale(self, &batch, builder->value, builder->dense, rows.block, false);
     self->spec.learner->predict(self->learner, &batch, &rows, scores);
     status = self->params->ops->release(self->params, &batch, &rows, 0, error);
     return status < 0 ? status : TW_STATUS_OK;

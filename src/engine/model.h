@@ -49,6 +49,10 @@ const char *tw_model_name(const tw_model *self);
 void tw_model_attach(tw_model *self, tw_params *params);
 tw_params *tw_model_params(tw_model *self); /* for the engine's thread only */
 
+/* How many workers learn this model together (1 at first). With more than one, each keeps at most its share of the
+ * learner's `flight` between a pull and its push: batches are learned in slices. Before the first batch. */
+void tw_model_set_workers(tw_model *self, uint32_t n_workers);
+
 /* A plan of its own for a thread that decodes rows for this model (plans are not shared between threads). */
 TW_MUST_USE tw_status tw_model_plan_create(const tw_model *self, tw_plan **out, tw_error *error);
 /* A batch builder that fits the model (dense width). */

@@ -179,7 +179,7 @@ static uint64_t next_cut(const tw_reader *self, uint64_t split, uint64_t positio
 }
 
 /* Where the first batch of a split starts: what was read of it before, or the lowest mark that is not ahead of
- * `position`. */
+ * `position`. A split that nobody has read starts at 0, wherever its first bytes lie. */
 static uint64_t start_of(const tw_reader *self, const tw_split *split, uint64_t position)
 {
     if (split->offset > 0 && split->offset <= position)
@@ -189,6 +189,8 @@ static uint64_t start_of(const tw_reader *self, const tw_split *split, uint64_t 
         if (self->cut[i].split == split->id && self->cut[i].position < lowest)
             lowest = self->cut[i].position;
     }
+    if (lowest == UINT64_MAX && split->offset == 0)
+        return 0;
     return lowest <= position ? lowest : position;
 }
 

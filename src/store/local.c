@@ -145,6 +145,11 @@ static void local_stats(tw_params *params, tw_params_stats *out)
     tw_table_stats(local_of(params)->table, out);
 }
 
+static uint64_t local_events_learned(const tw_params *params)
+{
+    return tw_table_events_learned(((const local *)(const void *)params)->table);
+}
+
 static void local_close(tw_params *params)
 {
     local *self = local_of(params);
@@ -169,6 +174,7 @@ static const tw_params_ops local_ops = {
     .restore = local_restore,
     .scan = local_scan,
     .stats = local_stats,
+    .events_learned = local_events_learned,
     .close = local_close,
 };
 

@@ -44,6 +44,27 @@ static void committed_entries_are_in_the_view_and_dropped_ones_are_not(void **st
     assert_null(out);
 }
 
+static void slices_follow_one_another_without_a_gap(void **state)
+{
+    (void)state;
+    tw_builder *out = make(3);
+    for (uint32_t i = 0; i < 3; i++) {
+        for (uint32_t e = 0; e <= i; e++)
+            assert_int_equal(tw_builder_entry(out, 10 * i + e + 1, (float)e, (uint16_t)i, NULL), TW_STATUS_OK);
+        tw_builder_commit(out, (float)i, 1.0f, (int64_t)i, 110 + 10 * i, 6 + i);
+    }
+    tw_builder_skip(out, 150, 9);
+    uint32_t row_start[4];
+    tw_batch first = tw_builder_slice(out, 0, 1, row_start);
+    assert_true(first.from == 100 && first.to == 110 && first.n_events == 1 && first.n_entries == 1);
+    tw_batch rest = tw_builder_slice(out, 1, 3, row_start);
+    assert_true(rest.from == 110 && rest.to == 150 && rest.n_events == 2 && rest.n_entries == 5);
+    assert_true(row_start[0] == 0 && row_start[1] == 2 && row_start[2] == 5);
+    assert_true(rest.key[0] == 11 && rest.key[2] == 21 && rest.field[4] == 2 && rest.value[1] == 1.0f);
+    assert_true(rest.label[1] == 2.0f && rest.time_us[0] == 1 && rest.split == 9);
+    tw_builder_destroy(&out);
+}
+
 static void entries_survive_growth(void **state)
 {
     (void)state;
@@ -132,6 +153,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(committed_entries_are_in_the_view_and_dropped_ones_are_not),
+        cmocka_unit_test(slices_follow_one_another_without_a_gap),
         cmocka_unit_test(entries_survive_growth),
         cmocka_unit_test(an_event_of_too_many_entries_is_refused),
         cmocka_unit_test(failed_growth_keeps_what_was_there),
