@@ -119,6 +119,25 @@ static tw_plan_spec plan_of(const assembly *self)
     };
 }
 
+static tw_drift_options drift_of(const tw_pipeline_drift *from)
+{
+    static const tw_drift_detector detectors[] = {
+        [TW_PIPELINE_NO_DETECTOR] = TW_DRIFT_NONE,
+        [TW_PIPELINE_ADWIN] = TW_DRIFT_ADWIN,
+        [TW_PIPELINE_PAGE_HINKLEY] = TW_DRIFT_PAGE_HINKLEY,
+    };
+    return (tw_drift_options){
+        .detector = detectors[from->detector],
+        .signal = from->is_of_error ? TW_DRIFT_ERROR : TW_DRIFT_LOSS,
+        .delta = from->delta,
+        .threshold = from->threshold,
+        .alpha = from->alpha,
+        .min_events = from->min_events,
+        .is_forgetting = from->is_forgetting,
+        .half_lives = from->half_lives,
+    };
+}
+
 tw_status assembly_build(assembly *self, tw_error *error)
 {
     const tw_pipeline *pipeline = self->pipeline;
@@ -141,6 +160,7 @@ tw_status assembly_build(assembly *self, tw_error *error)
         .bits = pipeline->bits,
         .max_bytes = pipeline->max_bytes,
         .ignores_labels = self->ignores_labels,
+        .drift = drift_of(&pipeline->drift),
     };
     return tw_model_create(&spec, &self->model, error);
 }

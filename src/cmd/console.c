@@ -224,6 +224,21 @@ static void print_bad(console *self, const tw_error *error)
         console_note("further malformed records are counted, not shown");
 }
 
+static void print_drift(const console *self, const tw_report *report)
+{
+    const tw_pipeline_drift *drift = &self->assembly->pipeline->drift;
+    char event[32], before[32], after[32], done[64] = "";
+    if (self->style == PROGRESS_JSON)
+        print_json(self, report, "drift");
+    if (self->style != PROGRESS_TABLE)
+        return;
+    if (drift->is_forgetting)
+        (void)snprintf(done, sizeof done, "; the past forgotten by %g half-lives", drift->half_lives);
+    console_note("drift %llu at event %s: mean %s from %s to %s%s", (unsigned long long)report->drift.drifts,
+        grouped(report->drift.last_event, event), drift->is_of_error ? "error" : "loss",
+        figure(report->drift.before, 4, before), figure(report->drift.after, 4, after), done);
+}
+
 void console_event(console *self, tw_engine_event event, const tw_report *report, const tw_error *error)
 {
     char events[32];
@@ -235,6 +250,9 @@ void console_event(console *self, tw_engine_event event, const tw_report *report
         break;
     case TW_ENGINE_BAD_RECORD:
         print_bad(self, error);
+        break;
+    case TW_ENGINE_DRIFT:
+        print_drift(self, report);
         break;
     case TW_ENGINE_CHECKPOINT:
         self->has_checkpoints = true;
@@ -318,6 +336,9 @@ char *report_to_json(const tw_report *report, const char *learner, const char *c
         report->model_version > 0 ? json_integer((json_int_t)report->model_version) : json_null());
     put(out, "checkpoint", checkpoint != NULL ? json_string(checkpoint) : json_null());
     put(out, "checkpoint_failures", json_integer((json_int_t)report->checkpoint_failures));
+    const tw_drift_counts *drift = &report->drift;
+    put(out, "drifts", report->is_drift_watched ? json_integer((json_int_t)drift->drifts) : json_null());
+    put(out, "last_drift_event", drift->drifts > 0 ? json_integer((json_int_t)drift->last_event) : json_null());
     put(out, "rewinds", json_integer((json_int_t)report->rewinds));
     put(out, "learner", json_string(learner));
     put(out, "peak_rss_bytes", json_integer((json_int_t)report->peak_rss_bytes));

@@ -370,6 +370,16 @@ static void check_run(checker *self)
             "evaluate.metrics is not supported by this version; all figures of the learner's task are shown");
 }
 
+static void check_drift(checker *self)
+{
+    const tw_bound *drift = tw_bound_map(tw_bound_map(self->root, "evaluate"), "drift");
+    if (is_word(drift, "detector", "adwin") && tw_option_has(drift->values, "delta") &&
+        tw_option_real(drift->values, "delta") >= 1)
+        (void)COMPLAIN(self, drift, "delta", "E129",
+            "evaluate.drift.delta: %g is no chance of a false alarm; adwin takes values below 1, such as 0.002",
+            tw_option_real(drift->values, "delta"));
+}
+
 tw_status tw_check_pipeline(const tw_tree *tree, tw_bound *pipeline, tw_problems *problems, tw_error *error)
 {
     checker self = {tree, pipeline, problems, error};
@@ -378,5 +388,6 @@ tw_status tw_check_pipeline(const tw_tree *tree, tw_bound *pipeline, tw_problems
     check_table(&self);
     check_servers(&self);
     check_run(&self);
+    check_drift(&self);
     return apply_loss(&self);
 }

@@ -140,6 +140,10 @@ static const tw_code codes[] = {
     {"E128", "loss does not fit",
         "model.loss is short for model.params.loss. The learner must have that option, and both must not differ.",
         "损失设置不匹配", "model.loss 是 model.params.loss 的简写。学习器必须有该选项，且两者不能不同。"},
+    {"E129", "drift detector does not fit",
+        "adwin's delta is the chance of a false alarm, so it is below 1; page_hinkley's is in units of what is "
+        "watched.",
+        "漂移检测设置不匹配", "adwin 的 delta 是误报概率，必须小于 1；page_hinkley 的 delta 以被监测量为单位。"},
     {"E131", "plug-in not installed",
         "No source, format, learner or sink has this name here. The hint lists those that are available.", "插件未安装",
         "没有该名称的数据源、格式、学习器或输出。提示中列出了可用的名称。"},

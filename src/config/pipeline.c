@@ -148,6 +148,23 @@ static tw_status fill_model(tw_pipeline *self, tw_error *error)
     return status == TW_STATUS_OK ? fill_texts(label->values, "positive", &self->positive, error) : status;
 }
 
+static void fill_drift(const tw_option_values *from, tw_pipeline_drift *out)
+{
+    static const char *const detectors[] = {"none", "adwin", "page_hinkley"};
+    for (int i = 0; i < 3; i++) {
+        if (is_word(from, "detector", detectors[i]))
+            out->detector = (tw_pipeline_detector)i;
+    }
+    double fallback = out->detector == TW_PIPELINE_PAGE_HINKLEY ? 0.005 : 0.002;
+    out->is_of_error = is_word(from, "of", "error");
+    out->delta = tw_option_has(from, "delta") ? tw_option_real(from, "delta") : fallback;
+    out->threshold = tw_option_real(from, "threshold");
+    out->alpha = tw_option_real(from, "alpha");
+    out->min_events = (uint64_t)tw_option_int(from, "min_events");
+    out->is_forgetting = is_word(from, "action", "forget");
+    out->half_lives = tw_option_real(from, "half_lives");
+}
+
 static tw_status fill_run(tw_pipeline *self, tw_error *error)
 {
     const tw_option_values *servers = tw_bound_map(self->bound, "parameter_servers")->values;
@@ -166,6 +183,7 @@ static tw_status fill_run(tw_pipeline *self, tw_error *error)
     self->checkpoint_us = tw_option_int(every, "time");
     self->evaluate_window = (uint64_t)tw_option_int(evaluate, "window");
     self->is_auc_exact = is_word(evaluate, "auc", "exact");
+    fill_drift(tw_bound_map(tw_bound_map(self->bound, "evaluate"), "drift")->values, &self->drift);
     self->serve_zmq = tw_option_text(serve, "zmq");
     self->serve_http = tw_option_text(serve, "http");
     self->serve_max_body = (uint64_t)tw_option_int(serve, "max_body");

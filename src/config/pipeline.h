@@ -14,7 +14,8 @@
  * than one character; a field twice in the same way; a cross of fewer than 2 or more than 4 fields, of unknown,
  *         numeric, constant or ignored fields; too many columns or crosses
  *   E127  more than TW_PIPELINE_MAX_POSITIVE positive labels; the label or weight field among the columns
- *   E128  model.loss for a learner without that option, or against params.loss */
+ *   E128  model.loss for a learner without that option, or against params.loss
+ *   E129  evaluate.drift.delta of 1 or more with adwin */
 #ifndef TW_CONFIG_PIPELINE_H
 #define TW_CONFIG_PIPELINE_H
 
@@ -80,6 +81,21 @@ typedef struct tw_pipeline_sink {
     const tw_option_values *options;
 } tw_pipeline_sink;
 
+typedef enum tw_pipeline_detector {
+    TW_PIPELINE_NO_DETECTOR,
+    TW_PIPELINE_ADWIN,
+    TW_PIPELINE_PAGE_HINKLEY,
+} tw_pipeline_detector;
+
+typedef struct tw_pipeline_drift {
+    tw_pipeline_detector detector;
+    bool is_of_error; /* else of the loss */
+    double delta, threshold, alpha;
+    uint64_t min_events;
+    bool is_forgetting;
+    double half_lives;
+} tw_pipeline_drift;
+
 /* Owns all that it points to, except the tree. Texts that are optional are NULL when absent. */
 typedef struct tw_pipeline {
     const char *name;
@@ -120,6 +136,7 @@ typedef struct tw_pipeline {
     uint64_t evaluate_window; /* 0: the whole run */
     bool is_auc_exact;
     tw_text_list metrics; /* empty: all */
+    tw_pipeline_drift drift;
 
     tw_pipeline_sink *sink; /* [n_sinks] */
     uint32_t n_sinks;

@@ -222,6 +222,38 @@ static const tw_config_block checkpoint_block = {"checkpoint",
     "Saved while learning goes on; a run resumes from the last one.", checkpoint_options, checkpoint_children,
     TW_PLUGIN_NONE};
 
+static const tw_option drift_options[] = {
+    OPTION_CHOICE("detector",
+        "none",
+        "none|adwin|page_hinkley",
+        "adwin: a window that drops its old part when its mean has changed (Bifet and Gavalda 2007); page_hinkley: a "
+        "cumulative sum (Page 1954)"),
+    OPTION_CHOICE("of",
+        "loss",
+        "loss|error",
+        "what is watched: the learner's loss of each event (k-means: squared distance), or 1 for a wrong sign and 0 "
+        "for "
+        "a right one"),
+    {"delta", TW_OPTION_REAL, NULL, 1e-12, 1e12, NULL, false,
+        "adwin: chance of a false alarm, below 1 (absent: 0.002, MOA); page_hinkley: rise of the mean that is "
+        "tolerated, "
+        "in units of what is watched (absent: 0.005, MOA)"},
+    {"threshold", TW_OPTION_REAL, "50", 1e-12, 1e12, NULL, false,
+        "page_hinkley: cumulated rise that is a drift, in units of what is watched (MOA)"},
+    {"alpha", TW_OPTION_REAL, "0.9999", 0, 1, NULL, false, "page_hinkley: factor by which the past fades (MOA)"},
+    OPTION_INT("min_events", "30", 1, 1e9, "page_hinkley: events before the first drift (MOA)"),
+    OPTION_CHOICE("action",
+        "report",
+        "report|forget",
+        "forget: also moves the learner's forgetting clock on, so that it learns in larger steps"),
+    {"half_lives", TW_OPTION_REAL, "3", 1e-3, 64, NULL, false,
+        "forget: half-lives by which a drift moves the clock on"},
+    OPTION_END,
+};
+static const tw_config_block drift_block = {"evaluate.drift",
+    "Watches for a lasting rise of the loss. The model does not depend on batches with it either.", drift_options,
+    no_children, TW_PLUGIN_NONE};
+
 static const tw_option evaluate_options[] = {
     OPTION_INT(
         "window", "0", 0, 9e15, "events over which windowed figures are taken; this version supports 0: the whole run"),
@@ -229,8 +261,10 @@ static const tw_option evaluate_options[] = {
     OPTION_LIST("metrics", "figures to show; this version shows all"),
     OPTION_END,
 };
+static const tw_config_child evaluate_children[] = {CHILD("drift", TW_CHILD_MAP, &drift_block), CHILD_END};
 static const tw_config_block evaluate_block = {"evaluate",
-    "Progressive figures: every event is scored before it is learned.", evaluate_options, no_children, TW_PLUGIN_NONE};
+    "Progressive figures: every event is scored before it is learned.", evaluate_options, evaluate_children,
+    TW_PLUGIN_NONE};
 
 static const tw_option sink_options[] = {
     {"type", TW_OPTION_TEXT, NULL, 0, 0, NULL, true, "sink plug-in"},

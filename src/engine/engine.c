@@ -38,6 +38,12 @@ static tw_status engine_restore(tw_engine *self, const tw_manifest *manifest, tw
         self->released[i] = i < manifest->n_splits ? manifest->split[i].offset : 0;
     if (status == TW_STATUS_OK)
         status = tw_metrics_load(self->metrics, metrics->bytes, metrics->size, error);
+    const tw_section *drift = tw_manifest_find(manifest, "drift");
+    tw_drift *monitor = tw_model_drift(self->options.model);
+    if (status == TW_STATUS_OK && monitor != NULL && drift != NULL) {
+        status = tw_drift_load(monitor, drift->bytes, drift->size, error);
+        tw_drift_counts_now(monitor, &self->drift);
+    }
     return status;
 }
 
@@ -180,10 +186,20 @@ static tw_status note_progress(tw_engine *self, const tw_work *work, bool *is_re
     return TW_STATUS_OK;
 }
 
+/* Takes over the monitor's counts; true: there is a new drift. */
+static bool note_drift(tw_engine *self)
+{
+    tw_drift *monitor = tw_model_drift(self->options.model);
+    uint64_t before = self->drift.drifts;
+    if (monitor != NULL)
+        tw_drift_counts_now(monitor, &self->drift);
+    return self->drift.drifts > before;
+}
+
 static tw_status engine_account(tw_engine *self, tw_work *work, tw_error *error)
 {
     tw_builder *builder = work->builder;
-    bool is_replayed = false;
+    bool is_replayed = false, has_drifted = false;
     (void)pthread_mutex_lock(&self->mutex);
     tw_status status = note_progress(self, work, &is_replayed, error);
     if (status == TW_STATUS_OK && !is_replayed) {
@@ -198,11 +214,14 @@ static tw_status engine_account(tw_engine *self, tw_work *work, tw_error *error)
         self->counters.batches += builder->n_events > 0;
         self->run_events += builder->n_events;
         note_times(self, builder);
+        has_drifted = note_drift(self);
     }
     self->is_dirty = true;
     (void)pthread_mutex_unlock(&self->mutex);
     if (status < 0 || is_replayed)
         return status;
+    if (has_drifted)
+        engine_tell(self, TW_ENGINE_DRIFT, NULL);
     status = tw_outputs_write(self->outputs, builder, self->scores, error);
     if (status == TW_STATUS_OK && builder->n_bad > 0) {
         tell_bad_records(self, work);
@@ -262,6 +281,8 @@ void tw_engine_report(tw_engine *self, bool is_last_reset, tw_report *out)
     out->checkpoint_seconds = self->last_checkpoint.seconds;
     out->checkpoint_bytes = self->last_checkpoint.bytes;
     out->checkpoint_wall_us = self->last_checkpoint_wall_us;
+    out->is_drift_watched = tw_model_drift(self->options.model) != NULL;
+    out->drift = self->drift;
     (void)pthread_mutex_unlock(&self->mutex);
     out->weights = UINT64_MAX;
     out->model_version = stamp.version;
@@ -290,6 +311,17 @@ static tw_status capture_splits(tw_engine *self, tw_manifest *out, tw_error *err
     return TW_STATUS_OK;
 }
 
+static tw_status capture_drift(const tw_drift *monitor, tw_manifest *out, tw_error *error)
+{
+    void *bytes = NULL;
+    size_t size = 0;
+    tw_status status = tw_drift_save(monitor, &bytes, &size, error);
+    if (status == TW_STATUS_OK)
+        status = tw_manifest_add(out, "drift", bytes, size, error);
+    tw_free(bytes);
+    return status;
+}
+
 static tw_status capture_sections(tw_engine *self, tw_manifest *out, tw_error *error)
 {
     engine_counters counters = self->counters;
@@ -306,6 +338,9 @@ static tw_status capture_sections(tw_engine *self, tw_manifest *out, tw_error *e
     if (status == TW_STATUS_OK && self->options.pipeline_text != NULL)
         status =
             tw_manifest_add(out, "pipeline", self->options.pipeline_text, strlen(self->options.pipeline_text), error);
+    tw_drift *monitor = tw_model_drift(self->options.model);
+    if (status == TW_STATUS_OK && monitor != NULL)
+        status = capture_drift(monitor, out, error);
     if (status == TW_STATUS_OK)
         status = tw_outputs_save(self->outputs, out, error);
     return status;

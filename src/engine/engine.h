@@ -23,6 +23,7 @@ typedef enum tw_engine_event {
     TW_ENGINE_FAILED_CHECKPOINT, /* it failed; learning goes on; `error` says why */
     TW_ENGINE_REWOUND,           /* rows were lost with a shard and are learned again; `error` names it */
     TW_ENGINE_BAD_RECORD,        /* `error` has file, line, column, code */
+    TW_ENGINE_DRIFT,             /* the loss has risen; see report.drift */
 } tw_engine_event;
 
 /* What the program is told, on the learning thread; must not block long. `error` may be NULL. */

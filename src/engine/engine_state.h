@@ -24,6 +24,7 @@ struct tw_engine {
     size_t released_capacity;
     engine_counters counters;
     uint64_t run_events, run_bytes;
+    tw_drift_counts drift;
     int64_t run_start_us;
     int64_t newest_event_us;
     uint64_t checkpoint_failures, backlog;

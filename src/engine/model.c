@@ -19,6 +19,7 @@ struct tw_model {
     uint32_t n_scaled;      /* scaled numeric columns ... */
     uint16_t *scaled_field; /* [n_scaled] ... their field ids ... */
     uint32_t *scaled_dense; /* [n_scaled] ... and their columns in dense rows */
+    tw_drift *drift;        /* NULL: nothing is watched */
     tw_params *params;
     tw_turnstile turn;
     float *scores; /* scratch of predictions, used inside a turn */
@@ -127,6 +128,8 @@ tw_status tw_model_create(const tw_model_spec *spec, tw_model **out, tw_error *e
     tw_status status = model_open_scaler(self, error);
     if (status == TW_STATUS_OK)
         status = model_open_learner(self, error);
+    if (status == TW_STATUS_OK && spec->drift.detector != TW_DRIFT_NONE)
+        status = tw_drift_create(&spec->drift, spec->learner, self->learner, &self->traits, &self->drift, error);
     if (status < 0) {
         tw_model_destroy(&self);
         return status;
@@ -146,6 +149,7 @@ void tw_model_destroy(tw_model **self)
         model->params->ops->close(model->params);
     tw_turnstile_fini(&model->turn);
     tw_free(model->slice_start);
+    tw_drift_destroy(&model->drift);
     tw_free(model->scores);
     tw_free(model->scaled_dense);
     tw_free(model->scaled_field);
@@ -238,8 +242,9 @@ static uint64_t count_learned(tw_task task, const tw_batch *batch)
 
 /* Events [first, last) of the batch inside its turn. */
 static tw_status model_learn_slice(
-    tw_model *self, tw_builder *builder, uint32_t first, uint32_t last, float *scores, tw_error *error)
+    tw_model *self, tw_builder *builder, const uint32_t range[2], bool is_watched, float *scores, tw_error *error)
 {
+    uint32_t first = range[0], last = range[1];
     bool is_whole = first == 0 && last == builder->n_events;
     tw_batch batch = is_whole ? tw_builder_batch(builder) : tw_builder_slice(builder, first, last, self->slice_start);
     tw_rows rows;
@@ -249,8 +254,9 @@ static tw_status model_learn_slice(
     float *value = builder->value + builder->row_start[first];
     float *dense = builder->dense != NULL ? builder->dense + (size_t)first * builder->dense_width : NULL;
     model_scale(self, &batch, value, dense, rows.block, true);
-    status =
-        self->spec.learner->learn(self->learner, &batch, &rows, scores + (size_t)first * self->traits.n_outputs, error);
+    float *own = scores + (size_t)first * self->traits.n_outputs;
+    status = is_watched ? tw_drift_learn(self->drift, &batch, &rows, own, error)
+                        : self->spec.learner->learn(self->learner, &batch, &rows, own, error);
     if (status < 0) {
         self->params->ops->abandon(self->params, &batch, &rows);
         return status;
@@ -273,15 +279,20 @@ static uint32_t model_slice_events(const tw_model *self, uint32_t n_events)
 static tw_status model_learn_turn(tw_model *self, tw_builder *builder, bool is_replay, float *scores, tw_error *error)
 {
     uint32_t first = 0, n = builder->n_events;
+    bool is_watched = self->drift != NULL && !is_replay;
+    if (is_watched)
+        tw_drift_begin(self->drift, atomic_load_explicit(&self->events, memory_order_relaxed));
     tw_status status =
         tw_grow(&self->slice_start, sizeof *self->slice_start, &self->slice_capacity, (size_t)n + 1, error);
     while (status == TW_STATUS_OK) {
-        uint32_t most = model_slice_events(self, n - first), last = first + most;
-        status = model_learn_slice(self, builder, first, last, scores, error);
-        first = last;
+        uint32_t most = model_slice_events(self, n - first), range[2] = {first, first + most};
+        status = model_learn_slice(self, builder, range, is_watched, scores, error);
+        first = range[1];
         if (first == n)
             break;
     }
+    if (status != TW_STATUS_OK && is_watched)
+        tw_drift_undo(self->drift);
     if (status == TW_STATUS_OK && n > 0 && !is_replay) {
         tw_batch batch = tw_builder_batch(builder);
         atomic_fetch_add_explicit(&self->events, count_learned(self->traits.task, &batch), memory_order_relaxed);
@@ -347,6 +358,11 @@ tw_status tw_model_predict(tw_model *self, tw_builder *rows, double *prediction,
         tw_model_stamp_now(self, stamp);
     tw_turnstile_leave(&self->turn);
     return status;
+}
+
+tw_drift *tw_model_drift(tw_model *self)
+{
+    return self->drift;
 }
 
 void tw_model_stamp_now(tw_model *self, tw_model_stamp *out)

@@ -7,6 +7,7 @@
 
 #include "data/builder.h"
 #include "data/plan.h"
+#include "engine/drift.h"
 #include "store/checkpoint.h"
 #include "thalweg/learner.h"
 #include "thalweg/params.h"
@@ -32,10 +33,12 @@ typedef struct tw_model_spec {
     tw_table_kind table_kind;
     uint32_t bits;
     uint64_t max_bytes;
-    bool ignores_labels; /* rows are only scored: a label is not needed and not read */
+    bool ignores_labels;    /* rows are only scored: a label is not needed and not read */
+    tw_drift_options drift; /* zeroed: nothing is watched */
 } tw_model_spec;
 
-/* Opens the learner and builds schema and table spec; rows come with tw_model_attach. */
+/* Opens the learner and builds schema and table spec; rows come with tw_model_attach. CONFIG: the learner cannot do
+ * what spec->drift asks for. */
 TW_MUST_USE tw_status tw_model_create(const tw_model_spec *spec, tw_model **out, tw_error *error);
 void tw_model_destroy(tw_model **self); /* closes the params too */
 
@@ -75,6 +78,9 @@ TW_MUST_USE tw_status tw_model_predict(
 /* Raw scores to what users see: the learner's link for output 0 of each event; further outputs are copied.
  * Both [n_events x n_outputs]. */
 void tw_model_link_all(const tw_learner_traits *traits, const float *scores, uint32_t n_events, double *prediction);
+
+/* The monitor of the events that tw_model_learn learns, for saving and restoring on the learning thread; NULL: none. */
+tw_drift *tw_model_drift(tw_model *self);
 
 void tw_model_stamp_now(tw_model *self, tw_model_stamp *out);
 

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+#include "engine/drift.h"
 #include "thalweg/learner.h"
 
 typedef struct tw_report {
@@ -35,6 +36,8 @@ typedef struct tw_report {
     int64_t checkpoint_wall_us; /* when the last one became durable; 0: none */
     uint64_t rows, table_bytes;
     uint64_t conflicts, reconnects;
+    bool is_drift_watched;
+    tw_drift_counts drift; /* zeroed unless it is watched */
     uint64_t peak_rss_bytes;
 } tw_report;
 

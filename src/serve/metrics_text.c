@@ -71,6 +71,10 @@ static void write_report(text_writer *self, const tw_report *report)
         report->normalized_entropy);
     write_one(self, "thalweg_calibration_ratio", gauge, "Sum of predictions over sum of labels.", report->calibration);
     write_one(self, "thalweg_inertia", gauge, "Mean squared distance to the nearest centre.", report->inertia);
+    write_one(self, "thalweg_drifts_total", counter, "Lasting rises of the loss.",
+        report->is_drift_watched ? (double)report->drift.drifts : (double)NAN);
+    write_one(self, "thalweg_drift_last_event", gauge, "Number of the learned event at which the last one was found.",
+        report->drift.drifts > 0 ? (double)report->drift.last_event : (double)NAN);
     write_one(self, "thalweg_model_rows", gauge, "Rows in the parameter store.", (double)report->rows);
     write_one(self, "thalweg_model_memory_bytes", gauge, "Memory of rows and index.", (double)report->table_bytes);
     write_one(self, "thalweg_ps_rewinds_total", counter, "Times that events were read again after a shard was lost.",
