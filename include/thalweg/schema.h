@@ -14,12 +14,20 @@
 
 typedef enum tw_field_type { TW_FIELD_F32 = 1, TW_FIELD_U32 = 2, TW_FIELD_U64 = 3, TW_FIELD_F64 = 4 } tw_field_type;
 
-/* How a change from several workers is merged: by difference (after - before is added), or by comparing `after`. */
+/* How a change from several workers is merged: by difference (after - before is added), or by comparing `after`.
+ *
+ * TICK and FADE are for records that forget lazily. A tick is a time, TW_TICKS_PER_HALF_LIFE to the half-life; the
+ * later one wins, as with MAX. What stands in a FADE field counts as of the record's TICK field: at a later tick it is
+ * x 2^-(ticks between / TW_TICKS_PER_HALF_LIFE); from tick 0, which is no time, nothing fades. A change is what `after`
+ * is more than the faded `before`; change and record are faded to the later of their ticks and added, so that no
+ * worker's forgetting counts twice. Without a TICK field FADE is ADD. */
 typedef enum tw_merge {
     TW_MERGE_ADD = 1,
     TW_MERGE_MAX = 2,
     TW_MERGE_MIN = 3,
     TW_MERGE_LAST = 4,
+    TW_MERGE_TICK = 5, /* u64 only, at most one a record, one element */
+    TW_MERGE_FADE = 6, /* f32 and f64 only */
 } tw_merge;
 
 typedef enum tw_init {
@@ -32,6 +40,8 @@ enum {
     TW_RECORD_MAX_FIELDS = 16,
     TW_SCHEMA_MAX_BLOCKS = 16,
     TW_RECORD_MAX_SIZE = 1 << 20, /* bytes of one record */
+    TW_TICK_BITS = 24,
+    TW_TICKS_PER_HALF_LIFE = 1 << TW_TICK_BITS,
 };
 
 typedef struct tw_field {

@@ -15,7 +15,8 @@ static inline double tw_loss_value(tw_loss loss, double score, double label)
     double sign = 2.0 * label - 1.0, rest = label - score;
     switch (loss.kind) {
     case TW_LOSS_LOGISTIC:
-        return tw_log1pexp(-score) + (1.0 - label) * score;
+        /* The term that is 0 for the label on the score's side leaves the digits of a tiny loss alone. */
+        return tw_log1pexp(-fabs(score)) + (score > 0.0 ? 1.0 - label : -label) * score;
     case TW_LOSS_SQUARED:
         return 0.5 * rest * rest;
     case TW_LOSS_HINGE:

@@ -106,9 +106,9 @@ bool tw_record_has_constant_initial(const tw_record *record)
             memcpy(&a, into + i, sizeof a);                                                                            \
             memcpy(&b, before + i, sizeof b);                                                                          \
             memcpy(&c, after + i, sizeof c);                                                                           \
-            if (merge == TW_MERGE_ADD)                                                                                 \
+            if (merge == TW_MERGE_ADD || merge == TW_MERGE_FADE)                                                       \
                 a = add;                                                                                               \
-            else if (merge == TW_MERGE_MAX)                                                                            \
+            else if (merge == TW_MERGE_MAX || merge == TW_MERGE_TICK)                                                  \
                 a = c > a ? c : a;                                                                                     \
             else if (merge == TW_MERGE_MIN)                                                                            \
                 a = c < a ? c : a;                                                                                     \
@@ -124,10 +124,84 @@ MERGE_FIELD(double, a + (c - b))
 MERGE_FIELD(uint32_t, a + (c - b))
 MERGE_FIELD(uint64_t, a + (c - b))
 
+/* 2^-((to - from) / TW_TICKS_PER_HALF_LIFE): the root of 1/2 is drawn for each bit of the fraction. */
+static double record_kept(uint64_t from, uint64_t to)
+{
+    uint64_t ticks = from != 0 && to > from ? to - from : 0;
+    uint64_t whole = ticks >> TW_TICK_BITS;
+    double kept = 1.0, root = 0.5;
+    for (int bit = TW_TICK_BITS - 1; bit >= 0; bit--) {
+        root = sqrt(root);
+        if (ticks >> bit & 1)
+            kept *= root;
+    }
+    return whole < 1100 ? ldexp(kept, -(int)whole) : 0.0;
+}
+
+/* How much is left of a record's old value, of `before`, and of the change, at the tick each is brought to. */
+typedef struct record_fading {
+    double into, before, change;
+} record_fading;
+
+static record_fading record_fade(
+    const tw_field *tick, const unsigned char *into, const unsigned char *before, const unsigned char *after)
+{
+    uint64_t a, b, c;
+    memcpy(&a, into + tick->offset, sizeof a);
+    memcpy(&b, before + tick->offset, sizeof b);
+    memcpy(&c, after + tick->offset, sizeof c);
+    return (record_fading){record_kept(a, c), record_kept(b, c), record_kept(c, a)};
+}
+
+static double float_get(tw_field_type type, const unsigned char *bytes)
+{
+    float f32;
+    double f64;
+    if (type == TW_FIELD_F32) {
+        memcpy(&f32, bytes, sizeof f32);
+        return (double)f32;
+    }
+    memcpy(&f64, bytes, sizeof f64);
+    return f64;
+}
+
+static void merge_faded(const tw_field *field,
+    const record_fading *fading,
+    unsigned char *into,
+    const unsigned char *before,
+    const unsigned char *after)
+{
+    uint32_t size = tw_field_type_size(field->type);
+    for (uint32_t i = 0, at = field->offset; i < field->count; i++, at += size) {
+        double change = float_get(field->type, after + at) - float_get(field->type, before + at) * fading->before;
+        double value = float_get(field->type, into + at) * fading->into + change * fading->change;
+        element_put(field->type, value, into + at);
+    }
+}
+
+static const tw_field *record_tick(const tw_record *record)
+{
+    const tw_field *tick = NULL;
+    bool has_fading = false;
+    for (uint32_t i = 0; i < record->n_fields; i++) {
+        tick = record->field[i].merge == TW_MERGE_TICK ? &record->field[i] : tick;
+        has_fading |= record->field[i].merge == TW_MERGE_FADE;
+    }
+    return has_fading ? tick : NULL;
+}
+
 void tw_record_merge(const tw_record *record, void *into, const void *before, const void *after)
 {
+    const tw_field *tick = record_tick(record);
+    record_fading fading = {0};
+    if (tick != NULL)
+        fading = record_fade(tick, into, before, after);
     for (uint32_t i = 0; i < record->n_fields; i++) {
         const tw_field *field = &record->field[i];
+        if (tick != NULL && field->merge == TW_MERGE_FADE) {
+            merge_faded(field, &fading, into, before, after);
+            continue;
+        }
         unsigned char *a = (unsigned char *)into + field->offset;
         const unsigned char *b = (const unsigned char *)before + field->offset;
         const unsigned char *c = (const unsigned char *)after + field->offset;

@@ -43,9 +43,13 @@ static tw_status field_check(const tw_field *field, tw_error *error)
 {
     if (field->type < TW_FIELD_F32 || field->type > TW_FIELD_F64)
         return tw_error_set(error, TW_STATUS_INVALID, "field %s: type %d is unknown", field->name, (int)field->type);
-    if (field->merge < TW_MERGE_ADD || field->merge > TW_MERGE_LAST)
+    if (field->merge < TW_MERGE_ADD || field->merge > TW_MERGE_FADE)
         return tw_error_set(
             error, TW_STATUS_INVALID, "field %s: merge rule %d is unknown", field->name, (int)field->merge);
+    if ((field->merge == TW_MERGE_TICK && (field->type != TW_FIELD_U64 || field->count != 1)) ||
+        (field->merge == TW_MERGE_FADE && !field_is_float(field)))
+        return tw_error_set(error, TW_STATUS_INVALID, "field %s: merge rule %d does not fit type %d with %u elements",
+            field->name, (int)field->merge, (int)field->type, field->count);
     if (field->count == 0)
         return tw_error_set(error, TW_STATUS_INVALID, "field %s: has 0 elements", field->name);
     if (field->offset % tw_field_type_size(field->type) != 0)

@@ -35,12 +35,19 @@ static void put_number(const tw_field *field, unsigned char *record, uint32_t el
     memcpy(record + field->offset + element * sizes[field->type], &as, sizes[field->type]);
 }
 
-/* Small whole numbers, so that float sums are exact in any order. LAST depends on the order by nature and stays put. */
+static int64_t draw_number(const tw_field *field, uint64_t *random)
+{
+    uint64_t draw = next_random(random);
+    return (int64_t)(field->merge == TW_MERGE_TICK ? (draw % 8) << TW_TICK_BITS : draw % 1000);
+}
+
+/* Small whole numbers and whole half-lives, so that float sums are exact in any order. LAST depends on the order by
+ * nature and stays put. */
 static void fill_record(const tw_record *shape, unsigned char *record, uint64_t *random)
 {
     for (uint32_t f = 0; f < shape->n_fields; f++) {
         for (uint32_t e = 0; e < shape->field[f].count && shape->field[f].merge != TW_MERGE_LAST; e++)
-            put_number(&shape->field[f], record, e, (int64_t)(next_random(random) % 1000));
+            put_number(&shape->field[f], record, e, draw_number(&shape->field[f], random));
     }
 }
 

@@ -22,11 +22,13 @@ void event_list_begin(event_list *self, float label, float weight)
         self->row_start = grown(self->row_start, (n + 1) * sizeof(uint32_t));
         self->label = grown(self->label, n * sizeof(float));
         self->weight = grown(self->weight, n * sizeof(float));
+        self->time_us = grown(self->time_us, n * sizeof(int64_t));
         self->dense = grown(self->dense, (n * self->dense_width + 1) * sizeof(float));
     }
     self->row_start[self->n_events] = self->n_entries;
     self->label[self->n_events] = label;
     self->weight[self->n_events] = weight;
+    self->time_us[self->n_events] = INT64_MIN;
     self->n_events++;
     self->row_start[self->n_events] = self->n_entries;
 }
@@ -49,8 +51,14 @@ void event_list_dense(event_list *self, const float *row)
     memcpy(self->dense + (size_t)(self->n_events - 1) * self->dense_width, row, self->dense_width * sizeof(float));
 }
 
+void event_list_time(event_list *self, int64_t time_us)
+{
+    self->time_us[self->n_events - 1] = time_us;
+}
+
 void event_list_free(event_list *self)
 {
+    free(self->time_us);
     free(self->row_start);
     free(self->index);
     free(self->value);
@@ -148,7 +156,7 @@ static void cut_make(cut *self, learner_fixture *learner, const event_list *even
         self->row[e] = learner->traits.schema.row.size ? learner_fixture_row(learner, events->index[first + e]) : NULL;
     }
     for (uint32_t i = 0; i < n_events; i++) {
-        self->time_us[i] = INT64_MIN;
+        self->time_us[i] = events->time_us[from + i];
     }
     self->batch = (tw_batch){
         .n_events = n_events,
@@ -214,6 +222,27 @@ void learner_fixture_explain(learner_fixture *self, const event_list *events, fl
     cut_make(&all, self, events, 0, events->n_events);
     assert_int_equal(self->ops->explain(self->self, &all.batch, &all.rows, contribution, &error), TW_STATUS_OK);
     cut_free(&all);
+}
+
+tw_status learner_fixture_warm_start(learner_fixture *self, const tw_weights *weights, tw_error *error)
+{
+    event_list every = {0};
+    cut all;
+    event_list_begin(&every, 0.0f, 1.0f);
+    for (uint32_t i = 0; i < self->n_rows; i++) {
+        event_list_add(&every, i, 1.0f);
+    }
+    cut_make(&all, self, &every, 0, 1);
+    tw_status status = self->ops->warm_start(self->self, &all.batch, &all.rows, weights, error);
+    cut_free(&all);
+    event_list_free(&every);
+    return status;
+}
+
+bool learner_fixture_hasten(learner_fixture *self, double half_lives)
+{
+    tw_rows rows = {NULL, self->block};
+    return self->ops->hasten(self->self, &rows, half_lives);
 }
 
 bool learner_fixture_equals(const learner_fixture *a, const learner_fixture *b)

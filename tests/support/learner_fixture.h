@@ -11,6 +11,7 @@ typedef struct event_list {
     uint32_t n_events, n_entries, events_capacity, entries_capacity, dense_width;
     uint32_t *row_start, *index;
     float *value, *label, *weight, *dense;
+    int64_t *time_us; /* INT64_MIN unless set for the event begun last */
 } event_list;
 
 typedef struct learner_fixture {
@@ -26,6 +27,7 @@ typedef struct learner_fixture {
 void event_list_begin(event_list *self, float label, float weight);
 void event_list_add(event_list *self, uint32_t index, float value);
 void event_list_dense(event_list *self, const float *row); /* [dense_width], for the event begun last */
+void event_list_time(event_list *self, int64_t time_us); /* of the event begun last */
 void event_list_free(event_list *self);
 
 /* options: "alpha=0.1 l1=1"; fails the test when the learner does not open. */
@@ -45,6 +47,10 @@ tw_status learner_fixture_learn(learner_fixture *self,
     tw_error *error);
 void learner_fixture_predict(learner_fixture *self, const event_list *events, float *scores);
 void learner_fixture_explain(learner_fixture *self, const event_list *events, float *contribution);
+
+/* One call of warm_start for rows 0 .. n_rows - 1 with these weights; the largest |x| of each is 1. */
+tw_status learner_fixture_warm_start(learner_fixture *self, const tw_weights *weights, tw_error *error);
+bool learner_fixture_hasten(learner_fixture *self, double half_lives);
 
 /* True when rows and blocks of both hold the same bytes. */
 bool learner_fixture_equals(const learner_fixture *a, const learner_fixture *b);
