@@ -334,6 +334,22 @@ static double ftrl_weight(const void *self_, const void *row)
     return (double)w[0];
 }
 
+static void ftrl_score_form(
+    const void *self_, const tw_batch *batch, const tw_rows *rows, tw_score_form *form, double *weight)
+{
+    const ftrl_state *self = self_;
+    ftrl_chunk chunk;
+    form->rule = TW_SCORE_LANES;
+    form->bias = self->has_bias ? ftrl_bias_weight(self, rows->block[self->bias_block]) : 0.0;
+    for (size_t start = 0; start < batch->n_entries; start += FTRL_CHUNK) {
+        size_t left = batch->n_entries - start;
+        ftrl_load(self, batch, rows, start, left < FTRL_CHUNK ? left : FTRL_CHUNK, &chunk);
+        for (size_t j = 0; j < chunk.count; j++) {
+            weight[start + j] = (double)chunk.w[j];
+        }
+    }
+}
+
 const tw_learner_ops tw_learner_ftrl = {
     .abi_version = TW_ABI_VERSION,
     .struct_size = sizeof(tw_learner_ops),
@@ -347,4 +363,5 @@ const tw_learner_ops tw_learner_ftrl = {
     .flight = ftrl_flight,
     .explain = ftrl_explain,
     .weight = ftrl_weight,
+    .score_form = ftrl_score_form,
 };

@@ -364,6 +364,19 @@ static void kmeans_predict(const void *self, const tw_batch *batch, const tw_row
     }
 }
 
+static void kmeans_score_form(
+    const void *self_, const tw_batch *batch, const tw_rows *rows, tw_score_form *form, double *weight)
+{
+    const kmeans_state *self = self_;
+    const unsigned char *centroids = rows->block[self->centroids];
+    (void)batch;
+    (void)weight;
+    form->rule = TW_SCORE_NEAREST;
+    form->centre = (const float *)(const void *)(centroids + self->centre_offset);
+    form->centre_stride = self->record_size / sizeof(float);
+    form->n_centres = (uint32_t)((const kmeans_clock *)rows->block[self->clock])->live;
+}
+
 static tw_status kmeans_learn(void *self_, const tw_batch *batch, const tw_rows *rows, float *scores, tw_error *error)
 {
     kmeans_state *self = self_;
@@ -395,4 +408,5 @@ const tw_learner_ops tw_learner_kmeans = {
     .open = kmeans_open,
     .predict = kmeans_predict,
     .learn = kmeans_learn,
+    .score_form = kmeans_score_form,
 };

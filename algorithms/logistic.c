@@ -268,6 +268,18 @@ static double logistic_weight(const void *self, const void *row)
     return (double)((const logistic_row *)row)->w;
 }
 
+static void logistic_score_form(
+    const void *self_, const tw_batch *batch, const tw_rows *rows, tw_score_form *form, double *weight)
+{
+    const logistic_state *self = self_;
+    const logistic_row *bias = logistic_bias(self, rows);
+    form->rule = TW_SCORE_ORDERED;
+    form->bias = bias != NULL ? (double)bias->w : 0.0;
+    form->limit = self->is_logistic ? LOGISTIC_MARGIN_LIMIT : 0.0;
+    for (uint32_t e = 0; e < batch->n_entries; e++)
+        weight[e] = (double)((const logistic_row *)rows->row[e])->w;
+}
+
 /* As for ftrl, whose alpha is half of this rate's step for features of size 1. Not measured yet. */
 static double logistic_flight(const void *self_, uint64_t events_learned)
 {
@@ -288,4 +300,5 @@ const tw_learner_ops tw_learner_logistic = {
     .flight = logistic_flight,
     .explain = logistic_explain,
     .weight = logistic_weight,
+    .score_form = logistic_score_form,
 };

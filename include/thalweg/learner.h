@@ -53,6 +53,26 @@ typedef struct tw_weights {
     uint64_t events; /* events that the weights were learned from */
 } tw_weights;
 
+/* How `predict` comes to a score, for scorers outside of the program that give the same bits. x is the value of an
+ * entry, w what `score_form` gives as its weight, i the entry's place in its event, counted from 0. */
+typedef enum tw_score_rule {
+    TW_SCORE_LANES = 1,   /* in float: lane[i mod 16] += w x from lanes of 0; a lane is added to the one 8 further, then
+                             4, 2, 1 further; s = float(double(sum) + bias) */
+    TW_SCORE_ORDERED = 2, /* in double: (bias + w x) + w x + ... in entry order, stopped at +-limit; s = float(sum) */
+    TW_SCORE_NEAREST = 3, /* dense rows: [squared distance, index] of the nearest centre, the first of equals; the
+                             distance in float: lane[j mod 16] += (x_j - c_j)^2, lanes added as above; [NaN, -1] without
+                             a centre */
+} tw_score_rule;
+
+typedef struct tw_score_form {
+    tw_score_rule rule;
+    double bias;
+    double limit;        /* 0: none */
+    const float *centre; /* NEAREST: [n_centres] rows of dense_width, `centre_stride` floats apart; lies in a block */
+    size_t centre_stride;
+    uint32_t n_centres;
+} tw_score_form;
+
 typedef struct tw_learner_ops {
     uint32_t abi_version, struct_size; /* TW_ABI_VERSION, sizeof(tw_learner_ops) */
     const char *name, *summary;        /* "ftrl", one line */
@@ -94,6 +114,13 @@ typedef struct tw_learner_ops {
 
     /* Optional. The value that a user would call the weight of a row, for `model show` and weight counts. */
     double (*weight)(const void *self, const void *row);
+
+    /* Optional, for export: how `predict` comes to output 0 with these rows, as of now where the learner forgets.
+     * weight: [n_entries], of each entry of the batch, exactly what `predict` multiplies by the entry's value; not
+     * written for NEAREST. A learner whose `predict` looks at more of an event than keys, values and dense row leaves
+     * this out. */
+    void (*score_form)(
+        const void *self, const tw_batch *batch, const tw_rows *rows, tw_score_form *form, double *weight);
 } tw_learner_ops;
 
 #endif

@@ -28,6 +28,10 @@ typedef struct tw_transform_ops {
      * event is transformed by the state before it and then added to the state, so a progressive score equals what
      * `predict` would have answered; without it nothing but `value` changes. */
     void (*apply)(void *self, const tw_batch *batch, float *value, void *const *block, bool is_learning);
+
+    /* Optional, for export. What `apply` without `is_learning` does to a value x of the `index`-th of the fields that
+     * `open` was given: float of (n x - sum) / root in double, kept within the range of float; 0 where root is 0. */
+    void (*constants)(const void *self, void *const *block, uint32_t index, double *n, double *sum, double *root);
 } tw_transform_ops;
 
 #endif

@@ -99,20 +99,30 @@ static double standard_spread(const standard_record *record)
     return spread > b.high * 0x1p-90 ? spread : 0.0;
 }
 
-static float standard_value(const standard_record *record, float x)
+/* Root 0: the value is 0. */
+static void standard_fit(const standard_record *record, double *n, double *sum, double *root)
 {
+    *n = (double)record->count;
+    *sum = record->sum + record->sum_low;
+    *root = 0.0;
     if (record->count < 2) {
-        return 0.0f;
+        return;
     }
-    double n = (double)record->count, sum = record->sum + record->sum_low;
-    double scaled = n * (record->squares + record->squares_low), spread = scaled - sum * sum;
+    double scaled = *n * (record->squares + record->squares_low), spread = scaled - *sum * *sum;
     if (!(spread > scaled * 1e-4)) {
         spread = standard_spread(record);
     }
-    if (!(spread > 0.0)) {
+    *root = spread > 0.0 ? sqrt(spread) : 0.0;
+}
+
+static float standard_value(const standard_record *record, float x)
+{
+    double n, sum, root;
+    standard_fit(record, &n, &sum, &root);
+    if (!(root > 0.0)) {
         return 0.0f;
     }
-    double value = (n * (double)x - sum) / sqrt(spread);
+    double value = (n * (double)x - sum) / root;
     value = value > (double)FLT_MAX ? (double)FLT_MAX : value;
     return (float)(value < -(double)FLT_MAX ? -(double)FLT_MAX : value);
 }
@@ -145,6 +155,14 @@ static void standard_apply(void *self_, const tw_batch *batch, float *value, voi
     }
 }
 
+static void standard_constants(
+    const void *self_, void *const *block, uint32_t index, double *n, double *sum, double *root)
+{
+    const standard_state *self = self_;
+    const standard_record *records = block[self->block];
+    standard_fit(&records[index], n, sum, root);
+}
+
 const tw_transform_ops tw_transform_standard = {
     .abi_version = TW_ABI_VERSION,
     .struct_size = sizeof(tw_transform_ops),
@@ -154,4 +172,5 @@ const tw_transform_ops tw_transform_standard = {
     .state_size = standard_state_size,
     .open = standard_open,
     .apply = standard_apply,
+    .constants = standard_constants,
 };

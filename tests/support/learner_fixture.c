@@ -245,6 +245,16 @@ bool learner_fixture_hasten(learner_fixture *self, double half_lives)
     return self->ops->hasten(self->self, &rows, half_lives);
 }
 
+tw_score_form learner_fixture_score_form(learner_fixture *self, const event_list *events, double *weight)
+{
+    cut all;
+    tw_score_form form = {0};
+    cut_make(&all, self, events, 0, events->n_events);
+    self->ops->score_form(self->self, &all.batch, &all.rows, &form, weight);
+    cut_free(&all);
+    return form;
+}
+
 bool learner_fixture_equals(const learner_fixture *a, const learner_fixture *b)
 {
     if (memcmp(a->rows, b->rows, (size_t)a->n_rows * a->traits.schema.row.size) != 0) {

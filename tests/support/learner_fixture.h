@@ -47,6 +47,8 @@ tw_status learner_fixture_learn(learner_fixture *self,
     tw_error *error);
 void learner_fixture_predict(learner_fixture *self, const event_list *events, float *scores);
 void learner_fixture_explain(learner_fixture *self, const event_list *events, float *contribution);
+/* weight: [n_entries of the list] */
+tw_score_form learner_fixture_score_form(learner_fixture *self, const event_list *events, double *weight);
 
 /* One call of warm_start for rows 0 .. n_rows - 1 with these weights; the largest |x| of each is 1. */
 tw_status learner_fixture_warm_start(learner_fixture *self, const tw_weights *weights, tw_error *error);
