@@ -530,7 +530,7 @@ static void ftrl_score_form(
     const ftrl_state *self = self_;
     ftrl_chunk chunk;
     form->rule = TW_SCORE_LANES;
-    form->bias = self->has_bias ? ftrl_bias_weight(self, rows->block[self->bias_block]) : 0.0;
+    form->bias = ftrl_bias_weight(self, rows);
     for (size_t start = 0; start < batch->n_entries; start += FTRL_CHUNK) {
         size_t left = batch->n_entries - start;
         ftrl_load(self, batch, rows, start, left < FTRL_CHUNK ? left : FTRL_CHUNK, &chunk);

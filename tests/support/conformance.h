@@ -12,6 +12,7 @@ typedef enum outcome { RAN, FAILED, SKIPPED, NOT_NEEDED } outcome;
 /* One learner in one form, with the run that everything is compared to. */
 typedef struct subject {
     const tw_learner_ops *learner;
+    bool is_further; /* another line of options than the learner's first */
     char name[96], folder[PIPELINE_PATH_SIZE], log[PIPELINE_PATH_SIZE + 16];
     pipeline_setup setup;
     pipeline_trace baseline;

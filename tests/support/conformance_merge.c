@@ -38,7 +38,7 @@ static void put_number(const tw_field *field, unsigned char *record, uint32_t el
 static int64_t draw_number(const tw_field *field, uint64_t *random)
 {
     uint64_t draw = next_random(random);
-    return (int64_t)(field->merge == TW_MERGE_TICK ? (draw % 8) << TW_TICK_BITS : draw % 1000);
+    return (int64_t)(field->merge == TW_MERGE_TICK ? (1 + draw % 7) << TW_TICK_BITS : draw % 1000);
 }
 
 /* Small whole numbers and whole half-lives, so that float sums are exact in any order. LAST depends on the order by

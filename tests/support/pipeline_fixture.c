@@ -150,6 +150,7 @@ static tw_status open_model(pipeline *self, tw_error *error)
         spec.plan.cross = crosses;
         spec.plan.n_crosses = 1;
         spec.plan.weight_field = "weight";
+        spec.plan.time_field = "time";
     }
     return tw_model_create(&spec, &self->model, error);
 }
@@ -508,16 +509,19 @@ static int make_event(char *at, uint64_t *random, uint32_t index)
     if (unit(random) > 0.2)
         (void)snprintf(middle, sizeof middle, "\"x1\":%.6g,", x[1]);
     const char *weight = weights[(size_t)(unit(random) * 7)];
+    char time[40] = "";
+    if (index % 11 != 5)
+        (void)snprintf(time, sizeof time, "\"time\":%u,", 1700000000 + index * 10 - index % 7 * 15);
     return sprintf(at,
-        "{\"id\":\"e%u\",\"user\":\"u%u\",\"item\":\"i%u\",\"x0\":%.6g,%s\"x2\":%.6g,\"x3\":%.6g,\"label\":%d%s}%s\n",
-        index, user, item, x[0], middle, x[2], x[3], label, weight, unit(random) < 0.02 ? "\n" : "");
+        "{\"id\":\"e%u\",%s\"user\":\"u%u\",\"item\":\"i%u\",\"x0\":%.6g,%s\"x2\":%.6g,\"x3\":%.6g,\"label\":%d%s}%s\n",
+        index, time, user, item, x[0], middle, x[2], x[3], label, weight, unit(random) < 0.02 ? "\n" : "");
 }
 
 char *make_log(uint64_t seed, uint32_t n, uint32_t n_bad, size_t *size)
 {
     static const char *const bad[] = {"{\"user\":\"u1\",\"label\":maybe}\n", "not json\n",
         "{\"label\":1,\"x0\":1e999}\n", "{\"user\":\"u2\",\"x0\":1,\"label\":\n"};
-    char *out = malloc((size_t)n * 192 + (size_t)n_bad * 64 + 64), *at = out;
+    char *out = malloc((size_t)n * 224 + (size_t)n_bad * 64 + 64), *at = out;
     assert_non_null(out);
     uint64_t random = tw_mix64(seed);
     for (uint32_t i = 0; i < n; i++) {
