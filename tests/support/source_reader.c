@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+const tw_source_ops *source_tested = &tw_source_file;
+
 int source_set_up(void **state)
 {
     source_fixture *self = calloc(1, sizeof *self);
@@ -59,7 +61,7 @@ tw_status source_open(void **source, const char *const *option, const tw_split *
 {
     tw_option_values *values = NULL;
     *source = NULL;
-    assert_int_equal(tw_option_values_create(tw_source_file.options, &values, NULL), 0);
+    assert_int_equal(tw_option_values_create(source_tested->options, &values, NULL), 0);
     for (; *option != NULL; option++) {
         char name[32];
         const char *equals = strchr(*option, '=');
@@ -68,10 +70,10 @@ tw_status source_open(void **source, const char *const *option, const tw_split *
                                                   : tw_option_set(values, name, equals + 1, NULL);
         assert_int_equal(set, 0);
     }
-    void *self = calloc(1, tw_source_file.state_size(values));
+    void *self = calloc(1, source_tested->state_size(values));
     if (source_fault_nth > 0)
         tw_fault_arm(source_fault_kind, source_fault_nth, source_fault_kind == TW_FAULT_FILE ? EIO : ENOMEM, false);
-    tw_status status = tw_source_file.open(self, values, known, n_known, tw_host_default(), error);
+    tw_status status = source_tested->open(self, values, known, n_known, tw_host_default(), error);
     tw_option_values_destroy(&values);
     if (status < 0)
         free(self);
@@ -82,7 +84,7 @@ tw_status source_open(void **source, const char *const *option, const tw_split *
 
 void source_close(void *source)
 {
-    tw_source_file.close(source);
+    source_tested->close(source);
     free(source);
 }
 
@@ -121,7 +123,7 @@ tw_status reading_to_pause(void *source, reading *all, size_t capacity, int time
     tw_status status;
     do {
         tw_chunk chunk = {.data = data, .capacity = capacity};
-        status = tw_source_file.next(source, timeout_ms, &chunk, error);
+        status = source_tested->next(source, timeout_ms, &chunk, error);
         if (status == TW_STATUS_OK)
             reading_take(all, &chunk);
     } while (status == TW_STATUS_OK);
@@ -148,7 +150,7 @@ void assert_reading(const reading *all, const char *expected)
 size_t reading_checkpoint(void *source, reading *all, tw_split *out)
 {
     size_t n = 0;
-    const tw_split *shown = tw_source_file.splits(source, &n);
+    const tw_split *shown = source_tested->splits(source, &n);
     for (size_t i = 0; i < n; i++) {
         size_t k = reading_split(all, shown[i].id);
         out[i] = shown[i];

@@ -1,5 +1,5 @@
-/* source_reader.h: opens the source "file" in a temporary folder and keeps what was read of it. What goes wrong fails
- * the test. */
+/* source_reader.h: opens a source ("file" unless source_tested says another) in a temporary folder and keeps what was
+ * read of it. What goes wrong fails the test. */
 #ifndef TW_TESTS_SOURCE_READER_H
 #define TW_TESTS_SOURCE_READER_H
 
@@ -8,6 +8,7 @@
 #include "thalweg/source.h"
 
 extern const tw_source_ops tw_source_file;
+extern const tw_source_ops *source_tested;
 
 enum { MAX_SPLITS = 4096, TEXT_SIZE = 1 << 22 };
 
