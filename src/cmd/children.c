@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,33 +13,17 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "cmd/child.h"
 #include "cmd/console.h"
 
-enum {
-    MAX_ARGUMENTS = 32,
-    MAX_SHARDS = 256,
-    MAX_QUICK_DEATHS = 8,
-    MAX_BACKOFF_SHIFT = 8,
-    MAX_KILLED_SHIFT = 3,
-    POLL_US = 20000,
-    ADDRESS_SIZE = 128
-};
-
-static const int64_t quick_us = 2000000; /* a life shorter than this counts as a failed start */
-static const int64_t first_backoff_us = 20000;
-
-typedef struct child {
-    pid_t pid; /* 0: not running */
-    int64_t started_us, due_us;
-    uint32_t n_quick_deaths, n_failed_starts; /* one after the other */
-    char address[ADDRESS_SIZE];
-} child;
+enum { MAX_ARGUMENTS = 32, MAX_SHARDS = 256, POLL_US = 20000, ADDRESS_SIZE = 128 };
 
 struct children {
     children_options options;
     char *directory, *init_directory;
     char socket_directory[64]; /* "": none was made */
     child child[MAX_SHARDS];
+    char bound[MAX_SHARDS][ADDRESS_SIZE];
     const char *address[MAX_SHARDS];
     pthread_t thread;
     bool has_thread;
@@ -62,7 +45,7 @@ static tw_status spawn_shard(children *self, uint32_t index, bool is_first, tw_e
     (void)snprintf(keep, sizeof keep, "%u", self->options.keep);
     (void)snprintf(parent, sizeof parent, "%ld", (long)getpid());
     const char *fixed[] = {
-        "thalweg", "ps", "--shard", shard, "--bind", self->child[index].address, "--child-of", parent};
+        "thalweg", "ps", "--shard", shard, "--bind", self->bound[index], "--child-of", parent};
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
         arguments[n++] = fixed[i];
     if (self->directory != NULL) {
@@ -83,57 +66,29 @@ static tw_status spawn_shard(children *self, uint32_t index, bool is_first, tw_e
             arguments[n++] = given[i];
     }
     arguments[n] = NULL;
-    char *argv[MAX_ARGUMENTS];
-    memcpy(argv, arguments, sizeof argv);
-    child *target = &self->child[index];
-    target->started_us = tw_clock_monotonic_us();
-    int errnum = posix_spawn(&target->pid, "/proc/self/exe", NULL, NULL, argv, environ);
-    if (errnum != 0) {
-        target->pid = 0;
-        return tw_error_errno(
-            error, TW_STATUS_UNAVAILABLE, errnum, "shard %u of %u cannot be started", index, self->options.n_shards);
-    }
-    return TW_STATUS_OK;
-}
-
-/* A shard that ends by itself right after its start is given up in the end. One that was killed from outside is not: it
- * could serve, and is back soon. */
-static void plan_restart(children *self, uint32_t index, bool was_killed)
-{
-    child *target = &self->child[index];
-    int64_t now_us = tw_clock_monotonic_us();
-    bool is_quick = now_us - target->started_us < quick_us;
-    target->n_quick_deaths = is_quick ? target->n_quick_deaths + 1 : 0;
-    target->n_failed_starts = !is_quick ? 0 : target->n_failed_starts + !was_killed;
-    uint32_t most = was_killed ? MAX_KILLED_SHIFT : MAX_BACKOFF_SHIFT;
-    target->due_us = now_us + (first_backoff_us << (target->n_quick_deaths < most ? target->n_quick_deaths : most));
-    if (target->n_failed_starts >= MAX_QUICK_DEATHS) {
-        target->due_us = INT64_MAX;
-        atomic_store(&self->lost_shard, (int)index);
-    }
+    char what[64];
+    (void)snprintf(what, sizeof what, "shard %u of %u", index, self->options.n_shards);
+    return child_spawn(&self->child[index], arguments, what, error);
 }
 
 static void note_death(children *self, uint32_t index, int how)
 {
-    self->child[index].pid = 0;
+    char end[64];
     if (atomic_load(&self->is_stopping))
         return;
-    if (WIFSIGNALED(how))
-        console_note("thalweg: warning: shard %u of %u was killed by signal %d; starting it again", index,
-            self->options.n_shards, WTERMSIG(how));
-    else
-        console_note("thalweg: warning: shard %u of %u ended with code %d; starting it again", index,
-            self->options.n_shards, WEXITSTATUS(how));
-    plan_restart(self, index, WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL);
+    child_describe_end(how, end, sizeof end);
+    console_note("thalweg: warning: shard %u of %u %s; starting it again", index, self->options.n_shards, end);
+    child_plan_restart(&self->child[index], how);
+    if (self->child[index].is_given_up)
+        atomic_store(&self->lost_shard, (int)index);
 }
 
 static void watch_child(children *self, uint32_t index)
 {
-    child *target = &self->child[index];
     int how = 0;
-    if (target->pid != 0 && waitpid(target->pid, &how, WNOHANG) == target->pid)
+    if (child_has_ended(&self->child[index], &how))
         note_death(self, index, how);
-    if (target->pid == 0 && !atomic_load(&self->is_stopping) && tw_clock_monotonic_us() >= target->due_us) {
+    if (!atomic_load(&self->is_stopping) && child_is_due(&self->child[index])) {
         tw_error error = {0};
         if (spawn_shard(self, index, false, &error) < 0) {
             console_error(&error);
@@ -178,10 +133,10 @@ static tw_status choose_addresses(children *self, tw_error *error)
     }
     for (uint32_t i = 0; i < self->options.n_shards; i++) {
         if (self->options.n_bind == 0)
-            (void)snprintf(self->child[i].address, ADDRESS_SIZE, "ipc://%s/shard-%u", self->socket_directory, i);
+            (void)snprintf(self->bound[i], ADDRESS_SIZE, "ipc://%s/shard-%u", self->socket_directory, i);
         else
-            (void)snprintf(self->child[i].address, ADDRESS_SIZE, "%s", self->options.bind[i]);
-        self->address[i] = self->child[i].address;
+            (void)snprintf(self->bound[i], ADDRESS_SIZE, "%s", self->options.bind[i]);
+        self->address[i] = self->bound[i];
     }
     return TW_STATUS_OK;
 }
@@ -231,6 +186,11 @@ tw_status children_start(const children_options *options, children **out, tw_err
     return status;
 }
 
+const char *children_directory(const children *self)
+{
+    return self->socket_directory[0] != '\0' ? self->socket_directory : NULL;
+}
+
 const char *const *children_addresses(const children *self)
 {
     return self->address;
@@ -243,7 +203,7 @@ tw_status children_check(children *self, tw_error *error)
         return TW_STATUS_OK;
     return tw_error_set(error, TW_STATUS_UNAVAILABLE,
         "shard %d of %u died %d times right after its start: see its messages above", lost, self->options.n_shards,
-        MAX_QUICK_DEATHS);
+        CHILD_MAX_QUICK_DEATHS);
 }
 
 void children_stop(children **self)
@@ -256,7 +216,7 @@ void children_stop(children **self)
     if (all->has_thread)
         (void)pthread_join(all->thread, NULL);
     for (uint32_t i = 0; i < all->options.n_shards && all->socket_directory[0] != '\0'; i++)
-        (void)unlink(all->child[i].address + sizeof "ipc://" - 1);
+        (void)unlink(all->bound[i] + sizeof "ipc://" - 1);
     if (all->socket_directory[0] != '\0')
         (void)rmdir(all->socket_directory);
     tw_free(all->directory);

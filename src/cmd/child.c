@@ -1,0 +1,65 @@
+#define _GNU_SOURCE
+#include "cmd/child.h"
+
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+enum { MAX_BACKOFF_SHIFT = 8, MAX_KILLED_SHIFT = 3 };
+
+static const int64_t quick_us = 2000000; /* a life shorter than this counts as a failed start */
+static const int64_t first_backoff_us = 20000;
+
+tw_status child_spawn(child *self, const char *const *argument, const char *what, tw_error *error)
+{
+    char *argv[CHILD_MAX_ARGUMENTS];
+    size_t n = 0;
+    while (argument[n] != NULL && n + 1 < CHILD_MAX_ARGUMENTS)
+        n++;
+    memcpy(argv, argument, n * sizeof *argv);
+    argv[n] = NULL;
+    self->started_us = tw_clock_monotonic_us();
+    int errnum = posix_spawn(&self->pid, "/proc/self/exe", NULL, NULL, argv, environ);
+    if (errnum == 0)
+        return TW_STATUS_OK;
+    self->pid = 0;
+    return tw_error_errno(error, TW_STATUS_UNAVAILABLE, errnum, "%s cannot be started", what);
+}
+
+bool child_has_ended(child *self, int *how)
+{
+    if (self->pid == 0 || waitpid(self->pid, how, WNOHANG) != self->pid)
+        return false;
+    self->pid = 0;
+    return true;
+}
+
+void child_plan_restart(child *self, int how)
+{
+    bool was_killed = WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL;
+    int64_t now_us = tw_clock_monotonic_us();
+    bool is_quick = now_us - self->started_us < quick_us;
+    self->n_quick_deaths = is_quick ? self->n_quick_deaths + 1 : 0;
+    self->n_failed_starts = !is_quick ? 0 : self->n_failed_starts + !was_killed;
+    uint32_t most = was_killed ? MAX_KILLED_SHIFT : MAX_BACKOFF_SHIFT;
+    self->due_us = now_us + (first_backoff_us << (self->n_quick_deaths < most ? self->n_quick_deaths : most));
+    self->is_given_up = self->n_failed_starts >= CHILD_MAX_QUICK_DEATHS;
+}
+
+bool child_is_due(const child *self)
+{
+    return self->pid == 0 && !self->is_given_up && tw_clock_monotonic_us() >= self->due_us;
+}
+
+void child_describe_end(int how, char *text, size_t size)
+{
+    if (WIFSIGNALED(how))
+        (void)snprintf(text, size, "was killed by signal %d", WTERMSIG(how));
+    else
+        (void)snprintf(text, size, "ended with code %d", WEXITSTATUS(how));
+}
