@@ -19,7 +19,8 @@ typedef struct child {
     bool is_given_up;
 } child;
 
-/* Starts this program with `argument` ([n], argument[0] the program's name; ends with NULL). UNAVAILABLE names `what`. */
+/* Starts this program with `argument` ([n], argument[0] the program's name; ends with NULL). UNAVAILABLE names `what`.
+ */
 TW_MUST_USE tw_status child_spawn(child *self, const char *const *argument, const char *what, tw_error *error);
 
 /* True once after it ended: *how as waitpid gives it. */

@@ -29,6 +29,7 @@ struct children {
     bool has_thread;
     atomic_bool is_stopping;
     atomic_int lost_shard; /* given up; -1: none */
+    atomic_uint n_restarts;
     tw_status start_status;
     tw_error start_error;
     atomic_bool is_started;
@@ -44,8 +45,7 @@ static tw_status spawn_shard(children *self, uint32_t index, bool is_first, tw_e
     (void)snprintf(floor, sizeof floor, "%llu", (unsigned long long)self->options.newer_than);
     (void)snprintf(keep, sizeof keep, "%u", self->options.keep);
     (void)snprintf(parent, sizeof parent, "%ld", (long)getpid());
-    const char *fixed[] = {
-        "thalweg", "ps", "--shard", shard, "--bind", self->bound[index], "--child-of", parent};
+    const char *fixed[] = {"thalweg", "ps", "--shard", shard, "--bind", self->bound[index], "--child-of", parent};
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
         arguments[n++] = fixed[i];
     if (self->directory != NULL) {
@@ -79,6 +79,7 @@ static void note_death(children *self, uint32_t index, int how)
     child_describe_end(how, end, sizeof end);
     console_note("thalweg: warning: shard %u of %u %s; starting it again", index, self->options.n_shards, end);
     child_plan_restart(&self->child[index], how);
+    atomic_fetch_add(&self->n_restarts, 1);
     if (self->child[index].is_given_up)
         atomic_store(&self->lost_shard, (int)index);
 }
@@ -186,9 +187,9 @@ tw_status children_start(const children_options *options, children **out, tw_err
     return status;
 }
 
-const char *children_directory(const children *self)
+uint32_t children_restarts(const children *self)
 {
-    return self->socket_directory[0] != '\0' ? self->socket_directory : NULL;
+    return atomic_load(&self->n_restarts);
 }
 
 const char *const *children_addresses(const children *self)

@@ -28,8 +28,8 @@ TW_MUST_USE tw_status children_start(const children_options *options, children *
 /* [n_shards], for tw_remote_options; borrowed. */
 const char *const *children_addresses(const children *self);
 
-/* A private directory of the run for sockets and other passing files; NULL: none was made. Removed when it is empty. */
-const char *children_directory(const children *self);
+/* Times that a shard died and was started again. Any thread. */
+uint32_t children_restarts(const children *self);
 
 /* OK while every shard runs or is being restarted; UNAVAILABLE once one was given up. Any thread. */
 TW_MUST_USE tw_status children_check(children *self, tw_error *error);

@@ -1,6 +1,5 @@
 #include "cmd/session.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,46 +9,12 @@
 #include "base/file.h"
 #include "cmd/children.h"
 #include "cmd/flags.h"
+#include "cmd/session_state.h"
+#include "cmd/stop.h"
 #include "config/fingerprint.h"
 #include "ps/remote.h"
-#include "serve/server.h"
 
 enum { EXIT_PARTIAL = 1, MAX_RECORD_BYTES = 8 << 20 };
-
-typedef struct session {
-    assembly *assembly;
-    const session_options *options;
-    console console;
-    tw_manifest manifest; /* resumed from; id 0: none */
-    tw_manifest init;     /* whose rows are taken over; id 0: none */
-    int lock;             /* on the checkpoint directory; -1: none */
-    uint64_t newest_id;   /* of all checkpoints there, resumed from or not */
-    children *children;
-    tw_engine *engine;
-    tw_served *served;
-    tw_server *server;
-} session;
-
-/* --- signals: the first asks for an orderly end, the second ends at once --------------------------------------------
- */
-
-static atomic_bool stop_requested;
-
-static void on_signal(int number)
-{
-    if (atomic_exchange(&stop_requested, true))
-        _exit(128 + number);
-}
-
-static void take_signals(void)
-{
-    struct sigaction action = {.sa_handler = on_signal};
-    (void)sigemptyset(&action.sa_mask);
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
-    (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of the write, as a full disk is */
-}
 
 /* --- resume ----------------------------------------------------------------------------------------------------------
  */
@@ -81,6 +46,19 @@ static tw_status check_changes(session *self, tw_error *error)
             self->assembly->pipeline->checkpoint_dir);
         tw_error_code(error, "E203");
     }
+    return status;
+}
+
+/* Several workers read stripes of files, one reads files: neither knows what the other has read. */
+static tw_status check_crew(const session *self, tw_status status, tw_error *error)
+{
+    bool was_crew = tw_manifest_find(&self->manifest, "crew") != NULL;
+    if (status < 0 || was_crew == (self->assembly->pipeline->workers > 1))
+        return status;
+    status = tw_error_set(error, TW_STATUS_CONFLICT,
+        "the model in %s was learned by %s: continue it so, start over with --fresh, or take its rows over with --init",
+        self->assembly->pipeline->checkpoint_dir, was_crew ? "several workers" : "one worker");
+    tw_error_code(error, "E203");
     return status;
 }
 
@@ -139,7 +117,7 @@ static tw_status find_checkpoint(session *self, tw_error *error)
             *error = missing;
         return status;
     }
-    return check_changes(self, error);
+    return check_crew(self, check_changes(self, error), error);
 }
 
 /* --- rows ------------------------------------------------------------------------------------------------------------
@@ -172,11 +150,18 @@ static tw_status attach_remote(session *self, const char *const *address, uint32
     return TW_STATUS_OK;
 }
 
+/* Several workers need a place to meet: one shard at least. */
+static uint32_t shards_to_start(const tw_pipeline *pipeline)
+{
+    bool needs_one = pipeline->workers > 1 && pipeline->shards == 0 && pipeline->connect.count == 0;
+    return needs_one ? 1 : pipeline->shards;
+}
+
 static tw_status start_children(session *self, tw_error *error)
 {
     const tw_pipeline *pipeline = self->assembly->pipeline;
     children_options options = {
-        .n_shards = pipeline->shards,
+        .n_shards = shards_to_start(pipeline),
         .bind = pipeline->bind.item,
         .n_bind = pipeline->bind.count,
         .directory = pipeline->checkpoint_dir,
@@ -189,7 +174,7 @@ static tw_status start_children(session *self, tw_error *error)
     tw_status status = children_start(&options, &self->children, error);
     if (status < 0)
         return status;
-    status = attach_remote(self, children_addresses(self->children), pipeline->shards, error);
+    status = attach_remote(self, children_addresses(self->children), options.n_shards, error);
     tw_error lost = {0};
     if (status < 0 && children_check(self->children, &lost) < 0 && error != NULL)
         *error = lost;
@@ -238,7 +223,7 @@ static tw_status attach_rows(session *self, tw_error *error)
     tw_status status = find_init(self, error);
     if (status < 0)
         return status;
-    if (pipeline->shards > 0)
+    if (shards_to_start(pipeline) > 0)
         return start_children(self, error);
     if (pipeline->connect.count > 0)
         return attach_remote(self, pipeline->connect.item, pipeline->connect.count, error);
@@ -289,7 +274,7 @@ static tw_status make_engine(session *self, tw_error *error)
         .progress = self->options->progress,
         .listener = on_engine_event,
         .listener_context = self,
-        .stop = &stop_requested,
+        .stop = self->stop,
     };
     return tw_engine_create(&options, &self->engine, error);
 }
@@ -318,7 +303,9 @@ static tw_status start_server(session *self, tw_error *error)
         .http_address = pipeline->serve_http,
         .max_bytes = pipeline->serve_max_body,
         .max_connections = pipeline->serve_max_connections,
-        .hooks = {.context = self, .checkpoint = hook_checkpoint, .report = hook_report},
+        .hooks = {.context = self,
+            .checkpoint = self->engine != NULL ? hook_checkpoint : NULL,
+            .report = self->engine != NULL ? hook_report : NULL},
     };
     if (status == TW_STATUS_OK)
         status = tw_server_start(&options, &self->server, error);
@@ -358,23 +345,23 @@ static tw_status write_report(session *self, const tw_report *report, tw_error *
     return status;
 }
 
-static tw_status finish(session *self, tw_error *error)
+static tw_status finish(session *self, tw_report *report, tw_error *error)
 {
-    tw_report report;
-    tw_engine_report(self->engine, false, &report);
     tw_status status = TW_STATUS_OK;
     if (self->children == NULL || children_check(self->children, NULL) == TW_STATUS_OK)
-        status = tw_model_count_weights(self->assembly->model, &report.weights, error);
-    report.clusters = count_clusters(self->assembly);
-    if (tw_engine_run_events(self->engine) == 0 && self->manifest.id != 0 && !atomic_load(&stop_requested))
+        status = tw_model_count_weights(self->assembly->model, &report->weights, error);
+    report->clusters = count_clusters(self->assembly);
+    bool is_idle =
+        self->engine != NULL ? tw_engine_run_events(self->engine) == 0 : report->events == self->manifest.events;
+    if (is_idle && self->manifest.id != 0 && !atomic_load(self->stop))
         console_note("nothing new: everything in the source was learned before (--fresh starts over)");
-    else if (report.events == 0 && report.bad_events == 0 && !atomic_load(&stop_requested))
+    else if (report->events == 0 && report->bad_events == 0 && !atomic_load(self->stop))
         console_note("no events: the input is empty");
     if (self->console.style == PROGRESS_TABLE)
-        console_progress(&self->console, &report);
-    console_final(&self->console, &report);
+        console_progress(&self->console, report);
+    console_final(&self->console, report);
     if (self->options->report_path != NULL) {
-        tw_status written = write_report(self, &report, error);
+        tw_status written = write_report(self, report, error);
         status = status < 0 ? status : written;
     }
     return status;
@@ -397,7 +384,7 @@ static tw_status session_open(session *self, tw_error *error)
         status = assembly_build(self->assembly, error);
     if (status == TW_STATUS_OK)
         status = attach_rows(self, error);
-    if (status == TW_STATUS_OK)
+    if (status == TW_STATUS_OK && self->assembly->pipeline->workers == 1)
         status = make_engine(self, error);
     if (status == TW_STATUS_OK)
         status = start_server(self, error);
@@ -406,27 +393,37 @@ static tw_status session_open(session *self, tw_error *error)
 
 int session_run(assembly *all, const session_options *options)
 {
-    session self = {
-        .assembly = all, .options = options, .lock = -1, .console = {.style = options->style, .assembly = all}};
+    session self = {.assembly = all,
+        .options = options,
+        .lock = -1,
+        .stop = stop_on_signals(),
+        .console = {.style = options->style, .assembly = all}};
     tw_error error = {0};
     char resumed[64];
-    take_signals();
+    tw_report report;
+    int crew_code = 0;
     tw_status status = session_open(&self, &error);
-    if (status == TW_STATUS_OK) {
+    bool is_open = status == TW_STATUS_OK;
+    if (is_open) {
         (void)snprintf(resumed, sizeof resumed, "checkpoint %06llu", (unsigned long long)self.manifest.id);
         console_start(&self.console, self.manifest.id != 0 ? resumed : NULL, self.manifest.events);
-        status = tw_engine_run(self.engine, &error);
+        if (self.engine != NULL)
+            status = tw_engine_run(self.engine, &error);
+        else
+            status = session_run_crew(&self, &report, &crew_code, &error);
     }
     tw_status ran = status;
-    if (self.engine != NULL && (status == TW_STATUS_OK || status == TW_STATUS_DATA || status == TW_STATUS_CORRUPT)) {
+    if (is_open && (status == TW_STATUS_OK || status == TW_STATUS_DATA || status == TW_STATUS_CORRUPT)) {
         tw_error late = {0};
-        tw_status finished = finish(&self, &late);
+        if (self.engine != NULL)
+            tw_engine_report(self.engine, false, &report);
+        tw_status finished = finish(&self, &report, &late);
         if (status == TW_STATUS_OK && finished < 0) {
             ran = finished;
             error = late;
         }
     }
-    int code = exit_code_of(&self, ran);
+    int code = ran < 0 && crew_code != 0 ? crew_code : exit_code_of(&self, ran);
     tw_server_stop(&self.server);
     tw_served_destroy(&self.served);
     tw_engine_destroy(&self.engine);

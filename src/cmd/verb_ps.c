@@ -1,14 +1,10 @@
 /* ps: one parameter-server shard. */
-#define _GNU_SOURCE
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <unistd.h>
 
 #include "cmd/console.h"
+#include "cmd/stop.h"
 #include "cmd/verbs.h"
 #include "ps/server.h"
 
@@ -28,14 +24,6 @@ static const flag_spec ps_flags[] = {
     {"child-of", 0, "PID", "ends when that process does"},
     {NULL, 0, NULL, NULL},
 };
-
-static atomic_bool ps_stop;
-
-static void on_signal(int number)
-{
-    if (atomic_exchange(&ps_stop, true))
-        _exit(128 + number);
-}
 
 static void on_ready(void *context, const char *address)
 {
@@ -102,13 +90,6 @@ static tw_status read_options(const flags *given, tw_shard_server_options *out, 
     return status;
 }
 
-/* A child's life ends with its parent's; the terminal's interrupt is the parent's to handle. */
-static bool follow_parent(const char *parent)
-{
-    (void)signal(SIGINT, SIG_IGN);
-    return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == (pid_t)strtol(parent, NULL, 10);
-}
-
 static int ps_main(const verb *self, int argc, char **argv)
 {
     flags given;
@@ -121,14 +102,11 @@ static int ps_main(const verb *self, int argc, char **argv)
         return verb_misused(self, "--bind is needed, such as --bind tcp://127.0.0.1:7101");
     if (read_options(&given, &options, &error) < 0)
         return verb_misused(self, "%s", error.message);
-    (void)signal(SIGINT, on_signal);
-    (void)signal(SIGTERM, on_signal);
-    (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGXFSZ, SIG_IGN);
+    atomic_bool *stop = stop_on_signals();
     const char *parent = flags_text(&given, "child-of", NULL);
-    if (parent != NULL && !follow_parent(parent))
+    if (parent != NULL && !stop_with_parent(parent))
         return tw_status_exit_code(TW_STATUS_UNAVAILABLE);
-    tw_status status = tw_shard_server_run(&options, &ps_stop, &error);
+    tw_status status = tw_shard_server_run(&options, stop, &error);
     if (status < 0)
         console_error(&error);
     return tw_status_exit_code(status);

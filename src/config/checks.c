@@ -343,6 +343,25 @@ static void check_servers(checker *self)
 
 /* --- running ------------------------------------------------------------------------------------------------------ */
 
+/* Several workers share bounded files; what only one process can keep in order is refused. */
+static void check_workers(checker *self)
+{
+    const tw_bound_child *sources = tw_bound_child_of(self->root, "source");
+    const tw_bound_child *sinks = tw_bound_child_of(self->root, "sinks");
+    if (tw_option_int(self->root->values, "workers") <= 1)
+        return;
+    for (size_t i = 0; i < sources->n_items; i++) {
+        const tw_bound *source = sources->item[i];
+        if (!is_word(source, "type", "file") || follows(source))
+            (void)COMPLAIN(self, source, follows(source) ? "follow" : "type", "E120",
+                "%s: several workers read bounded files (type: file, without follow); use workers: 1", source->path);
+    }
+    if (sinks->node != NULL && sinks->n_items > 0)
+        (void)COMPLAIN(self, self->root, "workers", "E120",
+            "workers: several workers score events in no fixed order, so sinks are not written; use workers: 1 or "
+            "remove sinks");
+}
+
 static void check_run(checker *self)
 {
     const tw_bound *checkpoint = tw_bound_map(self->root, "checkpoint"), *train = tw_bound_map(self->root, "train");
@@ -352,9 +371,7 @@ static void check_run(checker *self)
         (void)COMPLAIN(self, checkpoint, "dir", "E124", "checkpoint.dir is missing: without it nothing is saved");
     if (has_dir && tw_option_int(every->values, "events") == 0 && tw_option_int(every->values, "time") == 0)
         (void)COMPLAIN(self, every, "time", "E124", "checkpoint.every: events and time are both 0");
-    if (tw_option_int(self->root->values, "workers") > 1)
-        (void)COMPLAIN(self, self->root, "workers", "E120", "workers: %lld is not supported by this version; use 1",
-            (long long)tw_option_int(self->root->values, "workers"));
+    check_workers(self);
     if (is_word(train, "mode", "batch"))
         (void)COMPLAIN(self, train, "mode", "E120",
             "train.mode: batch is not supported by this version; online reads bounded sources too");

@@ -22,6 +22,16 @@ void engine_tell(tw_engine *self, tw_engine_event event, const tw_error *error)
     self->options.listener(self->options.listener_context, event, &report, error);
 }
 
+static tw_status engine_take_splits(tw_engine *self, const tw_split *split, size_t n, tw_error *error)
+{
+    tw_status status = tw_splits_copy(&self->splits, split, n, error);
+    if (status == TW_STATUS_OK && n > 0)
+        status = tw_grow(&self->released, sizeof *self->released, &self->released_capacity, n, error);
+    for (size_t i = 0; i < self->released_capacity; i++)
+        self->released[i] = i < n ? split[i].offset : 0;
+    return status;
+}
+
 static tw_status engine_restore(tw_engine *self, const tw_manifest *manifest, tw_error *error)
 {
     const tw_section *metrics = tw_manifest_find(manifest, "metrics");
@@ -31,11 +41,7 @@ static tw_status engine_restore(tw_engine *self, const tw_manifest *manifest, tw
             "checkpoint %06llu: sections \"metrics\" or \"counters\" are missing", (unsigned long long)manifest->id);
     memcpy(&self->counters, counters->bytes, sizeof self->counters);
     self->saved_events = manifest->events;
-    tw_status status = tw_splits_copy(&self->splits, manifest->split, manifest->n_splits, error);
-    if (status == TW_STATUS_OK && manifest->n_splits > 0)
-        status = tw_grow(&self->released, sizeof *self->released, &self->released_capacity, manifest->n_splits, error);
-    for (size_t i = 0; i < self->released_capacity; i++)
-        self->released[i] = i < manifest->n_splits ? manifest->split[i].offset : 0;
+    tw_status status = engine_take_splits(self, manifest->split, manifest->n_splits, error);
     if (status == TW_STATUS_OK)
         status = tw_metrics_load(self->metrics, metrics->bytes, metrics->size, error);
     const tw_section *drift = tw_manifest_find(manifest, "drift");
@@ -59,6 +65,10 @@ static tw_status engine_open(tw_engine *self, tw_error *error)
         tw_metrics_create(traits->task, traits->n_outputs, options->has_exact_auc, &self->metrics, error);
     if (status == TW_STATUS_OK && options->resume != NULL)
         status = engine_restore(self, options->resume, error);
+    if (status == TW_STATUS_OK && options->resume == NULL) {
+        status = engine_take_splits(self, options->known, options->n_known, error);
+        self->counters.pass = options->known_pass;
+    }
     if (options->is_learning)
         tw_model_set_events(options->model, options->resume != NULL ? options->resume->events : 0);
     const tw_section *positions = options->resume != NULL ? tw_manifest_find(options->resume, "outputs") : NULL;

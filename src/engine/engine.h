@@ -60,6 +60,10 @@ typedef struct tw_engine_options {
     tw_checkpoint_policy checkpoint;
     const char *pipeline_text; /* canonical pipeline, saved as section "pipeline"; may be NULL */
     const tw_manifest *resume; /* NULL: from the start */
+    const tw_split *known;     /* without `resume`: splits that the rows know of, with positions [n_known]; borrowed for
+                                  the call of create */
+    size_t n_known;
+    uint64_t known_pass;       /* in which they stand */
     bool has_first_checkpoint; /* save one before the first event: older ones of another run must not be resumed */
     uint64_t until_events;     /* end after so many events in all; 0: no limit */
     int64_t until_us;          /* end after so long; 0: no limit */

@@ -1,0 +1,168 @@
+#define _GNU_SOURCE
+#include "cmd/crew.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "cmd/child.h"
+#include "cmd/console.h"
+
+enum { PATH_SIZE = 512, FIXED_ARGUMENTS = 12 };
+
+typedef struct worker {
+    child process;
+    bool is_finished;
+} worker;
+
+struct crew {
+    crew_options options;
+    char directory[64], pipeline_path[PATH_SIZE]; /* private; "": none was made */
+    worker worker[CREW_MAX_WORKERS];
+    uint32_t n_restarts;
+};
+
+void crew_figures_path(const crew *self, uint32_t index, char *path, size_t size)
+{
+    (void)snprintf(path, size, "%s/worker-%u", self->directory, index);
+}
+
+static tw_status spawn_worker(crew *self, uint32_t index, tw_error *error)
+{
+    char share[32], parent[24], figures[PATH_SIZE], what[64];
+    const char *argument[CHILD_MAX_ARGUMENTS];
+    size_t n = 0;
+    (void)snprintf(share, sizeof share, "%u/%u", index, self->options.n_workers);
+    (void)snprintf(parent, sizeof parent, "%ld", (long)getpid());
+    (void)snprintf(what, sizeof what, "worker %s", share);
+    crew_figures_path(self, index, figures, sizeof figures);
+    const char *fixed[] = {
+        "thalweg", "worker", self->pipeline_path, "--worker", share, "--figures", figures, "--child-of", parent};
+    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
+        argument[n++] = fixed[i];
+    for (uint32_t i = 0; i < self->options.n_shards && n + 3 < CHILD_MAX_ARGUMENTS; i++) {
+        argument[n++] = "--connect";
+        argument[n++] = self->options.shard[i];
+    }
+    argument[n] = NULL;
+    return child_spawn(&self->worker[index].process, argument, what, error);
+}
+
+static tw_status crew_make_directory(crew *self, tw_error *error)
+{
+    (void)snprintf(self->directory, sizeof self->directory, "/tmp/thalweg-XXXXXX");
+    if (mkdtemp(self->directory) == NULL) {
+        int errnum = errno;
+        self->directory[0] = '\0';
+        return tw_error_errno(error, TW_STATUS_IO, errnum, "/tmp: no directory for the workers' files can be made");
+    }
+    (void)snprintf(self->pipeline_path, sizeof self->pipeline_path, "%s/pipeline.yaml", self->directory);
+    return TW_STATUS_OK;
+}
+
+tw_status crew_start(const crew_options *options, crew **out, tw_error *error)
+{
+    *out = NULL;
+    if (options->n_workers > CREW_MAX_WORKERS || options->n_shards > (CHILD_MAX_ARGUMENTS - FIXED_ARGUMENTS) / 2)
+        return tw_error_set(error, TW_STATUS_CONFIG, "%u workers on %u shards: one run starts at most %d on %d",
+            options->n_workers, options->n_shards, CREW_MAX_WORKERS, (CHILD_MAX_ARGUMENTS - FIXED_ARGUMENTS) / 2);
+    crew *self = tw_alloc_zero(sizeof *self);
+    if (self == NULL)
+        return tw_no_memory(error, sizeof *self);
+    self->options = *options;
+    tw_status status = crew_make_directory(self, error);
+    if (status == TW_STATUS_OK)
+        status = tw_file_store(self->pipeline_path, options->pipeline, strlen(options->pipeline), error);
+    for (uint32_t i = 0; i < options->n_workers && status == TW_STATUS_OK; i++)
+        status = spawn_worker(self, i, error);
+    if (status < 0)
+        crew_stop(&self);
+    *out = self;
+    return status;
+}
+
+/* What a worker read will not change: it is not tried again. */
+static bool is_final(int how)
+{
+    int code = WIFEXITED(how) ? WEXITSTATUS(how) : -1;
+    return code == tw_status_exit_code(TW_STATUS_DATA) || code == tw_status_exit_code(TW_STATUS_CONFIG) ||
+           code == tw_status_exit_code(TW_STATUS_INVALID) || code == tw_status_exit_code(TW_STATUS_NOT_FOUND) ||
+           code == 1;
+}
+
+static tw_status take_end(crew *self, uint32_t index, int how, int *code, tw_error *error)
+{
+    char end[64];
+    worker *ended = &self->worker[index];
+    ended->is_finished = WIFEXITED(how) && WEXITSTATUS(how) == 0;
+    if (ended->is_finished)
+        return TW_STATUS_OK;
+    child_describe_end(how, end, sizeof end);
+    if (is_final(how)) {
+        *code = WEXITSTATUS(how);
+        return tw_error_set(
+            error, TW_STATUS_DATA, "worker %u of %u %s: see its messages above", index, self->options.n_workers, end);
+    }
+    child_plan_restart(&ended->process, how);
+    if (ended->process.is_given_up)
+        return tw_error_set(error, TW_STATUS_UNAVAILABLE,
+            "worker %u of %u ended %d times right after its start: see its messages above", index,
+            self->options.n_workers, CHILD_MAX_QUICK_DEATHS);
+    console_note("thalweg: warning: worker %u of %u %s; starting it again", index, self->options.n_workers, end);
+    return TW_STATUS_OK;
+}
+
+tw_status crew_poll(crew *self, int *code, tw_error *error)
+{
+    bool is_over = true;
+    *code = tw_status_exit_code(TW_STATUS_UNAVAILABLE);
+    for (uint32_t i = 0; i < self->options.n_workers; i++) {
+        worker *one = &self->worker[i];
+        int how = 0;
+        tw_status status = TW_STATUS_OK;
+        if (child_has_ended(&one->process, &how))
+            status = take_end(self, i, how, code, error);
+        if (status == TW_STATUS_OK && !one->is_finished && child_is_due(&one->process)) {
+            self->n_restarts++;
+            status = spawn_worker(self, i, error);
+        }
+        if (status < 0)
+            return status;
+        is_over = is_over && one->is_finished;
+    }
+    return is_over ? TW_STATUS_END : TW_STATUS_OK;
+}
+
+uint32_t crew_restarts(const crew *self)
+{
+    return self->n_restarts;
+}
+
+void crew_stop(crew **self)
+{
+    crew *all = *self;
+    if (all == NULL)
+        return;
+    *self = NULL;
+    for (uint32_t i = 0; i < all->options.n_workers; i++) {
+        if (all->worker[i].process.pid != 0)
+            (void)kill(all->worker[i].process.pid, SIGTERM);
+    }
+    for (uint32_t i = 0; i < all->options.n_workers; i++) {
+        char path[PATH_SIZE];
+        if (all->worker[i].process.pid != 0)
+            (void)waitpid(all->worker[i].process.pid, NULL, 0);
+        crew_figures_path(all, i, path, sizeof path);
+        (void)unlink(path);
+    }
+    (void)unlink(all->pipeline_path);
+    if (all->directory[0] != '\0')
+        (void)rmdir(all->directory);
+    tw_free(all);
+}

@@ -1,0 +1,38 @@
+/* crew.h: the workers that a run starts for itself, one process each: they share the input in stripes, learn into the
+ * same shards, and are started again when they die; the shards' marks say where each goes on. A worker that keeps
+ * ending by itself at once is given up and named. One thread. */
+#ifndef TW_CMD_CREW_H
+#define TW_CMD_CREW_H
+
+#include <stddef.h>
+
+#include "thalweg/status.h"
+
+enum { CREW_MAX_WORKERS = 64 };
+
+typedef struct crew crew;
+
+typedef struct crew_options {
+    uint32_t n_workers;       /* 2 .. CREW_MAX_WORKERS */
+    const char *pipeline;     /* canonical text */
+    const char *const *shard; /* [n_shards] addresses */
+    uint32_t n_shards;
+} crew_options;
+
+/* Writes the pipeline file and starts all. The options are copied but for the addresses, which are borrowed. */
+TW_MUST_USE tw_status crew_start(const crew_options *options, crew **out, tw_error *error);
+
+/* OK: some still work; END: all have finished; an error: one was given up, or ended because of what it read (its exit
+ * code then is *code). Never waits. */
+TW_MUST_USE tw_status crew_poll(crew *self, int *code, tw_error *error);
+
+/* Where worker `index` leaves its figures when it finishes. */
+void crew_figures_path(const crew *self, uint32_t index, char *path, size_t size);
+
+/* Times that a worker was started again. */
+uint32_t crew_restarts(const crew *self);
+
+/* Asks them to end, waits, removes the files. NULL-safe. */
+void crew_stop(crew **self);
+
+#endif

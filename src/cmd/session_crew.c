@@ -1,0 +1,242 @@
+/* A run whose workers are processes of their own: this one owns the model's shards, saves checkpoints and serves. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "cmd/crew.h"
+#include "cmd/session_state.h"
+
+enum { POLL_US = 10000, STATS_US = 250000 };
+
+typedef struct crew_run {
+    session *session;
+    crew *crew;
+    tw_checkpointer *checkpointer;
+    tw_report *report;
+    int64_t started_us, next_stats_us, next_progress_us;
+    uint64_t started_events; /* T at the start */
+    uint32_t shard_restarts; /* when the workers were started */
+} crew_run;
+
+/* What the shards hold by now. */
+static void take_stats(crew_run *self)
+{
+    tw_report *report = self->report;
+    tw_params_stats stats = {0};
+    tw_model_stats(self->session->assembly->model, &stats);
+    tw_model_set_events(self->session->assembly->model, stats.events_learned);
+    double before = report->seconds;
+    uint64_t learned = stats.events_learned - (self->started_events < stats.events_learned ? self->started_events : 0);
+    report->events = stats.events_learned;
+    report->rows = stats.rows;
+    report->table_bytes = stats.bytes;
+    report->seconds = (double)(tw_clock_monotonic_us() - self->started_us) / 1e6;
+    report->events_per_second = report->seconds > 0 ? (double)learned / report->seconds : before;
+}
+
+static void serve_progress(crew_run *self)
+{
+    const tw_progress_policy *policy = &self->session->options->progress;
+    int64_t now_us = tw_clock_monotonic_us();
+    if (now_us >= self->next_stats_us) {
+        take_stats(self);
+        self->next_stats_us = now_us + STATS_US;
+    }
+    if (policy->every_seconds > 0 && now_us >= self->next_progress_us) {
+        self->next_progress_us = now_us + (int64_t)(policy->every_seconds * 1e6);
+        if (self->session->console.style != PROGRESS_NONE)
+            console_event(&self->session->console, TW_ENGINE_PROGRESS, self->report, NULL);
+    }
+}
+
+/* --- checkpoints -------------------------------------------------------------------------------------------------- */
+
+/* The shards' own marks say what is in their rows: a manifest names no splits. */
+static tw_status capture(crew_run *self, tw_manifest *out, tw_error *error)
+{
+    const assembly *all = self->session->assembly;
+    char workers[16];
+    *out = (tw_manifest){.events = self->report->events, .spec = *tw_model_table_spec(all->model)};
+    (void)snprintf(out->learner, sizeof out->learner, "%s", tw_model_learner(all->model)->name);
+    (void)snprintf(workers, sizeof workers, "%u", all->pipeline->workers);
+    tw_status status = tw_manifest_add(out, "pipeline", all->canonical.bytes, strlen(all->canonical.bytes), error);
+    if (status == TW_STATUS_OK)
+        status = tw_manifest_add(out, "crew", workers, strlen(workers), error);
+    if (status < 0)
+        tw_manifest_fini(out);
+    return status;
+}
+
+static void tell_failure(crew_run *self, tw_error *error)
+{
+    self->report->checkpoint_failures++;
+    tw_error_code(error, "E204");
+    console_event(&self->session->console, TW_ENGINE_FAILED_CHECKPOINT, self->report, error);
+}
+
+static tw_status start_checkpoint(crew_run *self, tw_error *error)
+{
+    tw_manifest manifest;
+    take_stats(self);
+    tw_status status = capture(self, &manifest, error);
+    return status == TW_STATUS_OK ? tw_checkpointer_start(self->checkpointer, &manifest, error) : status;
+}
+
+/* IDLE: it is being written. */
+static tw_status poll_checkpoint(crew_run *self, tw_error *error)
+{
+    tw_checkpoint_result result;
+    tw_status status = tw_checkpointer_poll(self->checkpointer, &result, error);
+    if (status != TW_STATUS_OK)
+        return status;
+    tw_report *report = self->report;
+    report->checkpoints++;
+    report->model_version = result.id;
+    report->checkpoint_bytes = result.bytes;
+    report->checkpoint_seconds = result.seconds;
+    report->checkpoint_wall_us = tw_clock_wall_us();
+    console_event(&self->session->console, TW_ENGINE_CHECKPOINT, report, NULL);
+    return TW_STATUS_OK;
+}
+
+static void serve_checkpoints(crew_run *self)
+{
+    tw_error error = {0};
+    tw_status status = TW_STATUS_OK;
+    if (tw_checkpointer_is_running(self->checkpointer))
+        status = poll_checkpoint(self, &error);
+    else if (tw_checkpointer_is_due(self->checkpointer, self->report->events))
+        status = start_checkpoint(self, &error);
+    if (status < 0)
+        tell_failure(self, &error);
+}
+
+/* Waits for the one under way, then saves what came after it. */
+static tw_status save_last(crew_run *self, tw_error *error)
+{
+    tw_status status = TW_STATUS_OK;
+    if (self->session->assembly->pipeline->checkpoint_dir == NULL)
+        return TW_STATUS_OK;
+    for (int round = 0; round < 2 && status >= 0; round++) {
+        while (
+            tw_checkpointer_is_running(self->checkpointer) && (status = poll_checkpoint(self, error)) == TW_STATUS_IDLE)
+            tw_clock_sleep_us(1000);
+        if (round == 0 && status >= 0)
+            status = start_checkpoint(self, error);
+    }
+    if (status < 0)
+        self->report->checkpoint_failures++;
+    return status < 0 ? status : TW_STATUS_OK;
+}
+
+/* --- the workers -------------------------------------------------------------------------------------------------- */
+
+static tw_status start_workers(crew_run *self, tw_error *error)
+{
+    const tw_pipeline *pipeline = self->session->assembly->pipeline;
+    bool has_own = self->session->children != NULL;
+    crew_options options = {
+        .n_workers = pipeline->workers,
+        .pipeline = self->session->assembly->canonical.bytes,
+        .shard = has_own ? children_addresses(self->session->children) : pipeline->connect.item,
+        .n_shards = has_own ? (pipeline->shards > 0 ? pipeline->shards : 1) : pipeline->connect.count,
+    };
+    self->shard_restarts = has_own ? children_restarts(self->session->children) : 0;
+    return crew_start(&options, &self->crew, error);
+}
+
+static bool has_lost_shards(const crew_run *self)
+{
+    return self->session->children != NULL && children_restarts(self->session->children) != self->shard_restarts;
+}
+
+static tw_status watch_workers(crew_run *self, int *code, tw_error *error)
+{
+    tw_status status = TW_STATUS_OK;
+    while (status == TW_STATUS_OK && !atomic_load(self->session->stop)) {
+        status = crew_poll(self->crew, code, error);
+        if (status == TW_STATUS_OK && self->session->children != NULL)
+            status = children_check(self->session->children, error);
+        if (status != TW_STATUS_OK)
+            break;
+        serve_progress(self);
+        serve_checkpoints(self);
+        tw_clock_sleep_us(POLL_US);
+    }
+    return status;
+}
+
+/* The figures that the workers left add up to those of the run. */
+static void take_figures(crew_run *self)
+{
+    for (uint32_t i = 0; i < self->session->assembly->pipeline->workers; i++) {
+        char path[512], *bytes = NULL;
+        size_t size = 0;
+        tw_report one;
+        crew_figures_path(self->crew, i, path, sizeof path);
+        if (tw_file_load(path, sizeof one, &bytes, &size, NULL) == TW_STATUS_OK && size == sizeof one) {
+            memcpy(&one, bytes, sizeof one);
+            self->report->bad_events += one.bad_events;
+            self->report->bytes += one.bytes;
+            self->report->batches += one.batches;
+            self->report->conflicts += one.conflicts;
+            self->report->rewinds += one.rewinds;
+        }
+        tw_free(bytes);
+    }
+}
+
+/* Until all have finished and what they learned is saved. A shard that lost rows meanwhile makes them go through their
+ * shares again: what the marks cover is passed over. */
+static tw_status run_workers(crew_run *self, int *code, tw_error *error)
+{
+    for (;;) {
+        tw_status status = start_workers(self, error);
+        if (status == TW_STATUS_OK)
+            status = watch_workers(self, code, error);
+        if (status >= 0)
+            take_figures(self);
+        crew_stop(&self->crew);
+        tw_status saved = status >= 0 ? save_last(self, error) : TW_STATUS_OK;
+        if (status < 0 || atomic_load(self->session->stop) || (saved == TW_STATUS_OK && !has_lost_shards(self))) {
+            if (saved < 0)
+                *code = tw_status_exit_code(saved);
+            return status < 0 ? status : saved;
+        }
+        console_note("thalweg: warning: a shard was started again; the workers look for what it lost");
+    }
+}
+
+static void report_start(crew_run *self)
+{
+    tw_report *report = self->report;
+    *report = (tw_report){.task = tw_model_traits(self->session->assembly->model)->task, .weights = UINT64_MAX};
+    report->logloss = report->logloss_last = report->best_constant_logloss = report->normalized_entropy = NAN;
+    report->auc = report->auc_error = report->calibration = report->mse = report->mae = report->r2 = NAN;
+    report->inertia = report->inertia_last = report->lag_seconds = NAN;
+    self->started_us = tw_clock_monotonic_us();
+    take_stats(self);
+    self->started_events = report->events;
+    self->next_progress_us = self->started_us;
+}
+
+tw_status session_run_crew(session *self, tw_report *report, int *code, tw_error *error)
+{
+    const tw_pipeline *pipeline = self->assembly->pipeline;
+    crew_run run = {.session = self, .report = report};
+    tw_checkpoint_policy policy = {.directory = pipeline->checkpoint_dir,
+        .every_events = pipeline->checkpoint_events,
+        .every_us = pipeline->checkpoint_us,
+        .keep = pipeline->checkpoint_keep};
+    report_start(&run);
+    tw_status status = tw_checkpointer_create(&policy, self->assembly->model, &run.checkpointer, error);
+    *code = status < 0 ? tw_status_exit_code(status) : 0;
+    if (status == TW_STATUS_OK)
+        status = run_workers(&run, code, error);
+    take_stats(&run);
+    tw_checkpointer_destroy(&run.checkpointer);
+    return status < 0 ? status : TW_STATUS_OK;
+}

@@ -1,0 +1,29 @@
+/* session_state.h: a run's members, shared by session.c (one learning process: this one) and session_crew.c (workers).
+ */
+#ifndef TW_CMD_SESSION_STATE_H
+#define TW_CMD_SESSION_STATE_H
+
+#include "cmd/children.h"
+#include "cmd/session.h"
+#include "serve/server.h"
+
+typedef struct session {
+    assembly *assembly;
+    const session_options *options;
+    console console;
+    tw_manifest manifest; /* resumed from; id 0: none */
+    tw_manifest init;     /* whose rows are taken over; id 0: none */
+    int lock;             /* on the checkpoint directory; -1: none */
+    uint64_t newest_id;   /* of all checkpoints there, resumed from or not */
+    children *children;
+    tw_engine *engine; /* NULL: workers learn */
+    tw_served *served;
+    tw_server *server;
+    const atomic_bool *stop; /* set: the user wants the run to end */
+} session;
+
+/* Starts the workers, watches them, saves checkpoints meanwhile, until all have read their shares. *report: the figures
+ * of all; *code: the exit code when it fails. */
+TW_MUST_USE tw_status session_run_crew(session *self, tw_report *report, int *code, tw_error *error);
+
+#endif
