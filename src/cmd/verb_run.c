@@ -124,7 +124,7 @@ static const flag_spec train_flags[] = {
     {"solver", 0, "online", "how the model is fitted"},
     {"shards", 0, "N", "parameter-server shards to start"},
     {"connect", 0, "ADDR,ADDR", "parameter-server shards that run already"},
-    {"workers", 0, "N", "learning processes; this version has 1"},
+    {"workers", 0, "N", "learning processes; with more than one they share the files in stripes"},
     {"init", 0, "DIR", "starts from the rows of a checkpoint"},
     {"model", 'm', "DIR", "where checkpoints, and so the model, are kept"},
     {"checkpoint-every", 0, "N|TIME", "events or time between checkpoints"},

@@ -170,6 +170,7 @@ static tw_status make_engine(worker_run *self, tw_error *error)
         .max_latency_us = pipeline->max_latency_us,
         .queue_batches = pipeline->queue_batches,
         .passes = pipeline->passes,
+        .rate_per_s = source->events_per_s / self->count,
         .max_record_bytes = MAX_RECORD_BYTES,
         .bad = {.is_stopping = source->is_bad_fatal, .limit = source->bad_limit},
         .known = self->known,

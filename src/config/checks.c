@@ -356,6 +356,12 @@ static void check_workers(checker *self)
             (void)COMPLAIN(self, source, follows(source) ? "follow" : "type", "E120",
                 "%s: several workers read bounded files (type: file, without follow); use workers: 1", source->path);
     }
+    for (size_t i = 0; i < sources->n_items; i++) {
+        const tw_bound *bad = tw_bound_map(sources->item[i], "bad_records");
+        if (text_of(bad, "dead_letter") != NULL)
+            (void)COMPLAIN(self, bad, "dead_letter", "E120",
+                "%s.dead_letter: written by one worker only; use workers: 1 or remove it", bad->path);
+    }
     if (sinks->node != NULL && sinks->n_items > 0)
         (void)COMPLAIN(self, self->root, "workers", "E120",
             "workers: several workers score events in no fixed order, so sinks are not written; use workers: 1 or "

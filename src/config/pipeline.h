@@ -2,8 +2,8 @@
  *
  * Beyond unknown keys, types, ranges and missing keys these are refused (code):
  *   E105  no source; a column without `field` that is not a constant
- *   E120  alerts, publish, tests; workers > 1; staleness other than 0; evaluate.window and metrics; train.mode batch;
- *         a solver other than online
+ *   E120  alerts, publish, tests; workers > 1 with sources that follow, standard input, sinks or a dead-letter
+ *         file; staleness other than 0; evaluate.window and metrics; train.mode batch; a solver other than online
  *   E121  features.hash.bits with model.table: exact, or with other model.bits; model.bits with model.table: exact
  *   E122  a source that follows and is not the last; several passes over one that follows or that is standard input;
  *         sources of one sequence with different formats

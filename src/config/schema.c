@@ -316,7 +316,7 @@ static const tw_option root_options[] = {
     {"version", TW_OPTION_INT, NULL, 1, 1, NULL, true, "version of the file's form; always 1"},
     OPTION_TEXT("name", "pipeline", "name of the model in messages, addresses and shards"),
     OPTION_LIST("include", "files whose keys are taken over, relative to this file; keys of this file win"),
-    OPTION_INT("workers", "1", 1, 1024, "learning processes; this version supports 1"),
+    OPTION_INT("workers", "1", 1, 1024, "learning processes, which share bounded files in stripes of 1 MiB"),
     OPTION_END,
 };
 static const tw_config_child root_children[] = {
