@@ -1,54 +1,70 @@
-/* kmeans: streaming k-means on dense rows: running means of the events that came to each centre, old ones forgotten.
- * Decay as in Spark's streaming k-means by points; seeding: Arthur and Vassilvitskii, "k-means++", SODA 2007.
+/* kmeans: streaming k-means: running means of the events that came to each centre, old ones forgotten. Decay as in
+ * Spark's streaming k-means by points; seeding: see math/seeding.h; moves of centres: see math/codebook.h.
  *
- * Blocks  centroids [k]  {u64 last, f64 weight, f64 sum[d], f32 centre[d]}, centre = sum / weight; sums and weights
- * add, so several workers merge exactly; `centre` is refreshed by the next event that comes to it clock [1]      {u64
- * events, u64 live}: events learned; centres in use, always the first ones reservoir [r]  {f32 weight, f32 point[d]}:
- * the first r events, until the centres are seeded from them Learn   j = nearest centre, f = decay^(events since j
- * learned last);  weight = weight f + c;  sum = sum f + c x (c the importance of the event; 0 is scored and not
- * learned). That equals decaying all centres every event. Score   [squared distance, j] before the event moves the
- * centre; [NaN, -1] while there is no centre Init    kmeans++: k seeds from the first `init_events` events, each drawn
- * with probability ~ its squared distance to the nearest seed so far, then up to 10 rounds of Lloyd's algorithm on
- * them. first: events become centres in turn. While fewer than k centres are in use, an event that equals none of them
- * becomes one. */
+ * Learn   j = nearest centre; weight = weight f + c, sum = sum f + c x, centre = sum / weight, where c is the importance
+ *         of the event (0: scored, not learned) and f what is kept since j learned last. That equals forgetting in all
+ *         centres at every event.
+ * Score   [squared distance, j] before the event moves the centre; [NaN, -1] while there is no centre.
+ * Init    kmeans++, random: the first `init_events` events are kept; at their half, quarter, ... number too, the centres
+ *         are fitted to what is there. first: events become centres in turn. While fewer than k centres are in use, an
+ *         event that equals none of them becomes one.
+ * Move    every KMEANS_TICK events one centre's cost of removal and gain by a second centre is looked at; once round,
+ *         the cheapest centre moves to the largest gain if that lowers the sum of squared distances.
+ *
+ * Blocks  centroids [k], halves [2 k] (move): records of math/codebook.h; sums and weights add, so several workers merge
+ *         exactly; a centre is refreshed by the next event that comes to it
+ *         clock [1]: kmeans_clock
+ *         reservoir [r]: the first r events {f64 age, f32 weight, f32 point[d]} */
 #include <math.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "math/function.h"
-#include "math/kernels.h"
+#include "math/seeding.h"
 #include "thalweg/learner.h"
 
-enum { KMEANS_ROUNDS = 10, KMEANS_EVENTS_PER_CENTRE = 20, KMEANS_MAX_CENTRES = 65536 };
+enum {
+    KMEANS_MAX_CENTRES = 65536,
+    KMEANS_MAX_RESERVOIR = 20000,
+    KMEANS_RESERVOIR_BYTES = 64 << 20,
+    KMEANS_EVENTS_PER_CENTRE = 20,
+    KMEANS_FIRST_PER_CENTRE = 4, /* events a centre at the first of the fits */
+    KMEANS_TICK = 16,            /* events between two looks: adds at most 1 / 16 to the distances of an event */
+    KMEANS_HALF_EVENTS = 16,     /* events that a half must hold before its gain is believed */
+};
 
 /* Points longer than this (squared) would give distances that are no finite floats. */
 static const float KMEANS_LENGTH_LIMIT = 1e36f;
+/* A gain is a noisy sum; it must beat the cost by this factor. */
+static const double KMEANS_GAIN_MARGIN = 1.1;
 
 typedef struct kmeans_clock {
-    uint64_t events, live;
+    uint64_t events, live; /* events learned; centres in use, always the first ones */
+    uint64_t time;         /* largest event time, order kept as unsigned; 0: none known */
+    uint64_t cursor;       /* centres looked at so far, over all rounds */
+    double age;            /* what was learned at age a counts exp(a - age) */
+    double weight;         /* sum of importance, nothing forgotten */
+    double cost, gain;     /* the best of this round, and whose */
+    uint64_t from, to;
 } kmeans_clock;
-
-/* Head of a centroid record; sum [d] and centre [d] follow. */
-typedef struct kmeans_head {
-    uint64_t last;
-    double weight;
-} kmeans_head;
 
 typedef struct kmeans_state {
     const tw_kernels *kernels;
-    double log_decay;
+    double age_per_event, age_per_us;
     uint64_t seed;
     uint32_t k, width, n_reservoir; /* n_reservoir 0: init first */
-    uint32_t centroids, clock, reservoir;
-    size_t record_size, centre_offset, point_size;
-    float distance[]; /* [n_reservoir] scratch of the seeding: squared distance of each point to its nearest seed */
+    uint32_t centroids, halves, clock, reservoir;
+    bool is_moving;
+    tw_seeding_rule rule;
+    size_t record_size, point_size;
+    double scratch[]; /* of the seeding */
 } kmeans_state;
 
 /* The blocks of one call. */
 typedef struct kmeans_view {
     kmeans_state *self;
-    unsigned char *centroid, *reservoir;
     kmeans_clock *clock;
+    tw_cells cells;
+    tw_sample reservoir;
 } kmeans_view;
 
 static const tw_option kmeans_options[] = {
@@ -76,18 +92,28 @@ static const tw_option kmeans_options[] = {
         .min = 0,
         .max = 1e18,
         .help = "events after which a weight counts half; 0 uses decay"},
+    {.name = "half_life_time",
+        .type = TW_OPTION_DURATION,
+        .fallback = "0",
+        .min = 0,
+        .max = 9e15,
+        .help = "event time after which a weight counts half; 0 goes by events"},
     {.name = "init",
         .type = TW_OPTION_CHOICE,
         .fallback = "kmeans++",
-        .choices = "kmeans++|first",
+        .choices = "kmeans++|random|first",
         .help = "where the first centres come from"},
     {.name = "init_events",
         .type = TW_OPTION_INT,
         .fallback = "0",
         .min = 0,
-        .max = 1000000,
-        .help = "events collected for kmeans++; 0 takes 20 for each centre"},
-    {.name = "seed", .type = TW_OPTION_INT, .fallback = "1", .min = 0, .max = 9e15, .help = "seed of kmeans++"},
+        .max = KMEANS_MAX_RESERVOIR,
+        .help = "events kept to fit the first centres to, at most 64 MiB of them; 0 takes 20 for each centre"},
+    {.name = "move",
+        .type = TW_OPTION_BOOL,
+        .fallback = "true",
+        .help = "moves a centre to where it lowers the sum of squared distances"},
+    {.name = "seed", .type = TW_OPTION_INT, .fallback = "1", .min = 0, .max = 9e15, .help = "seed of the first centres"},
     {.name = NULL},
 };
 
@@ -97,259 +123,271 @@ static uint32_t kmeans_reservoir_size(const tw_option_values *options)
     if (strcmp(tw_option_text(options, "init"), "first") == 0) {
         return 0;
     }
-    return (uint32_t)(events > 0 ? events : k * KMEANS_EVENTS_PER_CENTRE);
+    events = events > 0 ? events : k * KMEANS_EVENTS_PER_CENTRE;
+    return (uint32_t)(events < KMEANS_MAX_RESERVOIR ? events : KMEANS_MAX_RESERVOIR);
 }
 
 static size_t kmeans_state_size(const tw_option_values *options)
 {
-    return sizeof(kmeans_state) + kmeans_reservoir_size(options) * sizeof(float);
+    return sizeof(kmeans_state) +
+           tw_seeding_scratch_size(kmeans_reservoir_size(options), (uint32_t)tw_option_int(options, "k"));
 }
 
-static tw_status kmeans_add_centroids(kmeans_state *self, tw_schema *schema, tw_error *error)
+static tw_status kmeans_add_book(
+    kmeans_state *self, tw_schema *schema, const char *name, uint32_t count, tw_error *error)
 {
-    self->centroids = schema->n_blocks;
-    tw_block *block = tw_schema_add_block(schema, "centroids", self->k, error);
+    tw_block *block = tw_schema_add_block(schema, name, count, error);
     if (!block) {
         return TW_STATUS_INVALID;
     }
     tw_record *record = &block->record;
-    tw_status status = tw_record_add(record, "last", TW_FIELD_U64, 1, TW_MERGE_MAX, error);
+    tw_status status = tw_record_add(record, "age", TW_FIELD_F64, 1, TW_MERGE_MAX, error);
     status = status ? status : tw_record_add(record, "weight", TW_FIELD_F64, 1, TW_MERGE_ADD, error);
     status = status ? status : tw_record_add(record, "sum", TW_FIELD_F64, self->width, TW_MERGE_ADD, error);
     status = status ? status : tw_record_add(record, "centre", TW_FIELD_F32, self->width, TW_MERGE_ADD, error);
     self->record_size = record->size;
-    self->centre_offset = sizeof(kmeans_head) + self->width * sizeof(double);
     return status;
 }
 
+/* Fields of kmeans_clock, in order. Ages of several workers add when each event ages, else the latest time holds. */
 static tw_status kmeans_add_clock(kmeans_state *self, tw_schema *schema, tw_error *error)
 {
+    static const struct {
+        const char *name;
+        tw_field_type type;
+        tw_merge merge;
+    } fields[] = {
+        {"events", TW_FIELD_U64, TW_MERGE_ADD},
+        {"live", TW_FIELD_U64, TW_MERGE_MAX},
+        {"time", TW_FIELD_U64, TW_MERGE_MAX},
+        {"cursor", TW_FIELD_U64, TW_MERGE_MAX},
+        {"age", TW_FIELD_F64, TW_MERGE_ADD},
+        {"weight", TW_FIELD_F64, TW_MERGE_ADD},
+        {"cost", TW_FIELD_F64, TW_MERGE_LAST},
+        {"gain", TW_FIELD_F64, TW_MERGE_LAST},
+        {"from", TW_FIELD_U64, TW_MERGE_LAST},
+        {"to", TW_FIELD_U64, TW_MERGE_LAST},
+    };
     self->clock = schema->n_blocks;
     tw_block *block = tw_schema_add_block(schema, "clock", 1, error);
-    if (!block) {
-        return TW_STATUS_INVALID;
+    tw_status status = block ? TW_STATUS_OK : TW_STATUS_INVALID;
+    for (size_t i = 0; i < sizeof fields / sizeof *fields && status == TW_STATUS_OK; i++) {
+        bool is_latest = strcmp(fields[i].name, "age") == 0 && self->age_per_us > 0.0;
+        status = tw_record_add(
+            &block->record, fields[i].name, fields[i].type, 1, is_latest ? TW_MERGE_MAX : fields[i].merge, error);
     }
-    tw_status status = tw_record_add(&block->record, "events", TW_FIELD_U64, 1, TW_MERGE_ADD, error);
-    return status ? status : tw_record_add(&block->record, "live", TW_FIELD_U64, 1, TW_MERGE_MAX, error);
+    return status;
 }
 
 static tw_status kmeans_add_reservoir(kmeans_state *self, tw_schema *schema, tw_error *error)
 {
-    if (self->n_reservoir == 0) {
-        return TW_STATUS_OK;
-    }
     self->reservoir = schema->n_blocks;
     tw_block *block = tw_schema_add_block(schema, "reservoir", self->n_reservoir, error);
     if (!block) {
         return TW_STATUS_INVALID;
     }
-    tw_status status = tw_record_add(&block->record, "weight", TW_FIELD_F32, 1, TW_MERGE_LAST, error);
+    tw_status status = tw_record_add(&block->record, "age", TW_FIELD_F64, 1, TW_MERGE_LAST, error);
+    status = status ? status : tw_record_add(&block->record, "weight", TW_FIELD_F32, 1, TW_MERGE_LAST, error);
     status = status ? status : tw_record_add(&block->record, "point", TW_FIELD_F32, self->width, TW_MERGE_LAST, error);
     self->point_size = block->record.size;
     return status;
+}
+
+static tw_status kmeans_add_blocks(kmeans_state *self, tw_schema *schema, tw_error *error)
+{
+    self->centroids = schema->n_blocks;
+    tw_status status = kmeans_add_book(self, schema, "centroids", self->k, error);
+    self->halves = schema->n_blocks;
+    if (status == TW_STATUS_OK && self->is_moving) {
+        status = kmeans_add_book(self, schema, "halves", 2 * self->k, error);
+    }
+    status = status ? status : kmeans_add_clock(self, schema, error);
+    return status || self->n_reservoir == 0 ? status : kmeans_add_reservoir(self, schema, error);
+}
+
+static tw_status kmeans_read_forgetting(kmeans_state *self, const tw_option_values *options, tw_error *error)
+{
+    double half_life = tw_option_real(options, "half_life"), time = (double)tw_option_int(options, "half_life_time");
+    if ((half_life > 0.0) + (time > 0.0) + tw_option_is_given(options, "decay") > 1) {
+        return tw_error_set(
+            error, TW_STATUS_INVALID, "kmeans: give one of decay, half_life and half_life_time, not several");
+    }
+    self->age_per_us = time > 0.0 ? tw_log(2.0) / time : 0.0;
+    self->age_per_event = half_life > 0.0 ? tw_log(2.0) / half_life : -tw_log(tw_option_real(options, "decay"));
+    return TW_STATUS_OK;
+}
+
+/* Wide rows: as many as KMEANS_RESERVOIR_BYTES hold, but one for each centre. */
+static tw_status kmeans_limit_reservoir(kmeans_state *self, bool is_given, tw_error *error)
+{
+    uint32_t most = (uint32_t)(KMEANS_RESERVOIR_BYTES / (16 + 4 * (size_t)self->width));
+    most = most > self->k ? most : self->k;
+    if (self->n_reservoir > most && is_given) {
+        return tw_error_set(error, TW_STATUS_INVALID,
+            "kmeans: init_events %u of width %u take more than %d MiB; the limit is %u", self->n_reservoir, self->width,
+            KMEANS_RESERVOIR_BYTES >> 20, most);
+    }
+    self->n_reservoir = self->n_reservoir < most ? self->n_reservoir : most;
+    if (self->n_reservoir > 0 && self->n_reservoir < self->k) {
+        return tw_error_set(error, TW_STATUS_INVALID, "kmeans: init_events %u is below k %u; init=first needs none",
+            self->n_reservoir, self->k);
+    }
+    return TW_STATUS_OK;
 }
 
 static tw_status kmeans_open(void *self_, const tw_option_values *options, tw_learner_traits *traits, tw_error *error)
 {
     kmeans_state *self = self_;
     int64_t dims = tw_option_int(options, "dims");
-    double half_life = tw_option_real(options, "half_life");
-    if (half_life > 0.0 && tw_option_is_given(options, "decay")) {
-        return tw_error_set(error, TW_STATUS_INVALID, "kmeans: give decay or half_life, not both");
-    }
     self->kernels = tw_kernels_best();
     self->k = (uint32_t)tw_option_int(options, "k");
     self->width = dims > 0 ? (uint32_t)dims : traits->dense_width;
     self->seed = (uint64_t)tw_option_int(options, "seed");
-    self->log_decay = half_life > 0.0 ? -tw_log(2.0) / half_life : tw_log(tw_option_real(options, "decay"));
+    self->is_moving = tw_option_bool(options, "move") && self->k > 2;
     self->n_reservoir = kmeans_reservoir_size(options);
+    self->rule = strcmp(tw_option_text(options, "init"), "random") == 0 ? TW_SEEDING_RANDOM : TW_SEEDING_PLUS_PLUS;
     if (self->width == 0) {
         return tw_error_set(error, TW_STATUS_INVALID,
             "kmeans: the width of a row is unknown; declare numeric columns or set the option dims");
     }
-    if (self->n_reservoir > 0 && self->n_reservoir < self->k) {
-        return tw_error_set(
-            error, TW_STATUS_INVALID, "kmeans: init_events %u is below k %u", self->n_reservoir, self->k);
-    }
+    tw_status status = kmeans_read_forgetting(self, options, error);
+    status = status ? status : kmeans_limit_reservoir(self, tw_option_int(options, "init_events") > 0, error);
     traits->task = TW_TASK_CLUSTERING;
     traits->n_outputs = 2;
     traits->dense_width = self->width;
-    tw_status status = kmeans_add_centroids(self, &traits->schema, error);
-    status = status ? status : kmeans_add_clock(self, &traits->schema, error);
-    return status ? status : kmeans_add_reservoir(self, &traits->schema, error);
+    return status ? status : kmeans_add_blocks(self, &traits->schema, error);
 }
 
-static kmeans_head *kmeans_at(const kmeans_view *view, uint64_t j)
+static tw_codebook kmeans_book(const kmeans_state *self, void *records)
 {
-    return (kmeans_head *)(void *)(view->centroid + j * view->self->record_size);
+    return (tw_codebook){
+        .kernels = self->kernels, .record = records, .stride = self->record_size, .width = self->width};
 }
 
-static double *kmeans_sum(kmeans_head *head)
+static kmeans_view kmeans_open_view(kmeans_state *self, const tw_rows *rows)
 {
-    return (double *)(void *)(head + 1);
-}
-
-static float *kmeans_centre(const kmeans_view *view, uint64_t j)
-{
-    return (float *)(void *)(view->centroid + j * view->self->record_size + view->self->centre_offset);
-}
-
-static float *kmeans_point(const kmeans_view *view, uint64_t i)
-{
-    return (float *)(void *)(view->reservoir + i * view->self->point_size) + 1;
-}
-
-static uint32_t kmeans_nearest(const kmeans_view *view, const float *x, float *distance)
-{
-    const kmeans_state *self = view->self;
-    return self->kernels->nearest(x, kmeans_centre(view, 0), self->record_size / sizeof(float),
-        (uint32_t)view->clock->live, self->width, distance);
+    kmeans_clock *clock = rows->block[self->clock];
+    return (kmeans_view){
+        .self = self,
+        .clock = clock,
+        .cells = {.centre = kmeans_book(self, rows->block[self->centroids]),
+            .half = kmeans_book(self, self->is_moving ? rows->block[self->halves] : NULL),
+            .live = (uint32_t)clock->live},
+        .reservoir = {self->n_reservoir > 0 ? rows->block[self->reservoir] : NULL, self->point_size, 0},
+    };
 }
 
 /* score: [squared distance, index]. Returns the index. */
 static uint32_t kmeans_score(const kmeans_view *view, const float *x, float *score)
 {
-    if (view->clock->live == 0) {
-        score[0] = NAN;
-        score[1] = -1.0f;
+    score[0] = NAN;
+    score[1] = -1.0f;
+    if (view->cells.live == 0) {
         return 0;
     }
-    uint32_t nearest = kmeans_nearest(view, x, &score[0]);
+    uint32_t nearest = tw_codebook_nearest(&view->cells.centre, 0, view->cells.live, x, &score[0]);
     score[1] = (float)nearest;
     return nearest;
 }
 
-static void kmeans_refresh(const kmeans_view *view, uint64_t j)
+/* True for n = r, r / 2, r / 4, ... down to KMEANS_FIRST_PER_CENTRE events a centre. */
+static bool kmeans_is_fit_due(const kmeans_state *self, uint64_t n)
 {
-    kmeans_head *head = kmeans_at(view, j);
-    const double *sum = kmeans_sum(head), inverse = 1.0 / head->weight;
-    float *centre = kmeans_centre(view, j);
-    for (uint32_t d = 0; d < view->self->width; d++) {
-        centre[d] = (float)(sum[d] * inverse);
+    uint64_t at = self->n_reservoir;
+    while (n < at && at / 2 >= (uint64_t)KMEANS_FIRST_PER_CENTRE * self->k) {
+        at /= 2;
     }
+    return n == at;
 }
 
-static void kmeans_add(const kmeans_view *view, uint64_t j, const float *x, double weight)
-{
-    kmeans_head *head = kmeans_at(view, j);
-    double *sum = kmeans_sum(head);
-    double log_decay = view->self->log_decay, kept = 1.0;
-    if (log_decay < 0.0 && head->last < view->clock->events) {
-        kept = tw_exp(log_decay * (double)(view->clock->events - head->last));
-    }
-    head->last = view->clock->events;
-    head->weight = head->weight * kept + weight;
-    for (uint32_t d = 0; d < view->self->width; d++) {
-        sum[d] = sum[d] * kept + weight * (double)x[d];
-    }
-    kmeans_refresh(view, j);
-}
-
-static void kmeans_seed(const kmeans_view *view, uint64_t point)
-{
-    uint64_t j = view->clock->live++;
-    memcpy(kmeans_centre(view, j), kmeans_point(view, point), view->self->width * sizeof(float));
-    for (uint32_t i = 0; i < view->self->n_reservoir; i++) {
-        float distance;
-        view->self->kernels->nearest(kmeans_point(view, i), kmeans_centre(view, j), 0, 1, view->self->width, &distance);
-        float *least = &view->self->distance[i];
-        *least = j == 0 || distance < *least ? distance : *least;
-    }
-}
-
-/* The `draw`-th number of the seeding, uniform in [0, 1). */
-static double kmeans_random(const kmeans_state *self, uint64_t draw)
-{
-    return (double)(tw_mix64(self->seed * 0x9e3779b97f4a7c15ull + draw + 1) >> 11) * 0x1p-53;
-}
-
-/* Index of a point drawn with probability ~ distance; false when every point is a seed already. */
-static bool kmeans_draw(const kmeans_view *view, double random, uint32_t *out)
-{
-    const float *distance = view->self->distance;
-    double total = 0.0, sum = 0.0;
-    bool is_found = false;
-    for (uint32_t i = 0; i < view->self->n_reservoir; i++) {
-        total += (double)distance[i];
-    }
-    for (uint32_t i = 0; i < view->self->n_reservoir && (!is_found || sum <= random * total); i++) {
-        sum += (double)distance[i];
-        if (distance[i] > 0.0f) {
-            *out = i;
-            is_found = true;
-        }
-    }
-    return is_found;
-}
-
-/* One round of Lloyd's algorithm on the reservoir; leaves its weights and sums in the centroids. */
-static void kmeans_lloyd(const kmeans_view *view)
-{
-    for (uint64_t j = 0; j < view->clock->live; j++) {
-        memset(kmeans_at(view, j), 0, view->self->centre_offset);
-    }
-    for (uint32_t i = 0; i < view->self->n_reservoir; i++) {
-        float *point = kmeans_point(view, i), distance;
-        kmeans_head *head = kmeans_at(view, kmeans_nearest(view, point, &distance));
-        double *sum = kmeans_sum(head), weight = (double)point[-1];
-        head->weight += weight;
-        for (uint32_t d = 0; d < view->self->width; d++) {
-            sum[d] += weight * (double)point[d];
-        }
-    }
-    for (uint64_t j = 0; j < view->clock->live; j++) {
-        kmeans_at(view, j)->last = view->clock->events;
-        if (kmeans_at(view, j)->weight > 0.0) {
-            kmeans_refresh(view, j);
-        }
-    }
-}
-
-static void kmeans_start(const kmeans_view *view)
+static void kmeans_collect(kmeans_view *view, const float *x, float weight)
 {
     kmeans_state *self = view->self;
-    uint32_t point = (uint32_t)(kmeans_random(self, 0) * (double)self->n_reservoir);
-    kmeans_seed(view, point);
-    while (view->clock->live < self->k && kmeans_draw(view, kmeans_random(self, view->clock->live), &point)) {
-        kmeans_seed(view, point);
-    }
-    for (int round = 0; round < KMEANS_ROUNDS; round++) {
-        kmeans_lloyd(view);
+    uint64_t n = view->clock->events;
+    *tw_sample_age(&view->reservoir, n - 1) = view->clock->age;
+    *tw_sample_weight(&view->reservoir, n - 1) = weight;
+    memcpy(tw_sample_point(&view->reservoir, n - 1), x, self->width * sizeof(float));
+    if (kmeans_is_fit_due(self, n)) {
+        tw_seeding_scratch scratch = tw_seeding_scratch_at(self->scratch, self->n_reservoir, self->k);
+        view->reservoir.count = (uint32_t)n;
+        tw_seeding_fit(
+            &view->cells, &view->reservoir, self->k, self->rule, self->seed + n, view->clock->age, &scratch);
     }
 }
 
-static void kmeans_collect(const kmeans_view *view, const float *x, float weight)
+static void kmeans_move(kmeans_view *view)
 {
-    float *point = kmeans_point(view, view->clock->events - 1);
-    point[-1] = weight;
-    memcpy(point, x, view->self->width * sizeof(float));
-    if (view->clock->events == view->self->n_reservoir) {
-        kmeans_start(view);
+    kmeans_clock *clock = view->clock;
+    uint32_t partner = 0;
+    double least = KMEANS_HALF_EVENTS * clock->weight / (double)clock->events;
+    bool is_better = clock->from != clock->to && clock->gain > KMEANS_GAIN_MARGIN * clock->cost &&
+                     clock->from < view->cells.live && clock->to < view->cells.live;
+    if (is_better) {
+        double cost = tw_cells_cost(&view->cells, clock->from, clock->age, &partner);
+        is_better = tw_cells_gain(&view->cells, clock->to, least, clock->age) > KMEANS_GAIN_MARGIN * cost;
+    }
+    if (is_better && partner != clock->to) {
+        tw_cells_move(&view->cells, clock->from, partner, clock->to, clock->age);
     }
 }
 
-/* The event as the clock's latest: collected, a new centre, or a step of centre j. */
-static void kmeans_step(const kmeans_view *view, const float *x, float weight, const float *score, uint32_t j)
+/* Looks at one centre; after the last one makes the move that the round found. */
+static void kmeans_look(kmeans_view *view)
+{
+    kmeans_clock *clock = view->clock;
+    uint32_t partner;
+    uint64_t j = clock->cursor++ % view->cells.live;
+    double least = KMEANS_HALF_EVENTS * clock->weight / (double)clock->events;
+    double cost = tw_cells_cost(&view->cells, j, clock->age, &partner);
+    double gain = tw_cells_gain(&view->cells, j, least, clock->age);
+    if (j == 0 || cost < clock->cost) {
+        clock->cost = cost;
+        clock->from = j;
+    }
+    if (j == 0 || gain > clock->gain) {
+        clock->gain = gain;
+        clock->to = j;
+    }
+    if (j + 1 == view->cells.live) {
+        kmeans_move(view);
+    }
+}
+
+static void kmeans_forget(const kmeans_view *view, int64_t time_us)
 {
     const kmeans_state *self = view->self;
-    view->clock->events++;
-    if (view->clock->live == 0 && view->clock->events <= self->n_reservoir) {
-        kmeans_collect(view, x, weight);
-    } else if (view->clock->live < self->k && (view->clock->live == 0 || score[0] > 0.0f)) {
-        kmeans_add(view, view->clock->live++, x, (double)weight);
-    } else {
-        kmeans_add(view, j, x, (double)weight);
+    kmeans_clock *clock = view->clock;
+    uint64_t time = (uint64_t)time_us ^ (uint64_t)1 << 63;
+    if (time > clock->time) {
+        clock->age += clock->time > 0 ? self->age_per_us * (double)(time - clock->time) : 0.0;
+        clock->time = time;
     }
+    clock->age += clock->events > 0 ? self->age_per_event : 0.0;
 }
 
-static kmeans_view kmeans_open_view(kmeans_state *self, const tw_rows *rows)
+/* The event as the clock's latest: a new centre or a step of centre j; kept while the reservoir has room. */
+static void kmeans_step(kmeans_view *view, const float *x, float weight, const float *score, uint32_t j)
 {
-    return (kmeans_view){
-        .self = self,
-        .centroid = rows->block[self->centroids],
-        .reservoir = self->n_reservoir > 0 ? rows->block[self->reservoir] : NULL,
-        .clock = rows->block[self->clock],
-    };
+    kmeans_state *self = view->self;
+    kmeans_clock *clock = view->clock;
+    clock->events++;
+    clock->weight += (double)weight;
+    bool is_filling = clock->events <= self->n_reservoir;
+    if (!(view->cells.live == 0 && is_filling)) {
+        if (view->cells.live < self->k && (view->cells.live == 0 || score[0] > 0.0f)) {
+            j = view->cells.live++;
+        }
+        tw_codebook_add(&view->cells.centre, j, x, (double)weight, clock->age);
+        if (self->is_moving) {
+            tw_cells_halve(&view->cells, j, x, (double)weight, clock->age);
+        }
+    }
+    if (is_filling) {
+        kmeans_collect(view, x, weight);
+    } else if (self->is_moving && clock->events % KMEANS_TICK == 0) {
+        kmeans_look(view);
+    }
+    clock->live = view->cells.live;
 }
 
 static void kmeans_predict(const void *self, const tw_batch *batch, const tw_rows *rows, float *scores)
@@ -372,7 +410,7 @@ static void kmeans_score_form(
     (void)batch;
     (void)weight;
     form->rule = TW_SCORE_NEAREST;
-    form->centre = (const float *)(const void *)(centroids + self->centre_offset);
+    form->centre = (const float *)(const void *)(centroids + tw_codebook_centre_offset(self->width));
     form->centre_stride = self->record_size / sizeof(float);
     form->n_centres = (uint32_t)((const kmeans_clock *)rows->block[self->clock])->live;
 }
@@ -392,10 +430,20 @@ static tw_status kmeans_learn(void *self_, const tw_batch *batch, const tw_rows 
                 (double)length, (double)KMEANS_LENGTH_LIMIT);
         }
         if (batch->weight[i] > 0.0f) {
+            kmeans_forget(&view, batch->time_us ? batch->time_us[i] : INT64_MIN);
             kmeans_step(&view, x, batch->weight[i], score, nearest);
         }
     }
     return TW_STATUS_OK;
+}
+
+static bool kmeans_hasten(void *self_, const tw_rows *rows, double half_lives)
+{
+    kmeans_state *self = self_;
+    kmeans_clock *clock = rows->block[self->clock];
+    bool is_forgetting = self->age_per_event > 0.0 || self->age_per_us > 0.0;
+    clock->age += is_forgetting ? half_lives * tw_log(2.0) : 0.0;
+    return is_forgetting;
 }
 
 const tw_learner_ops tw_learner_kmeans = {
@@ -408,5 +456,6 @@ const tw_learner_ops tw_learner_kmeans = {
     .open = kmeans_open,
     .predict = kmeans_predict,
     .learn = kmeans_learn,
+    .hasten = kmeans_hasten,
     .score_form = kmeans_score_form,
 };
