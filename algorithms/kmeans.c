@@ -1,18 +1,18 @@
 /* kmeans: streaming k-means: running means of the events that came to each centre, old ones forgotten. Decay as in
  * Spark's streaming k-means by points; seeding: see math/seeding.h; moves of centres: see math/codebook.h.
  *
- * Learn   j = nearest centre; weight = weight f + c, sum = sum f + c x, centre = sum / weight, where c is the importance
- *         of the event (0: scored, not learned) and f what is kept since j learned last. That equals forgetting in all
- *         centres at every event.
+ * Learn   j = nearest centre; weight = weight f + c, sum = sum f + c x, centre = sum / weight, where c is the
+ *         importance of the event (0: scored, not learned) and f what is kept since j learned last. That equals
+ *         forgetting in all centres at every event.
  * Score   [squared distance, j] before the event moves the centre; [NaN, -1] while there is no centre.
- * Init    kmeans++, random: the first `init_events` events are kept; at their half, quarter, ... number too, the centres
- *         are fitted to what is there. first: events become centres in turn. While fewer than k centres are in use, an
- *         event that equals none of them becomes one.
+ * Init    kmeans++, random: the first `init_events` events are kept; at their half, quarter, ... number too, the
+ *         centres are fitted to what is there. first: events become centres in turn. While fewer than k centres are in
+ *         use, an event that equals none of them becomes one.
  * Move    every KMEANS_TICK events one centre's cost of removal and gain by a second centre is looked at; once round,
  *         the cheapest centre moves to the largest gain if that lowers the sum of squared distances.
  *
- * Blocks  centroids [k], halves [2 k] (move): records of math/codebook.h; sums and weights add, so several workers merge
- *         exactly; a centre is refreshed by the next event that comes to it
+ * Blocks  centroids [k], halves [2 k] (move): records of math/codebook.h; sums and weights add, so several workers
+ *         merge exactly; a centre is refreshed by the next event that comes to it
  *         clock [1]: kmeans_clock
  *         reservoir [r]: the first r events {f64 age, f32 weight, f32 point[d]} */
 #include <math.h>
@@ -28,7 +28,7 @@ enum {
     KMEANS_RESERVOIR_BYTES = 64 << 20,
     KMEANS_EVENTS_PER_CENTRE = 20,
     KMEANS_FIRST_PER_CENTRE = 4, /* events a centre at the first of the fits */
-    KMEANS_TICK = 16,            /* events between two looks: adds at most 1 / 16 to the distances of an event */
+    KMEANS_TICK = 32,            /* events between two looks: adds 1 / 32 to the distances of an event */
     KMEANS_HALF_EVENTS = 16,     /* events that a half must hold before its gain is believed */
 };
 
@@ -108,12 +108,17 @@ static const tw_option kmeans_options[] = {
         .fallback = "0",
         .min = 0,
         .max = KMEANS_MAX_RESERVOIR,
-        .help = "events kept to fit the first centres to, at most 64 MiB of them; 0 takes 20 for each centre"},
+        .help = "events kept to fit the first centres to, at most 64 MiB; 0 takes 20 for each centre"},
     {.name = "move",
         .type = TW_OPTION_BOOL,
         .fallback = "true",
         .help = "moves a centre to where it lowers the sum of squared distances"},
-    {.name = "seed", .type = TW_OPTION_INT, .fallback = "1", .min = 0, .max = 9e15, .help = "seed of the first centres"},
+    {.name = "seed",
+        .type = TW_OPTION_INT,
+        .fallback = "1",
+        .min = 0,
+        .max = 9e15,
+        .help = "seed of the first centres"},
     {.name = NULL},
 };
 
@@ -310,8 +315,7 @@ static void kmeans_collect(kmeans_view *view, const float *x, float weight)
     if (kmeans_is_fit_due(self, n)) {
         tw_seeding_scratch scratch = tw_seeding_scratch_at(self->scratch, self->n_reservoir, self->k);
         view->reservoir.count = (uint32_t)n;
-        tw_seeding_fit(
-            &view->cells, &view->reservoir, self->k, self->rule, self->seed + n, view->clock->age, &scratch);
+        tw_seeding_fit(&view->cells, &view->reservoir, self->k, self->rule, self->seed + n, view->clock->age, &scratch);
     }
 }
 

@@ -10,8 +10,7 @@ double tw_codebook_weight(const tw_codebook *self, uint64_t j, double age)
     return word->age < age ? word->weight * tw_exp(word->age - age) : word->weight;
 }
 
-uint32_t tw_codebook_nearest(
-    const tw_codebook *self, uint64_t first, uint32_t count, const float *x, float *distance)
+uint32_t tw_codebook_nearest(const tw_codebook *self, uint64_t first, uint32_t count, const float *x, float *distance)
 {
     return self->kernels->nearest(
         x, tw_codebook_centre(self, first), self->stride / sizeof(float), count, self->width, distance);

@@ -2,8 +2,8 @@
  * merging and splitting them. Records lie in a learner's blocks: a codebook is a view of them and owns nothing.
  *
  * A record: {f64 age, f64 weight, f64 sum [width], f32 centre [width]}, centre = sum / weight. `age` is the forgetting
- * clock at the last touch, in units of 1 / e: what was added at age a counts exp(a - now). Sums run in one order, so the
- * bits are the same everywhere. Thread rule: as the memory under it. */
+ * clock at the last touch, in units of 1 / e: what was added at age a counts exp(a - now). Sums run in one order, so
+ * the bits are the same everywhere. Thread rule: as the memory under it. */
 #ifndef TW_MATH_CODEBOOK_H
 #define TW_MATH_CODEBOOK_H
 
@@ -47,8 +47,7 @@ static inline float *tw_codebook_centre(const tw_codebook *self, uint64_t j)
 double tw_codebook_weight(const tw_codebook *self, uint64_t j, double age);
 
 /* The nearest of the records [first, first + count), as an index from `first`; the first of equals. */
-uint32_t tw_codebook_nearest(
-    const tw_codebook *self, uint64_t first, uint32_t count, const float *x, float *distance);
+uint32_t tw_codebook_nearest(const tw_codebook *self, uint64_t first, uint32_t count, const float *x, float *distance);
 
 /* Forgets up to `age`, then adds `weight` > 0 times x; the centre follows. */
 void tw_codebook_add(const tw_codebook *self, uint64_t j, const float *x, double weight, double age);
@@ -75,8 +74,8 @@ double tw_ward(double a, double b, double distance);
 /* --- cells: a centre and its two halves --------------------------------------------------------------------------- */
 
 /* Centre j and its halves 2 j and 2 j + 1: a running 2-means of the points that came to j. They say what a second
- * centre there would gain; the distance to the nearest other centre says what j's own removal would cost. Moving a centre
- * from where it costs least to where it gains most is the step that Lloyd's algorithm lacks. */
+ * centre there would gain; the distance to the nearest other centre says what j's own removal would cost. Moving a
+ * centre from where it costs least to where it gains most is the step that Lloyd's algorithm lacks. */
 typedef struct tw_cells {
     tw_codebook centre, half;
     uint32_t live; /* centres in use, the first ones */

@@ -29,7 +29,7 @@ typedef struct tw_kernels {
     float (*dot_lanes)(float *lane, const float *w, const float *x, size_t count);
 
     /* The centre nearest to x [width] in squared Euclidean distance, of `count` >= 1 rows that lie `stride` floats
-     * apart; the first of equals. Writes its distance. */
+     * apart; the first of equals. Writes its distance. What lies between the rows may be read. */
     uint32_t (*nearest)(
         const float *x, const float *centres, size_t stride, uint32_t count, size_t width, float *distance);
 

@@ -63,7 +63,7 @@ TW_INLINE float body_dot_lanes(float *restrict lane, const float *restrict w, co
     return largest;
 }
 
-/* Squares are never -0, so lanes that stay empty change no bit: narrow vectors start lower in the tree. */
+/* Squares are never -0, so lanes that stay empty change no bit. */
 TW_INLINE float body_distance(const float *restrict x, const float *restrict c, size_t d)
 {
     if (d <= 2) {
@@ -87,73 +87,17 @@ TW_INLINE float body_distance(const float *restrict x, const float *restrict c, 
 
 enum { TW_GROUP = 4 };
 
-/* All lanes as one value that stays in registers, however wide those are; its halves and quarters. */
-typedef float tw_lanes __attribute__((vector_size(TW_LANES * sizeof(float))));
+/* Half of all lanes as one value that stays in a register; its half. */
 typedef float tw_lanes8 __attribute__((vector_size(8 * sizeof(float))));
 typedef float tw_lanes4 __attribute__((vector_size(4 * sizeof(float))));
+typedef int32_t tw_flags8 __attribute__((vector_size(8 * sizeof(int32_t))));
+typedef int32_t tw_flags4 __attribute__((vector_size(4 * sizeof(int32_t))));
 
-/* tw_tree_sum of TW_GROUP lanes at once: lane i + lane i + 8, then 4 apart; transposed, so that the last two levels of
- * all four trees are three additions. */
-TW_INLINE void tw_tree_sums(const tw_lanes *sum, float *out)
-{
-    tw_lanes4 q[TW_GROUP];
-    for (size_t g = 0; g < TW_GROUP; g++) {
-        tw_lanes8 half = __builtin_shufflevector(sum[g], sum[g], 0, 1, 2, 3, 4, 5, 6, 7) +
-                         __builtin_shufflevector(sum[g], sum[g], 8, 9, 10, 11, 12, 13, 14, 15);
-        q[g] = __builtin_shufflevector(half, half, 0, 1, 2, 3) + __builtin_shufflevector(half, half, 4, 5, 6, 7);
-    }
-    tw_lanes4 a = __builtin_shufflevector(q[0], q[1], 0, 4, 1, 5), b = __builtin_shufflevector(q[2], q[3], 0, 4, 1, 5);
-    tw_lanes4 c = __builtin_shufflevector(q[0], q[1], 2, 6, 3, 7), d = __builtin_shufflevector(q[2], q[3], 2, 6, 3, 7);
-    tw_lanes4 even = __builtin_shufflevector(a, b, 0, 1, 4, 5) + __builtin_shufflevector(c, d, 0, 1, 4, 5);
-    tw_lanes4 odd = __builtin_shufflevector(a, b, 2, 3, 6, 7) + __builtin_shufflevector(c, d, 2, 3, 6, 7);
-    tw_lanes4 total = even + odd;
-    memcpy(out, &total, sizeof total);
-}
-
-/* Distances of TW_GROUP centres, side by side so that their sums do not wait for each other. The bits are those of
- * body_distance. */
-TW_INLINE void body_distances(const float *restrict x, const float *restrict c, size_t stride, size_t d, float *out)
-{
-    tw_lanes sum[TW_GROUP] = {{0}}, at, centre;
-    size_t whole = d - d % TW_LANES;
-    for (size_t i = 0; i < whole; i += TW_LANES) {
-        memcpy(&at, x + i, sizeof at);
-        for (size_t g = 0; g < TW_GROUP; g++) {
-            memcpy(&centre, c + g * stride + i, sizeof centre);
-            sum[g] += (at - centre) * (at - centre);
-        }
-    }
-    for (size_t g = 0; g < TW_GROUP && whole < d; g++) {
-        float rest[TW_LANES] = {0};
-        for (size_t i = whole; i < d; i++) {
-            rest[i - whole] = x[i] - c[g * stride + i];
-        }
-        memcpy(&centre, rest, sizeof centre);
-        sum[g] += centre * centre;
-    }
-    tw_tree_sums(sum, out);
-}
-
-TW_INLINE uint32_t body_nearest(
-    const float *x, const float *centres, size_t stride, uint32_t count, size_t width, float *distance)
-{
-    uint32_t best = 0, i = 0;
-    float least = INFINITY, other[TW_GROUP];
-    for (; width >= TW_LANES && i + TW_GROUP <= count; i += TW_GROUP) {
-        body_distances(x, centres + i * stride, stride, width, other);
-        for (uint32_t g = 0; g < TW_GROUP; g++) {
-            best = other[g] < least ? i + g : best;
-            least = other[g] < least ? other[g] : least;
-        }
-    }
-    for (; i < count; i++) {
-        other[0] = body_distance(x, centres + i * stride, width);
-        best = other[0] < least ? i : best;
-        least = other[0] < least ? other[0] : least;
-    }
-    *distance = least;
-    return best;
-}
+/* Lanes 0 to 7 and 8 to 15 of x; of its last elements, with 0 behind them and all bits set in their lanes. */
+typedef struct tw_tail {
+    tw_lanes8 low, high;
+    tw_flags8 low_mask, high_mask;
+} tw_tail;
 
 TW_INLINE void body_ftrl_weights(
     const tw_ftrl_rule *rule, const float *restrict zn, float *restrict w, float *restrict root, size_t count)

@@ -9,7 +9,7 @@ enum {
     SEEDING_LLOYD_ROUNDS = 30,
     SEEDING_MOVE_ROUNDS = 8, /* of Lloyd's algorithm after moves */
     SEEDING_HALF_ROUNDS = 6,
-    SEEDING_TRIES = 40,    /* of moves */
+    SEEDING_TRIES = 40,   /* of moves */
     SEEDING_FAILURES = 4, /* of single moves before the fit ends */
 };
 

@@ -41,9 +41,9 @@ static inline float *tw_sample_point(const tw_sample *self, uint64_t i)
 typedef struct tw_seeding_scratch {
     double *weight;                       /* [n]  at the clock of the fit */
     float *distance, *candidate, *chosen; /* [n]  to the nearest centre; with a candidate; with the best candidate */
-    double *cost, *gain;                  /* [k]  of removing a centre, of a second one there; infinite, 0: not allowed */
-    uint32_t *cell, *best;                /* [n]  the point's centre now, and in the best fit so far */
-    uint32_t *partner;                    /* [k]  the centre nearest to a centre */
+    double *cost, *gain;   /* [k]  of removing a centre, of a second one there; infinite, 0: not allowed */
+    uint32_t *cell, *best; /* [n]  the point's centre now, and in the best fit so far */
+    uint32_t *partner;     /* [k]  the centre nearest to a centre */
 } tw_seeding_scratch;
 
 /* Bytes of the scratch, and its cut into arrays; `memory` is 8-byte aligned. */

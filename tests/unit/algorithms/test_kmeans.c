@@ -131,7 +131,7 @@ static void seeding_finds_well_separated_groups(void **state)
         learner_fixture_open(&learner, &tw_learner_kmeans, options, WIDTH, 0);
         assert_int_equal(learner_fixture_learn(&learner, &events, 0, N_EVENTS, 64, scores, NULL), TW_STATUS_OK);
         assert_true(isnan(scores[0]) && scores[1] == -1.0f);
-        assert_true(isnan(scores[2 * 79]) && !isnan(scores[2 * 80]));
+        assert_true(isnan(scores[2 * 19]) && !isnan(scores[2 * 20]));
         learner_fixture_predict(&learner, &events, scores);
         for (uint32_t i = 0; i < N_EVENTS; i++) {
             assert_true(scores[2 * i] < (float)WIDTH);
