@@ -43,6 +43,15 @@ static inline bool tw_forgetting_is_on(const tw_forgetting *self)
     return self->ticks_per_event > 0.0 || self->ticks_per_us > 0.0;
 }
 
+static inline tw_status tw_forgetting_add_clock(tw_schema *schema, tw_error *error)
+{
+    tw_block *clock = tw_schema_add_block(schema, "clock", 1, error);
+    tw_status status = clock != NULL ? TW_STATUS_OK : TW_STATUS_INVALID;
+    status = status ? status : tw_record_add(&clock->record, "events", TW_FIELD_U64, 1, TW_MERGE_ADD, error);
+    status = status ? status : tw_record_add(&clock->record, "newest", TW_FIELD_U64, 1, TW_MERGE_MAX, error);
+    return status ? status : tw_record_add(&clock->record, "hastened", TW_FIELD_U64, 1, TW_MERGE_ADD, error);
+}
+
 /* Reads the options and, if they ask for forgetting, adds the block "clock". `name` is the learner's. */
 static inline tw_status tw_forgetting_open(
     tw_forgetting *self, const char *name, const tw_option_values *options, tw_schema *schema, tw_error *error)
@@ -59,11 +68,7 @@ static inline tw_status tw_forgetting_open(
     self->ticks_per_us = time > 0.0 ? TW_TICKS_PER_HALF_LIFE / time : 0.0;
     if (!tw_forgetting_is_on(self))
         return TW_STATUS_OK;
-    tw_block *clock = tw_schema_add_block(schema, "clock", 1, error);
-    tw_status status = clock != NULL ? TW_STATUS_OK : TW_STATUS_INVALID;
-    status = status ? status : tw_record_add(&clock->record, "events", TW_FIELD_U64, 1, TW_MERGE_ADD, error);
-    status = status ? status : tw_record_add(&clock->record, "newest", TW_FIELD_U64, 1, TW_MERGE_MAX, error);
-    return status ? status : tw_record_add(&clock->record, "hastened", TW_FIELD_U64, 1, TW_MERGE_ADD, error);
+    return tw_forgetting_add_clock(schema, error);
 }
 
 /* The clock after event i of the batch was learned; the one of `rows` is left alone, so that a failed event does not

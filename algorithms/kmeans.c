@@ -13,11 +13,12 @@
  *
  * Blocks  centroids [k], halves [2 k] (move): records of math/codebook.h; sums and weights add, so several workers
  *         merge exactly; a centre is refreshed by the next event that comes to it
- *         clock [1]: kmeans_clock
- *         reservoir [r]: the first r events {f64 age, f32 weight, f32 point[d]} */
+ *         progress [1]: kmeans_progress; clock [1] (forgetting): algorithms/forgetting.h
+ *         reservoir [r]: the first r events {u64 tick, f32 weight, f32 point[d]} */
 #include <math.h>
 #include <string.h>
 
+#include "algorithms/forgetting.h"
 #include "math/function.h"
 #include "math/seeding.h"
 #include "thalweg/learner.h"
@@ -37,22 +38,20 @@ static const float KMEANS_LENGTH_LIMIT = 1e36f;
 /* A gain is a noisy sum; it must beat the cost by this factor. */
 static const double KMEANS_GAIN_MARGIN = 1.1;
 
-typedef struct kmeans_clock {
+typedef struct kmeans_progress {
     uint64_t events, live; /* events learned; centres in use, always the first ones */
-    uint64_t time;         /* largest event time, order kept as unsigned; 0: none known */
     uint64_t cursor;       /* centres looked at so far, over all rounds */
-    double age;            /* what was learned at age a counts exp(a - age) */
     double weight;         /* sum of importance, nothing forgotten */
     double cost, gain;     /* the best of this round, and whose */
     uint64_t from, to;
-} kmeans_clock;
+} kmeans_progress;
 
 typedef struct kmeans_state {
     const tw_kernels *kernels;
-    double age_per_event, age_per_us;
+    tw_forgetting forgetting;
     uint64_t seed;
     uint32_t k, width, n_reservoir; /* n_reservoir 0: init first */
-    uint32_t centroids, halves, clock, reservoir;
+    uint32_t centroids, halves, progress, reservoir;
     bool is_moving;
     tw_seeding_rule rule;
     size_t record_size, point_size;
@@ -62,7 +61,8 @@ typedef struct kmeans_state {
 /* The blocks of one call. */
 typedef struct kmeans_view {
     kmeans_state *self;
-    kmeans_clock *clock;
+    kmeans_progress *progress;
+    uint64_t now; /* the tick of the event that is learned */
     tw_cells cells;
     tw_sample reservoir;
 } kmeans_view;
@@ -86,18 +86,7 @@ static const tw_option kmeans_options[] = {
         .min = 1e-6,
         .max = 1,
         .help = "factor on all earlier weights per event; 1 forgets nothing"},
-    {.name = "half_life",
-        .type = TW_OPTION_REAL,
-        .fallback = "0",
-        .min = 0,
-        .max = 1e18,
-        .help = "events after which a weight counts half; 0 uses decay"},
-    {.name = "half_life_time",
-        .type = TW_OPTION_DURATION,
-        .fallback = "0",
-        .min = 0,
-        .max = 9e15,
-        .help = "event time after which a weight counts half; 0 goes by events"},
+    TW_FORGETTING_OPTIONS,
     {.name = "init",
         .type = TW_OPTION_CHOICE,
         .fallback = "kmeans++",
@@ -146,16 +135,16 @@ static tw_status kmeans_add_book(
         return TW_STATUS_INVALID;
     }
     tw_record *record = &block->record;
-    tw_status status = tw_record_add(record, "age", TW_FIELD_F64, 1, TW_MERGE_MAX, error);
-    status = status ? status : tw_record_add(record, "weight", TW_FIELD_F64, 1, TW_MERGE_ADD, error);
-    status = status ? status : tw_record_add(record, "sum", TW_FIELD_F64, self->width, TW_MERGE_ADD, error);
+    tw_status status = tw_record_add(record, "tick", TW_FIELD_U64, 1, TW_MERGE_TICK, error);
+    status = status ? status : tw_record_add(record, "weight", TW_FIELD_F64, 1, TW_MERGE_FADE, error);
+    status = status ? status : tw_record_add(record, "sum", TW_FIELD_F64, self->width, TW_MERGE_FADE, error);
     status = status ? status : tw_record_add(record, "centre", TW_FIELD_F32, self->width, TW_MERGE_ADD, error);
     self->record_size = record->size;
     return status;
 }
 
-/* Fields of kmeans_clock, in order. Ages of several workers add when each event ages, else the latest time holds. */
-static tw_status kmeans_add_clock(kmeans_state *self, tw_schema *schema, tw_error *error)
+/* Fields of kmeans_progress, in order. */
+static tw_status kmeans_add_progress(kmeans_state *self, tw_schema *schema, tw_error *error)
 {
     static const struct {
         const char *name;
@@ -164,22 +153,18 @@ static tw_status kmeans_add_clock(kmeans_state *self, tw_schema *schema, tw_erro
     } fields[] = {
         {"events", TW_FIELD_U64, TW_MERGE_ADD},
         {"live", TW_FIELD_U64, TW_MERGE_MAX},
-        {"time", TW_FIELD_U64, TW_MERGE_MAX},
         {"cursor", TW_FIELD_U64, TW_MERGE_MAX},
-        {"age", TW_FIELD_F64, TW_MERGE_ADD},
         {"weight", TW_FIELD_F64, TW_MERGE_ADD},
         {"cost", TW_FIELD_F64, TW_MERGE_LAST},
         {"gain", TW_FIELD_F64, TW_MERGE_LAST},
         {"from", TW_FIELD_U64, TW_MERGE_LAST},
         {"to", TW_FIELD_U64, TW_MERGE_LAST},
     };
-    self->clock = schema->n_blocks;
-    tw_block *block = tw_schema_add_block(schema, "clock", 1, error);
+    self->progress = schema->n_blocks;
+    tw_block *block = tw_schema_add_block(schema, "progress", 1, error);
     tw_status status = block ? TW_STATUS_OK : TW_STATUS_INVALID;
     for (size_t i = 0; i < sizeof fields / sizeof *fields && status == TW_STATUS_OK; i++) {
-        bool is_latest = strcmp(fields[i].name, "age") == 0 && self->age_per_us > 0.0;
-        status = tw_record_add(
-            &block->record, fields[i].name, fields[i].type, 1, is_latest ? TW_MERGE_MAX : fields[i].merge, error);
+        status = tw_record_add(&block->record, fields[i].name, fields[i].type, 1, fields[i].merge, error);
     }
     return status;
 }
@@ -191,7 +176,7 @@ static tw_status kmeans_add_reservoir(kmeans_state *self, tw_schema *schema, tw_
     if (!block) {
         return TW_STATUS_INVALID;
     }
-    tw_status status = tw_record_add(&block->record, "age", TW_FIELD_F64, 1, TW_MERGE_LAST, error);
+    tw_status status = tw_record_add(&block->record, "tick", TW_FIELD_U64, 1, TW_MERGE_LAST, error);
     status = status ? status : tw_record_add(&block->record, "weight", TW_FIELD_F32, 1, TW_MERGE_LAST, error);
     status = status ? status : tw_record_add(&block->record, "point", TW_FIELD_F32, self->width, TW_MERGE_LAST, error);
     self->point_size = block->record.size;
@@ -206,20 +191,23 @@ static tw_status kmeans_add_blocks(kmeans_state *self, tw_schema *schema, tw_err
     if (status == TW_STATUS_OK && self->is_moving) {
         status = kmeans_add_book(self, schema, "halves", 2 * self->k, error);
     }
-    status = status ? status : kmeans_add_clock(self, schema, error);
+    status = status ? status : kmeans_add_progress(self, schema, error);
     return status || self->n_reservoir == 0 ? status : kmeans_add_reservoir(self, schema, error);
 }
 
-static tw_status kmeans_read_forgetting(kmeans_state *self, const tw_option_values *options, tw_error *error)
+static tw_status kmeans_add_forgetting(
+    kmeans_state *self, const tw_option_values *options, tw_schema *schema, tw_error *error)
 {
-    double half_life = tw_option_real(options, "half_life"), time = (double)tw_option_int(options, "half_life_time");
-    if ((half_life > 0.0) + (time > 0.0) + tw_option_is_given(options, "decay") > 1) {
-        return tw_error_set(
-            error, TW_STATUS_INVALID, "kmeans: give one of decay, half_life and half_life_time, not several");
+    double decay = tw_option_real(options, "decay");
+    tw_status status = tw_forgetting_open(&self->forgetting, "kmeans", options, schema, error);
+    if (status || decay == 1.0) {
+        return status;
     }
-    self->age_per_us = time > 0.0 ? tw_log(2.0) / time : 0.0;
-    self->age_per_event = half_life > 0.0 ? tw_log(2.0) / half_life : -tw_log(tw_option_real(options, "decay"));
-    return TW_STATUS_OK;
+    if (tw_forgetting_is_on(&self->forgetting)) {
+        return tw_error_set(error, TW_STATUS_INVALID, "kmeans: give decay or a half-life, not both");
+    }
+    self->forgetting.ticks_per_event = -tw_log(decay) / tw_log(2.0) * TW_TICKS_PER_HALF_LIFE;
+    return tw_forgetting_add_clock(schema, error);
 }
 
 /* Wide rows: as many as KMEANS_RESERVOIR_BYTES hold, but one for each centre. */
@@ -255,11 +243,11 @@ static tw_status kmeans_open(void *self_, const tw_option_values *options, tw_le
         return tw_error_set(error, TW_STATUS_INVALID,
             "kmeans: the width of a row is unknown; declare numeric columns or set the option dims");
     }
-    tw_status status = kmeans_read_forgetting(self, options, error);
-    status = status ? status : kmeans_limit_reservoir(self, tw_option_int(options, "init_events") > 0, error);
+    tw_status status = kmeans_limit_reservoir(self, tw_option_int(options, "init_events") > 0, error);
     traits->task = TW_TASK_CLUSTERING;
     traits->n_outputs = 2;
     traits->dense_width = self->width;
+    status = status ? status : kmeans_add_forgetting(self, options, &traits->schema, error);
     return status ? status : kmeans_add_blocks(self, &traits->schema, error);
 }
 
@@ -271,13 +259,13 @@ static tw_codebook kmeans_book(const kmeans_state *self, void *records)
 
 static kmeans_view kmeans_open_view(kmeans_state *self, const tw_rows *rows)
 {
-    kmeans_clock *clock = rows->block[self->clock];
+    kmeans_progress *progress = rows->block[self->progress];
     return (kmeans_view){
         .self = self,
-        .clock = clock,
+        .progress = progress,
         .cells = {.centre = kmeans_book(self, rows->block[self->centroids]),
             .half = kmeans_book(self, self->is_moving ? rows->block[self->halves] : NULL),
-            .live = (uint32_t)clock->live},
+            .live = (uint32_t)progress->live},
         .reservoir = {self->n_reservoir > 0 ? rows->block[self->reservoir] : NULL, self->point_size, 0},
     };
 }
@@ -308,90 +296,95 @@ static bool kmeans_is_fit_due(const kmeans_state *self, uint64_t n)
 static void kmeans_collect(kmeans_view *view, const float *x, float weight)
 {
     kmeans_state *self = view->self;
-    uint64_t n = view->clock->events;
-    *tw_sample_age(&view->reservoir, n - 1) = view->clock->age;
+    uint64_t n = view->progress->events;
+    *tw_sample_tick(&view->reservoir, n - 1) = view->now;
     *tw_sample_weight(&view->reservoir, n - 1) = weight;
     memcpy(tw_sample_point(&view->reservoir, n - 1), x, self->width * sizeof(float));
     if (kmeans_is_fit_due(self, n)) {
         tw_seeding_scratch scratch = tw_seeding_scratch_at(self->scratch, self->n_reservoir, self->k);
         view->reservoir.count = (uint32_t)n;
-        tw_seeding_fit(&view->cells, &view->reservoir, self->k, self->rule, self->seed + n, view->clock->age, &scratch);
+        tw_seeding_fit(&view->cells, &view->reservoir, self->k, self->rule, self->seed + n, view->now, &scratch);
     }
 }
 
 static void kmeans_move(kmeans_view *view)
 {
-    kmeans_clock *clock = view->clock;
+    kmeans_progress *progress = view->progress;
     uint32_t partner = 0;
-    double least = KMEANS_HALF_EVENTS * clock->weight / (double)clock->events;
-    bool is_better = clock->from != clock->to && clock->gain > KMEANS_GAIN_MARGIN * clock->cost &&
-                     clock->from < view->cells.live && clock->to < view->cells.live;
+    double least = KMEANS_HALF_EVENTS * progress->weight / (double)progress->events;
+    bool is_better = progress->from != progress->to && progress->gain > KMEANS_GAIN_MARGIN * progress->cost &&
+                     progress->from < view->cells.live && progress->to < view->cells.live;
     if (is_better) {
-        double cost = tw_cells_cost(&view->cells, clock->from, clock->age, &partner);
-        is_better = tw_cells_gain(&view->cells, clock->to, least, clock->age) > KMEANS_GAIN_MARGIN * cost;
+        double cost = tw_cells_cost(&view->cells, progress->from, view->now, &partner);
+        is_better = tw_cells_gain(&view->cells, progress->to, least, view->now) > KMEANS_GAIN_MARGIN * cost;
     }
-    if (is_better && partner != clock->to) {
-        tw_cells_move(&view->cells, clock->from, partner, clock->to, clock->age);
+    if (is_better && partner != progress->to) {
+        tw_cells_move(&view->cells, progress->from, partner, progress->to, view->now);
     }
 }
 
 /* Looks at one centre; after the last one makes the move that the round found. */
 static void kmeans_look(kmeans_view *view)
 {
-    kmeans_clock *clock = view->clock;
+    kmeans_progress *progress = view->progress;
     uint32_t partner;
-    uint64_t j = clock->cursor++ % view->cells.live;
-    double least = KMEANS_HALF_EVENTS * clock->weight / (double)clock->events;
-    double cost = tw_cells_cost(&view->cells, j, clock->age, &partner);
-    double gain = tw_cells_gain(&view->cells, j, least, clock->age);
-    if (j == 0 || cost < clock->cost) {
-        clock->cost = cost;
-        clock->from = j;
+    uint64_t j = progress->cursor++ % view->cells.live;
+    double least = KMEANS_HALF_EVENTS * progress->weight / (double)progress->events;
+    double cost = tw_cells_cost(&view->cells, j, view->now, &partner);
+    double gain = tw_cells_gain(&view->cells, j, least, view->now);
+    if (j == 0 || cost < progress->cost) {
+        progress->cost = cost;
+        progress->from = j;
     }
-    if (j == 0 || gain > clock->gain) {
-        clock->gain = gain;
-        clock->to = j;
+    if (j == 0 || gain > progress->gain) {
+        progress->gain = gain;
+        progress->to = j;
     }
     if (j + 1 == view->cells.live) {
         kmeans_move(view);
     }
 }
 
-static void kmeans_forget(const kmeans_view *view, int64_t time_us)
+/* Moves the clock on by an event. */
+static tw_status kmeans_forget(
+    kmeans_view *view, const tw_batch *batch, const tw_rows *rows, uint32_t i, tw_error *error)
 {
-    const kmeans_state *self = view->self;
-    kmeans_clock *clock = view->clock;
-    uint64_t time = (uint64_t)time_us ^ (uint64_t)1 << 63;
-    if (time > clock->time) {
-        clock->age += clock->time > 0 ? self->age_per_us * (double)(time - clock->time) : 0.0;
-        clock->time = time;
+    const tw_forgetting *forgetting = &view->self->forgetting;
+    if (!tw_forgetting_is_on(forgetting)) {
+        return TW_STATUS_OK;
     }
-    clock->age += clock->events > 0 ? self->age_per_event : 0.0;
+    tw_forgetting_clock clock;
+    tw_status status = tw_forgetting_advance(forgetting, "kmeans", rows, batch, i, &clock, error);
+    if (status == TW_STATUS_OK) {
+        *(tw_forgetting_clock *)rows->block[forgetting->block] = clock;
+        view->now = tw_forgetting_tick(forgetting, &clock);
+    }
+    return status;
 }
 
-/* The event as the clock's latest: a new centre or a step of centre j; kept while the reservoir has room. */
+/* The event as the latest: a new centre or a step of centre j; kept while the reservoir has room. */
 static void kmeans_step(kmeans_view *view, const float *x, float weight, const float *score, uint32_t j)
 {
     kmeans_state *self = view->self;
-    kmeans_clock *clock = view->clock;
-    clock->events++;
-    clock->weight += (double)weight;
-    bool is_filling = clock->events <= self->n_reservoir;
+    kmeans_progress *progress = view->progress;
+    progress->events++;
+    progress->weight += (double)weight;
+    bool is_filling = progress->events <= self->n_reservoir;
     if (!(view->cells.live == 0 && is_filling)) {
         if (view->cells.live < self->k && (view->cells.live == 0 || score[0] > 0.0f)) {
             j = view->cells.live++;
         }
-        tw_codebook_add(&view->cells.centre, j, x, (double)weight, clock->age);
+        tw_codebook_add(&view->cells.centre, j, x, (double)weight, view->now);
         if (self->is_moving) {
-            tw_cells_halve(&view->cells, j, x, (double)weight, clock->age);
+            tw_cells_halve(&view->cells, j, x, (double)weight, view->now);
         }
     }
     if (is_filling) {
         kmeans_collect(view, x, weight);
-    } else if (self->is_moving && clock->events % KMEANS_TICK == 0) {
+    } else if (self->is_moving && progress->events % KMEANS_TICK == 0) {
         kmeans_look(view);
     }
-    clock->live = view->cells.live;
+    progress->live = view->cells.live;
 }
 
 static void kmeans_predict(const void *self, const tw_batch *batch, const tw_rows *rows, float *scores)
@@ -416,7 +409,7 @@ static void kmeans_score_form(
     form->rule = TW_SCORE_NEAREST;
     form->centre = (const float *)(const void *)(centroids + tw_codebook_centre_offset(self->width));
     form->centre_stride = self->record_size / sizeof(float);
-    form->n_centres = (uint32_t)((const kmeans_clock *)rows->block[self->clock])->live;
+    form->n_centres = (uint32_t)((const kmeans_progress *)rows->block[self->progress])->live;
 }
 
 static tw_status kmeans_learn(void *self_, const tw_batch *batch, const tw_rows *rows, float *scores, tw_error *error)
@@ -434,7 +427,10 @@ static tw_status kmeans_learn(void *self_, const tw_batch *batch, const tw_rows 
                 (double)length, (double)KMEANS_LENGTH_LIMIT);
         }
         if (batch->weight[i] > 0.0f) {
-            kmeans_forget(&view, batch->time_us ? batch->time_us[i] : INT64_MIN);
+            tw_status status = kmeans_forget(&view, batch, rows, i, error);
+            if (status) {
+                return status;
+            }
             kmeans_step(&view, x, batch->weight[i], score, nearest);
         }
     }
@@ -443,11 +439,8 @@ static tw_status kmeans_learn(void *self_, const tw_batch *batch, const tw_rows 
 
 static bool kmeans_hasten(void *self_, const tw_rows *rows, double half_lives)
 {
-    kmeans_state *self = self_;
-    kmeans_clock *clock = rows->block[self->clock];
-    bool is_forgetting = self->age_per_event > 0.0 || self->age_per_us > 0.0;
-    clock->age += is_forgetting ? half_lives * tw_log(2.0) : 0.0;
-    return is_forgetting;
+    const kmeans_state *self = self_;
+    return tw_forgetting_hasten(&self->forgetting, rows, half_lives);
 }
 
 const tw_learner_ops tw_learner_kmeans = {

@@ -4,10 +4,18 @@
 
 #include "math/function.h"
 
-double tw_codebook_weight(const tw_codebook *self, uint64_t j, double age)
+double tw_codebook_kept(uint64_t tick, uint64_t now)
+{
+    if (now <= tick || tick == 0) {
+        return 1.0;
+    }
+    return tw_exp((double)(now - tick) * (-0.69314718055994531 / TW_TICKS_PER_HALF_LIFE));
+}
+
+double tw_codebook_weight(const tw_codebook *self, uint64_t j, uint64_t now)
 {
     const tw_codeword *word = tw_codebook_word(self, j);
-    return word->age < age ? word->weight * tw_exp(word->age - age) : word->weight;
+    return word->weight * tw_codebook_kept(word->tick, now);
 }
 
 uint32_t tw_codebook_nearest(const tw_codebook *self, uint64_t first, uint32_t count, const float *x, float *distance)
@@ -29,11 +37,11 @@ void tw_codebook_refresh(const tw_codebook *self, uint64_t j)
     }
 }
 
-void tw_codebook_add(const tw_codebook *self, uint64_t j, const float *x, double weight, double age)
+void tw_codebook_add(const tw_codebook *self, uint64_t j, const float *x, double weight, uint64_t now)
 {
     tw_codeword *word = tw_codebook_word(self, j);
     double *restrict sum = tw_codebook_sum(self, j);
-    double kept = word->age < age ? tw_exp(word->age - age) : 1.0;
+    double kept = tw_codebook_kept(word->tick, now);
     double total = word->weight * kept + weight;
     if (!(total > weight)) { /* merged changes of several workers may leave no weight */
         kept = 0.0;
@@ -41,7 +49,7 @@ void tw_codebook_add(const tw_codebook *self, uint64_t j, const float *x, double
     }
     double inverse = 1.0 / total;
     float *restrict centre = tw_codebook_centre(self, j);
-    word->age = word->age < age ? age : word->age;
+    word->tick = word->tick < now ? now : word->tick;
     word->weight = total;
     for (uint32_t d = 0; d < self->width; d++) {
         double value = sum[d] * kept + weight * (double)x[d];
@@ -50,11 +58,11 @@ void tw_codebook_add(const tw_codebook *self, uint64_t j, const float *x, double
     }
 }
 
-void tw_codebook_rescale(const tw_codebook *self, uint64_t j, double weight, double age)
+void tw_codebook_rescale(const tw_codebook *self, uint64_t j, double weight, uint64_t now)
 {
     tw_codeword *word = tw_codebook_word(self, j);
     double *sum = tw_codebook_sum(self, j), factor = word->weight > 0.0 ? weight / word->weight : 0.0;
-    word->age = age;
+    word->tick = now;
     word->weight = word->weight > 0.0 ? weight : 0.0;
     for (uint32_t d = 0; d < self->width; d++) {
         sum[d] *= factor;
@@ -78,10 +86,10 @@ void tw_codebook_absorb(const tw_codebook *self, uint64_t into, uint64_t from)
     tw_codebook_refresh(self, into);
 }
 
-void tw_codebook_empty(const tw_codebook *self, uint64_t j, double age)
+void tw_codebook_empty(const tw_codebook *self, uint64_t j, uint64_t now)
 {
     memset(tw_codebook_sum(self, j), 0, self->width * sizeof(double));
-    *tw_codebook_word(self, j) = (tw_codeword){.age = age};
+    *tw_codebook_word(self, j) = (tw_codeword){.tick = now};
 }
 
 double tw_ward(double a, double b, double distance)
@@ -96,7 +104,7 @@ static double half_distance(const tw_cells *self, uint64_t j, const float *x, ui
     return (double)distance;
 }
 
-void tw_cells_halve(const tw_cells *self, uint64_t j, const float *x, double weight, double age)
+void tw_cells_halve(const tw_cells *self, uint64_t j, const float *x, double weight, uint64_t now)
 {
     const tw_codeword *first = tw_codebook_word(&self->half, 2 * j), *second = tw_codebook_word(&self->half, 2 * j + 1);
     uint64_t half = 0;
@@ -106,20 +114,20 @@ void tw_cells_halve(const tw_cells *self, uint64_t j, const float *x, double wei
     } else if (first->weight > 0.0) {
         half = half_distance(self, j, x, 0) > 0.0;
     }
-    tw_codebook_add(&self->half, 2 * j + half, x, weight, age);
+    tw_codebook_add(&self->half, 2 * j + half, x, weight, now);
 }
 
-double tw_cells_gain(const tw_cells *self, uint64_t j, double least, double age)
+double tw_cells_gain(const tw_cells *self, uint64_t j, double least, uint64_t now)
 {
-    double a = tw_codebook_weight(&self->half, 2 * j, age), b = tw_codebook_weight(&self->half, 2 * j + 1, age);
+    double a = tw_codebook_weight(&self->half, 2 * j, now), b = tw_codebook_weight(&self->half, 2 * j + 1, now);
     if (!(a >= least && b >= least && a + b > 0.0)) {
         return 0.0;
     }
     double distance = half_distance(self, j, tw_codebook_centre(&self->half, 2 * j), 1);
-    return tw_ward(a, b, distance) * (tw_codebook_weight(&self->centre, j, age) / (a + b));
+    return tw_ward(a, b, distance) * (tw_codebook_weight(&self->centre, j, now) / (a + b));
 }
 
-double tw_cells_cost(const tw_cells *self, uint64_t i, double age, uint32_t *partner)
+double tw_cells_cost(const tw_cells *self, uint64_t i, uint64_t now, uint32_t *partner)
 {
     const float *centre = tw_codebook_centre(&self->centre, i);
     float before = INFINITY, after = INFINITY;
@@ -134,26 +142,26 @@ double tw_cells_cost(const tw_cells *self, uint64_t i, double age, uint32_t *par
         return (double)INFINITY;
     }
     *partner = after < before ? next : nearest;
-    return tw_ward(tw_codebook_weight(&self->centre, i, age), tw_codebook_weight(&self->centre, *partner, age),
+    return tw_ward(tw_codebook_weight(&self->centre, i, now), tw_codebook_weight(&self->centre, *partner, now),
         (double)(after < before ? after : before));
 }
 
-void tw_cells_move(const tw_cells *self, uint64_t i, uint64_t partner, uint64_t j, double age)
+void tw_cells_move(const tw_cells *self, uint64_t i, uint64_t partner, uint64_t j, uint64_t now)
 {
     const tw_codebook *centre = &self->centre, *half = &self->half;
-    double a = tw_codebook_weight(half, 2 * j, age), b = tw_codebook_weight(half, 2 * j + 1, age);
-    double share = tw_codebook_weight(centre, j, age) / (a + b);
-    tw_codebook_rescale(centre, i, tw_codebook_weight(centre, i, age), age);
-    tw_codebook_rescale(centre, partner, tw_codebook_weight(centre, partner, age), age);
+    double a = tw_codebook_weight(half, 2 * j, now), b = tw_codebook_weight(half, 2 * j + 1, now);
+    double share = tw_codebook_weight(centre, j, now) / (a + b);
+    tw_codebook_rescale(centre, i, tw_codebook_weight(centre, i, now), now);
+    tw_codebook_rescale(centre, partner, tw_codebook_weight(centre, partner, now), now);
     tw_codebook_copy(half, 2 * partner, centre, partner);
     tw_codebook_copy(half, 2 * partner + 1, centre, i);
     tw_codebook_absorb(centre, partner, i);
     tw_codebook_copy(centre, j, half, 2 * j);
     tw_codebook_copy(centre, i, half, 2 * j + 1);
-    tw_codebook_rescale(centre, j, a * share, age);
-    tw_codebook_rescale(centre, i, b * share, age);
+    tw_codebook_rescale(centre, j, a * share, now);
+    tw_codebook_rescale(centre, i, b * share, now);
     const uint64_t fresh[] = {2 * i, 2 * i + 1, 2 * j, 2 * j + 1};
     for (int h = 0; h < 4; h++) {
-        tw_codebook_empty(half, fresh[h], age);
+        tw_codebook_empty(half, fresh[h], now);
     }
 }

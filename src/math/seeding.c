@@ -19,7 +19,7 @@ typedef struct seeding {
     const tw_sample *sample;
     tw_seeding_scratch scratch;
     uint64_t seed, draws;
-    double age;
+    uint64_t now;
 } seeding;
 
 size_t tw_seeding_scratch_size(uint32_t n, uint32_t k)
@@ -122,7 +122,7 @@ static bool add_seed(seeding *self, uint32_t n_candidates, const float *distance
     }
     swap_arrays(&scratch->chosen, &scratch->distance);
     uint32_t j = self->cells->live++;
-    tw_codebook_empty(&self->cells->centre, j, self->age);
+    tw_codebook_empty(&self->cells->centre, j, self->now);
     memcpy(tw_codebook_centre(&self->cells->centre, j), tw_sample_point(self->sample, best),
         self->cells->centre.width * sizeof(float));
     return true;
@@ -156,7 +156,7 @@ static void sum_cells(seeding *self)
 {
     const tw_codebook *book = &self->cells->centre;
     for (uint32_t j = 0; j < self->cells->live; j++) {
-        tw_codebook_empty(book, j, self->age);
+        tw_codebook_empty(book, j, self->now);
     }
     for (uint32_t i = 0; i < self->sample->count; i++) {
         uint32_t j = self->scratch.cell[i];
@@ -212,7 +212,7 @@ static void start_halves(seeding *self, uint32_t half)
     const tw_codebook *halves = &self->cells->half;
     uint64_t salt = self->draws++;
     for (uint32_t j = 0; j < self->cells->live; j++) {
-        tw_codebook_empty(halves, 2 * (uint64_t)j + half, self->age);
+        tw_codebook_empty(halves, 2 * (uint64_t)j + half, self->now);
     }
     for (uint32_t i = 0; i < self->sample->count; i++) {
         uint64_t j = self->scratch.cell[i];
@@ -238,7 +238,7 @@ static void fit_halves(seeding *self)
     start_halves(self, 1);
     for (int r = 0; r < SEEDING_HALF_ROUNDS; r++) {
         for (uint64_t h = 0; h < 2 * (uint64_t)self->cells->live; h++) {
-            tw_codebook_empty(halves, h, self->age);
+            tw_codebook_empty(halves, h, self->now);
         }
         for (uint32_t i = 0; i < self->sample->count; i++) {
             float distance;
@@ -279,8 +279,8 @@ static uint32_t make_moves(seeding *self, uint32_t limit)
     const tw_seeding_scratch *scratch = &self->scratch;
     uint32_t n = 0, live = self->cells->live;
     for (uint32_t j = 0; j < live; j++) {
-        scratch->cost[j] = tw_cells_cost(self->cells, j, self->age, &scratch->partner[j]);
-        scratch->gain[j] = tw_cells_gain(self->cells, j, 0.0, self->age);
+        scratch->cost[j] = tw_cells_cost(self->cells, j, self->now, &scratch->partner[j]);
+        scratch->gain[j] = tw_cells_gain(self->cells, j, 0.0, self->now);
     }
     while (n < limit) {
         uint32_t from = least_of(scratch->cost, live, 1.0), partner = scratch->partner[from];
@@ -299,7 +299,7 @@ static uint32_t make_moves(seeding *self, uint32_t limit)
             break;
         }
         take_cell(self, to);
-        tw_cells_move(self->cells, from, partner, to, self->age);
+        tw_cells_move(self->cells, from, partner, to, self->now);
         n++;
     }
     return n;
@@ -338,13 +338,13 @@ void tw_seeding_fit(tw_cells *cells,
     uint32_t k,
     tw_seeding_rule rule,
     uint64_t seed,
-    double age,
+    uint64_t now,
     const tw_seeding_scratch *scratch)
 {
-    seeding self = {.cells = cells, .sample = sample, .scratch = *scratch, .seed = seed, .age = age};
+    seeding self = {.cells = cells, .sample = sample, .scratch = *scratch, .seed = seed, .now = now};
     for (uint32_t i = 0; i < sample->count; i++) {
-        double before = *tw_sample_age(sample, i) - age;
-        self.scratch.weight[i] = (double)*tw_sample_weight(sample, i) * (before < 0.0 ? tw_exp(before) : 1.0);
+        self.scratch.weight[i] =
+            (double)*tw_sample_weight(sample, i) * tw_codebook_kept(*tw_sample_tick(sample, i), now);
     }
     add_seeds(&self, k, rule);
     double total = run_lloyd(&self, SEEDING_LLOYD_ROUNDS);

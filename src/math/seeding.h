@@ -15,21 +15,21 @@
 
 typedef enum tw_seeding_rule { TW_SEEDING_PLUS_PLUS, TW_SEEDING_RANDOM } tw_seeding_rule;
 
-/* A point of the sample: {f64 age, f32 weight, f32 point [width]}. */
+/* A point of the sample: {u64 tick, f32 weight, f32 point [width]}. */
 typedef struct tw_sample {
     unsigned char *point; /* [count x stride] */
     size_t stride;        /* bytes, a multiple of 8 */
     uint32_t count;
 } tw_sample;
 
-static inline double *tw_sample_age(const tw_sample *self, uint64_t i)
+static inline uint64_t *tw_sample_tick(const tw_sample *self, uint64_t i)
 {
-    return (double *)(void *)(self->point + i * self->stride);
+    return (uint64_t *)(void *)(self->point + i * self->stride);
 }
 
 static inline float *tw_sample_weight(const tw_sample *self, uint64_t i)
 {
-    return (float *)(void *)(tw_sample_age(self, i) + 1);
+    return (float *)(void *)(tw_sample_tick(self, i) + 1);
 }
 
 static inline float *tw_sample_point(const tw_sample *self, uint64_t i)
@@ -39,7 +39,7 @@ static inline float *tw_sample_point(const tw_sample *self, uint64_t i)
 
 /* Memory of one fit for n points and k centres, of the caller. */
 typedef struct tw_seeding_scratch {
-    double *weight;                       /* [n]  at the clock of the fit */
+    double *weight;                       /* [n]  at the tick of the fit */
     float *distance, *candidate, *chosen; /* [n]  to the nearest centre; with a candidate; with the best candidate */
     double *cost, *gain;   /* [k]  of removing a centre, of a second one there; infinite, 0: not allowed */
     uint32_t *cell, *best; /* [n]  the point's centre now, and in the best fit so far */
@@ -50,7 +50,7 @@ typedef struct tw_seeding_scratch {
 size_t tw_seeding_scratch_size(uint32_t n, uint32_t k);
 tw_seeding_scratch tw_seeding_scratch_at(void *memory, uint32_t n, uint32_t k);
 
-/* Fits `k` centres to the sample at the clock `age` and leaves in them the weights and sums of their points, in the
+/* Fits `k` centres to the sample at the tick `now` and leaves in them the weights and sums of their points, in the
  * halves those of a 2-means of each cell. Centres that are in use stay as a start; more are drawn up to k while a point
  * differs from all. The sample has at least one point. */
 void tw_seeding_fit(tw_cells *self,
@@ -58,7 +58,7 @@ void tw_seeding_fit(tw_cells *self,
     uint32_t k,
     tw_seeding_rule rule,
     uint64_t seed,
-    double age,
+    uint64_t now,
     const tw_seeding_scratch *scratch);
 
 #endif

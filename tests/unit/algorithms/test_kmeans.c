@@ -172,9 +172,9 @@ static void equal_points_make_one_centre_until_others_come(void **state)
     }
     learner_fixture_open(&learner, &tw_learner_kmeans, "k=3 init_events=6", 1, 0);
     assert_int_equal(learner_fixture_learn(&learner, &events, 0, 12, 5, scores, NULL), TW_STATUS_OK);
-    const uint64_t *clock = learner_fixture_block(&learner, "clock");
-    assert_int_equal(clock[0], 12);
-    assert_int_equal(clock[1], 3);
+    const uint64_t *progress = learner_fixture_block(&learner, "progress");
+    assert_int_equal(progress[0], 12);
+    assert_int_equal(progress[1], 3);
     for (int i = 0; i < 2 * 12; i++) {
         assert_true(i < 12 || isfinite(scores[i]));
     }
