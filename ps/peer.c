@@ -497,7 +497,9 @@ static tw_status take_nack(tw_remote *self, tw_peer *peer, const tw_frame *frame
         memcpy(peer->control.message, message, sizeof message);
         return TW_STATUS_OK;
     }
-    switch ((int)frame->reason) {
+    /* The owner came back: whoever works beside it greets again. */
+    bool is_beside = frame->reason == TW_NACK_STALE_EPOCH && self->options.role == TW_ROLE_PEER;
+    switch (is_beside ? TW_NACK_STALE_INCARNATION : (int)frame->reason) {
     case TW_NACK_CONFLICT:
         self->stats.conflicts++;
         /* An empty range leaves no trace in the marks: sent twice, it is taken to have landed the first time. */
@@ -527,14 +529,8 @@ static tw_status take_nack(tw_remote *self, tw_peer *peer, const tw_frame *frame
     case TW_NACK_BAD_FRAME:
         peer_disconnect(self, peer);
         return ++peer->n_bad < PEER_MAX_BAD ? TW_STATUS_OK : peer_error(self, peer, TW_STATUS_PROTOCOL, message, error);
-    case TW_NACK_STALE_EPOCH:
-        /* The owner came back: whoever works beside it greets again. */
-        if (self->options.role == TW_ROLE_PEER) {
-            peer_disconnect(self, peer);
-            return TW_STATUS_OK;
-        }
-        return peer_error(self, peer, TW_STATUS_CONFLICT, message, error);
     case TW_NACK_SCHEMA:
+    case TW_NACK_STALE_EPOCH:
         return peer_error(self, peer, TW_STATUS_CONFLICT, message, error);
     case TW_NACK_FAILED:
         return peer_error(self, peer, TW_STATUS_IO, message, error);

@@ -413,7 +413,8 @@ int session_run(assembly *all, const session_options *options)
             status = session_run_crew(&self, &report, &crew_code, &error);
     }
     tw_status ran = status;
-    if (is_open && (status == TW_STATUS_OK || status == TW_STATUS_DATA || status == TW_STATUS_CORRUPT)) {
+    bool is_sound = status == TW_STATUS_OK || status == TW_STATUS_DATA || status == TW_STATUS_CORRUPT;
+    if (is_open && is_sound && (self.engine != NULL || status == TW_STATUS_OK || report.events > 0)) {
         tw_error late = {0};
         if (self.engine != NULL)
             tw_engine_report(self.engine, false, &report);

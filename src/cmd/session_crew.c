@@ -220,7 +220,7 @@ static void report_start(crew_run *self)
     self->started_us = tw_clock_monotonic_us();
     take_stats(self);
     self->started_events = report->events;
-    self->next_progress_us = self->started_us;
+    self->next_progress_us = self->started_us + (int64_t)(self->session->options->progress.every_seconds * 1e6);
 }
 
 tw_status session_run_crew(session *self, tw_report *report, int *code, tw_error *error)
