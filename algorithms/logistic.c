@@ -1,45 +1,75 @@
 /* logistic: a linear model by online gradient descent with steps that are normalized (by the largest value of each
- * feature), adaptive (by the gradients of each feature) and invariant to importance weights: it needs no tuning for
- * features of different size. Logistic loss, or squared loss for real labels.
+ * feature), adaptive (by the gradients of each feature), invariant to importance weights, and whose learning rate is
+ * learned too: it needs no tuning. Losses: logistic, squared, hinge, quantile, poisson.
  * Ross, Mineiro, Langford, "Normalized Online Learning", UAI 2013; Duchi, Hazan, Singer, JMLR 12, 2011;
- * Karampatziakis, Langford, "Online Importance Weight Aware Updates", UAI 2011.
+ * Karampatziakis, Langford, "Online Importance Weight Aware Updates", UAI 2011; the rate: Sutton, "Adapting Bias by
+ * Gradient Descent", AAAI 1992, and Mahmood et al., "Tuning-free step-size adaptation", ICASSP 2012, for one rate.
  *
- * Row      {f32 w, g, largest}: weight, sum of squared gradients, largest |x|; block "bias" has the same of a constant
- * 1; block "scale" has {f64 spread, weight}: S and T below Score    s = sum w x, a margin (logistic) or the prediction
- * (squared) Squares  q = c l'(s)^2, c the importance, l' the loss's derivative by the score Event    for each entry:
- * largest' = max(largest, |x|), w *= largest / largest' when it grew; g += q x^2; r = 1 / (sqrt(g) largest'); S += c (x
- * / largest')^2; then T += c; m = sqrt(T / S) Step     k = m sum r x^2, the change of the score for a unit step; h =
- * rate c; logistic, y = +-1: d from the exact flow of the loss over importance h (below); squared: y - s shrinks by 1 -
- * exp(-2 h k): d = (y - s)(1 - exp(-2 h k)) / k Update   w += d m r x Logistic flow: u = y s; W solves W + log W = h k
- * + u + e^u; d = -y (u - log W) / k. For h k below 1e-6 the flow is one gradient step, d = y h / (1 + e^u).
+ * Row      {f32 w, g, largest, trace}: weight, sum of squared gradients, largest |x|, derivative of w by log rate.
+ *          Block "bias": the same of a constant 1. Block "scale": sums over all events, named below.
  *
- * A key that occurs twice in an event is walked in entry order by each of the two passes. */
+ * Score    s = sum w x; H = sum trace x, its derivative by log rate
+ *
+ * Pull     p = -l'(s) of loss l; c the importance; nothing is learned from an event with p = 0
+ *
+ * Pace     squares += c (p H)^2; pace += adapt c p H / sqrt(squares), within +-log 16; h = c rate e^pace
+ *
+ * Entry    largest' = max(largest, |x|), w and trace *= largest / largest' when it grew; g += c p^2 x^2;
+ *          r = 1 / ((sqrt g + beta largest') largest'); spread += c (x / largest')^2
+ *
+ * Step     weight += c; labels += c y^2; m = sqrt(weight / spread), for squared and quantile loss times the root mean
+ *          square of the labels; k = m sum r x^2, the change of the score by a unit step; d and p' by the exact flow of
+ *          the loss over importance h: how far, and the pull that is left (math/flow.h)
+ *
+ * Update   w += d m r x; trace += (h p' + H (p' / p - 1) / k) m r x, the derivative of that
+ *
+ * Shrink   l1, l2: all the time every weight but the bias follows dw = -(l1 sign w + l2 w) r da, a = sum of h m. A row
+ *          makes up for what it missed when it is used: |w| := max(0, (|w| + l1 / l2) e^(-l2 r a) - l1 / l2), or
+ *          |w| - l1 r a without l2, with a since its last touch and r as it was left then; trace alike.
+ *
+ * A key that occurs twice in an event is walked in entry order by each of the two passes; r is that of the entry's own
+ * turn in the first (of the row's last in events of more than LOGISTIC_SCRATCH entries, behind those). */
 #include <math.h>
 #include <string.h>
 
+#include "math/flow.h"
 #include "math/function.h"
+#include "math/loss.h"
 #include "thalweg/learner.h"
 
-enum { LOGISTIC_AHEAD = 8, LOGISTIC_NEWTON_STEPS = 5 };
+enum { LOGISTIC_AHEAD = 8, LOGISTIC_SCRATCH = 512 };
 
 /* Margins beyond this say nothing more and would overflow e^u later. */
 static const double LOGISTIC_MARGIN_LIMIT = 50.0;
-static const double LOGISTIC_SMALL_STEP = 1e-6;
-static const float LOGISTIC_VALUE_LIMIT = 1e18f;
+static const double LOGISTIC_SCORE_LIMIT = 1e18;
+static const float LOGISTIC_VALUE_LIMIT = 1e9f;
+/* log 16: the learned rate stays between a sixteenth of `rate` and sixteen times it. */
+static const double LOGISTIC_PACE_LIMIT = 2.772588722239781;
 
 typedef struct logistic_row {
-    float w, g, largest, unused;
+    float w, g, largest, trace;
+    double shrunk; /* with l1 or l2 only: shrinkage at the last touch */
 } logistic_row;
 
 typedef struct logistic_scale {
-    double spread, weight;
+    double spread, weight, labels, labels_weight, pace, squares, shrinkage;
 } logistic_scale;
 
 typedef struct logistic_state {
-    double rate;
-    bool is_logistic, has_bias;
+    double rate, adapt, beta, l1, l2;
+    tw_loss loss;
+    bool has_bias, is_shrunk, is_label_scaled;
     uint32_t bias_block, scale_block;
+    double direction[LOGISTIC_SCRATCH]; /* r of each entry of the event */
 } logistic_state;
+
+/* One event on its way through the passes. */
+typedef struct logistic_event {
+    uint32_t start, end;
+    double score, drift; /* s, H */
+    double label, weight, pull;
+    double spread, change; /* sums of the entry formulas */
+} logistic_event;
 
 static const tw_option logistic_options[] = {
     {.name = "rate",
@@ -47,12 +77,45 @@ static const tw_option logistic_options[] = {
         .fallback = "0.5",
         .min = 1e-6,
         .max = 1e3,
-        .help = "learning rate; the same value is good for most data, because steps are normalized"},
+        .help =
+            "learning rate at the start; 0.5 is good for most data (Ross et al. 2013), because steps are normalized"},
+    {.name = "adapt",
+        .type = TW_OPTION_REAL,
+        .fallback = "0.05",
+        .min = 0,
+        .max = 1,
+        .help =
+            "how fast the learning rate is learned, up to 16 times more or less than rate; 0 keeps it (chosen on 30 "
+            "data sets, docs/en/quality.md)"},
+    {.name = "beta",
+        .type = TW_OPTION_REAL,
+        .fallback = "0.01",
+        .min = 0,
+        .max = 1e6,
+        .help = "smooths the first steps of a weight: steps go by 1 / (beta + sqrt g) (McMahan et al. 2013)"},
+    {.name = "l1",
+        .type = TW_OPTION_REAL,
+        .fallback = "0",
+        .min = 0,
+        .max = 1e6,
+        .help = "L1 penalty per event of importance 1; makes weights exactly 0"},
+    {.name = "l2",
+        .type = TW_OPTION_REAL,
+        .fallback = "0",
+        .min = 0,
+        .max = 1e6,
+        .help = "L2 penalty per event of importance 1: l2 / 2 times the sum of squared weights"},
     {.name = "loss",
         .type = TW_OPTION_CHOICE,
         .fallback = "logistic",
-        .choices = "logistic|squared",
-        .help = "logistic for labels 0 and 1, squared for real labels"},
+        .choices = "logistic|squared|hinge|quantile|poisson",
+        .help = "logistic or hinge for labels 0 and 1, squared or quantile for real labels, poisson for counts"},
+    {.name = "quantile",
+        .type = TW_OPTION_REAL,
+        .fallback = "0.5",
+        .min = 0.001,
+        .max = 0.999,
+        .help = "quantile loss: the share of labels below the prediction"},
     {.name = "bias", .type = TW_OPTION_BOOL, .fallback = "true", .help = "learn a constant term"},
     {.name = NULL},
 };
@@ -63,45 +126,83 @@ static size_t logistic_state_size(const tw_option_values *options)
     return sizeof(logistic_state);
 }
 
-static tw_status logistic_add_row(tw_record *record, tw_error *error)
+static tw_status logistic_add_row(const logistic_state *self, tw_record *record, tw_error *error)
 {
     tw_status status = tw_record_add(record, "w", TW_FIELD_F32, 1, TW_MERGE_ADD, error);
     if (!status)
         status = tw_record_add(record, "g", TW_FIELD_F32, 1, TW_MERGE_ADD, error);
     if (!status)
         status = tw_record_add(record, "largest", TW_FIELD_F32, 1, TW_MERGE_MAX, error);
+    if (!status)
+        status = tw_record_add(record, "trace", TW_FIELD_F32, 1, TW_MERGE_ADD, error);
+    if (!status && self->is_shrunk)
+        status = tw_record_add(record, "shrunk", TW_FIELD_F64, 1, TW_MERGE_MAX, error);
     return status;
 }
 
 static tw_status logistic_add_blocks(logistic_state *self, tw_schema *schema, tw_error *error)
 {
+    static const char *const sums[] = {
+        "spread", "weight", "labels", "labels_weight", "pace", "squares", "shrinkage", NULL};
     self->scale_block = schema->n_blocks;
     tw_block *scale = tw_schema_add_block(schema, "scale", 1, error);
     if (scale == NULL)
         return TW_STATUS_INVALID;
-    tw_status status = tw_record_add(&scale->record, "spread", TW_FIELD_F64, 1, TW_MERGE_ADD, error);
-    if (!status)
-        status = tw_record_add(&scale->record, "weight", TW_FIELD_F64, 1, TW_MERGE_ADD, error);
-    if (status || !self->has_bias)
-        return status;
+    for (size_t i = 0; sums[i] != NULL; i++) {
+        tw_status status = tw_record_add(&scale->record, sums[i], TW_FIELD_F64, 1, TW_MERGE_ADD, error);
+        if (status)
+            return status;
+    }
+    if (!self->has_bias)
+        return TW_STATUS_OK;
     self->bias_block = schema->n_blocks;
     tw_block *bias = tw_schema_add_block(schema, "bias", 1, error);
-    return bias != NULL ? logistic_add_row(&bias->record, error) : TW_STATUS_INVALID;
+    return bias != NULL ? logistic_add_row(self, &bias->record, error) : TW_STATUS_INVALID;
+}
+
+typedef struct logistic_kind {
+    const char *name;
+    tw_loss_kind loss;
+    tw_link_kind link;
+    tw_task task;
+    bool is_label_scaled;
+} logistic_kind;
+
+static const logistic_kind *logistic_kind_of(const char *name)
+{
+    static const logistic_kind kinds[] = {
+        {"logistic", TW_LOSS_LOGISTIC, TW_LINK_LOGISTIC, TW_TASK_BINARY, false},
+        {"squared", TW_LOSS_SQUARED, TW_LINK_IDENTITY, TW_TASK_REGRESSION, true},
+        {"hinge", TW_LOSS_HINGE, TW_LINK_LOGISTIC, TW_TASK_BINARY, false},
+        {"quantile", TW_LOSS_QUANTILE, TW_LINK_IDENTITY, TW_TASK_REGRESSION, true},
+        {"poisson", TW_LOSS_POISSON, TW_LINK_EXP, TW_TASK_REGRESSION, false},
+    };
+    const logistic_kind *kind = kinds;
+    while (strcmp(kind->name, name) != 0)
+        kind++;
+    return kind;
 }
 
 static tw_status logistic_open(void *self_, const tw_option_values *options, tw_learner_traits *traits, tw_error *error)
 {
     logistic_state *self = self_;
+    const logistic_kind *kind = logistic_kind_of(tw_option_text(options, "loss"));
     self->rate = tw_option_real(options, "rate");
-    self->is_logistic = strcmp(tw_option_text(options, "loss"), "logistic") == 0;
+    self->adapt = tw_option_real(options, "adapt");
+    self->beta = tw_option_real(options, "beta");
+    self->l1 = tw_option_real(options, "l1");
+    self->l2 = tw_option_real(options, "l2");
+    self->is_shrunk = self->l1 > 0.0 || self->l2 > 0.0;
+    self->loss = (tw_loss){kind->loss, tw_option_real(options, "quantile")};
+    self->is_label_scaled = kind->is_label_scaled;
     self->has_bias = tw_option_bool(options, "bias");
-    traits->task = self->is_logistic ? TW_TASK_BINARY : TW_TASK_REGRESSION;
-    traits->loss.kind = self->is_logistic ? TW_LOSS_LOGISTIC : TW_LOSS_SQUARED;
-    traits->link = self->is_logistic ? TW_LINK_LOGISTIC : TW_LINK_IDENTITY;
+    traits->task = kind->task;
+    traits->loss = self->loss;
+    traits->link = kind->link;
     traits->has_bias = self->has_bias;
     traits->n_outputs = 1;
     traits->dense_width = 0;
-    tw_status status = logistic_add_row(&traits->schema.row, error);
+    tw_status status = logistic_add_row(self, &traits->schema.row, error);
     return status ? status : logistic_add_blocks(self, &traits->schema, error);
 }
 
@@ -110,15 +211,50 @@ static logistic_row *logistic_bias(const logistic_state *self, const tw_rows *ro
     return self->has_bias ? rows->block[self->bias_block] : NULL;
 }
 
+/* r of the file's head; 0 for a row that nothing was learned in. */
+static double logistic_direction(const logistic_state *self, const logistic_row *row)
+{
+    double largest = (double)row->largest, size = (sqrt((double)row->g) + self->beta * largest) * largest;
+    return size > 0.0 ? 1.0 / size : 0.0;
+}
+
+/* What the weight and its trace are to be multiplied by, for all shrinkage that the row has missed. */
+static double logistic_shrink_factor(const logistic_state *self, const logistic_row *row, double shrinkage)
+{
+    double size = fabs((double)row->w), missed = shrinkage - row->shrunk;
+    if (size == 0.0 || !(missed > 0.0))
+        return 1.0;
+    double reach = logistic_direction(self, row) * missed, left = 1.0, cut = self->l1 * reach;
+    if (self->l2 > 0.0) {
+        left = tw_exp(-self->l2 * reach);
+        cut = self->l1 / self->l2 * (1.0 - left);
+    }
+    return size * left > cut ? left - cut / size : 0.0;
+}
+
+static double logistic_weight_at(const logistic_state *self, const logistic_row *row, double shrinkage)
+{
+    double w = (double)row->w;
+    return self->is_shrunk ? w * logistic_shrink_factor(self, row, shrinkage) : w;
+}
+
+/* Keeps scores where e^score is finite and later steps can come back from. */
+static double logistic_clip(const logistic_state *self, double sum)
+{
+    double limit = self->loss.kind == TW_LOSS_LOGISTIC  ? LOGISTIC_MARGIN_LIMIT
+                   : self->loss.kind == TW_LOSS_POISSON ? TW_POISSON_SCORE_LIMIT
+                                                        : LOGISTIC_SCORE_LIMIT;
+    return fabs(sum) > limit ? copysign(limit, sum) : sum;
+}
+
 static float logistic_score(const logistic_state *self, const tw_batch *batch, const tw_rows *rows, uint32_t i)
 {
     const logistic_row *bias = logistic_bias(self, rows);
+    const logistic_scale *scale = rows->block[self->scale_block];
     double sum = bias != NULL ? (double)bias->w : 0.0;
     for (uint32_t e = batch->row_start[i]; e < batch->row_start[i + 1]; e++)
-        sum += (double)((const logistic_row *)rows->row[e])->w * (double)batch->value[e];
-    if (self->is_logistic && fabs(sum) > LOGISTIC_MARGIN_LIMIT)
-        sum = copysign(LOGISTIC_MARGIN_LIMIT, sum);
-    return (float)sum;
+        sum += logistic_weight_at(self, rows->row[e], scale->shrinkage) * (double)batch->value[e];
+    return (float)logistic_clip(self, sum);
 }
 
 static void logistic_prefetch(const tw_batch *batch, const tw_rows *rows, uint32_t i)
@@ -137,147 +273,226 @@ static void logistic_predict(const void *self, const tw_batch *batch, const tw_r
     }
 }
 
-/* log W where W + log W = x: Newton's iteration on W, which converges from one side for any start above 0. */
-static double logistic_log_w(double x)
+/* Brings the row up to the present before it is learned from. */
+static void logistic_touch(const logistic_state *self, logistic_row *row, double shrinkage)
 {
-    double w = x > 1.0 ? x - tw_log(x) : tw_exp(x < -700.0 ? -700.0 : x);
-    if (x <= 1.0)
-        w = w / (1.0 + w);
-    for (int i = 0; i < LOGISTIC_NEWTON_STEPS; i++)
-        w = w * (1.0 + x - tw_log(w)) / (1.0 + w);
-    return tw_log(w);
-}
-
-/* The loss's derivative by the score, without importance. */
-static double logistic_derivative(const logistic_state *self, double score, double label)
-{
-    return self->is_logistic ? tw_sigmoid(score) - label : 2.0 * (score - label);
-}
-
-/* d of the file's head: how far to go along the normalized direction. */
-static double logistic_step(const logistic_state *self, double score, double label, double h, double k)
-{
-    if (!self->is_logistic) {
-        double reach = h * k < LOGISTIC_SMALL_STEP ? 2.0 * h : (1.0 - tw_exp(-2.0 * h * k)) / k;
-        return (label - score) * reach;
+    if (self->is_shrunk) {
+        double factor = logistic_shrink_factor(self, row, shrinkage);
+        row->w = (float)((double)row->w * factor);
+        row->trace = (float)((double)row->trace * factor);
+        row->shrunk = shrinkage;
     }
-    double y = label > 0.5 ? 1.0 : -1.0, u = y * score, e = tw_exp(u);
-    if (h * k < LOGISTIC_SMALL_STEP)
-        return y * h / (1.0 + e);
-    return -y * (u - logistic_log_w(h * k + u + e)) / k;
 }
 
-/* First pass over one coordinate: takes in the size of x and the square of the gradient; adds to S and to the change of
- * the score per unit step. */
-static void logistic_take_in(logistic_row *row, float x, double square, double weight, double *spread, double *change)
+static float logistic_size(float x, float peak)
+{
+    return fabsf(x) > peak ? fabsf(x) : peak;
+}
+
+/* Score and its derivative by the logarithm of the rate. Returns the largest |x|. */
+static float logistic_sum(
+    const logistic_state *self, const tw_batch *batch, const tw_rows *rows, uint32_t i, logistic_event *out)
+{
+    const logistic_row *bias = logistic_bias(self, rows);
+    const logistic_scale *scale = rows->block[self->scale_block];
+    double sum = bias != NULL ? (double)bias->w : 0.0, drift = bias != NULL ? (double)bias->trace : 0.0;
+    float peak = 0.0f;
+    for (uint32_t e = batch->row_start[i]; e < batch->row_start[i + 1]; e++) {
+        const logistic_row *row = rows->row[e];
+        double x = (double)batch->value[e];
+        double factor = self->is_shrunk ? logistic_shrink_factor(self, row, scale->shrinkage) : 1.0;
+        sum += (double)row->w * factor * x;
+        drift += (double)row->trace * factor * x;
+        peak = logistic_size(batch->value[e], peak);
+    }
+    out->score = (double)(float)logistic_clip(self, sum);
+    out->drift = drift;
+    return peak;
+}
+
+/* First pass over one coordinate: takes in the size of x and the square of the gradient; adds to the event's sums.
+ * Returns r. */
+static double logistic_take_in(const logistic_state *self, logistic_row *row, float x, logistic_event *event)
 {
     float size = fabsf(x);
     if (size == 0.0f)
-        return;
+        return 0.0;
     if (size > row->largest) {
-        if (row->largest > 0.0f)
-            row->w *= row->largest / size;
+        row->w *= row->largest / size;
+        row->trace *= row->largest / size;
         row->largest = size;
     }
     double x2 = (double)x * (double)x, largest = (double)row->largest;
-    row->g = (float)((double)row->g + square * x2);
-    *spread += weight * (x2 / (largest * largest));
-    if (row->g > 0.0f)
-        *change += x2 / (sqrt((double)row->g) * largest);
+    row->g = (float)((double)row->g + event->weight * event->pull * event->pull * x2);
+    event->spread += event->weight * (x2 / (largest * largest));
+    double direction = logistic_direction(self, row);
+    event->change += direction * x2;
+    return direction;
 }
 
-static void logistic_move(logistic_row *row, float x, double step)
+static void logistic_move(logistic_row *row, double direction, double step, double trace_step)
 {
-    if (row->g > 0.0f && x != 0.0f)
-        row->w = (float)((double)row->w + step * (double)x / (sqrt((double)row->g) * (double)row->largest));
+    row->w = (float)((double)row->w + step * direction);
+    row->trace = (float)((double)row->trace + trace_step * direction);
+}
+
+/* h of the file's head. */
+static double logistic_horizon(const logistic_state *self, logistic_scale *scale, const logistic_event *event)
+{
+    double slope = event->pull * event->drift;
+    if (self->adapt > 0.0 && slope != 0.0 && isfinite(slope * slope)) {
+        scale->squares += event->weight * slope * slope;
+        double step = scale->squares > 0.0 ? self->adapt * event->weight * slope / sqrt(scale->squares) : 0.0;
+        double pace = scale->pace + step;
+        scale->pace = fabs(pace) > LOGISTIC_PACE_LIMIT ? copysign(LOGISTIC_PACE_LIMIT, pace) : pace;
+    }
+    return event->weight * self->rate * tw_exp(scale->pace);
+}
+
+/* m of the file's head. */
+static double logistic_multiplier(const logistic_state *self, logistic_scale *scale, const logistic_event *event)
+{
+    scale->spread += event->spread;
+    scale->weight += event->weight;
+    double multiplier = scale->spread > 0.0 ? sqrt(scale->weight / scale->spread) : 0.0;
+    if (!self->is_label_scaled)
+        return multiplier;
+    scale->labels += event->weight * event->label * event->label;
+    scale->labels_weight += event->weight;
+    return multiplier * sqrt(scale->labels / scale->labels_weight);
 }
 
 static void logistic_learn_event(
-    const logistic_state *self, const tw_batch *batch, const tw_rows *rows, uint32_t i, double score)
+    logistic_state *self, const tw_batch *batch, const tw_rows *rows, logistic_event *event)
 {
     logistic_row *bias = logistic_bias(self, rows);
     logistic_scale *scale = rows->block[self->scale_block];
-    double label = (double)batch->label[i], weight = (double)batch->weight[i];
-    double derivative = logistic_derivative(self, score, label), square = weight * derivative * derivative;
-    double spread = 0.0, change = 0.0;
-    if (square == 0.0)
-        return;
-    for (uint32_t e = batch->row_start[i]; e < batch->row_start[i + 1]; e++)
-        logistic_take_in(rows->row[e], batch->value[e], square, weight, &spread, &change);
-    if (bias != NULL)
-        logistic_take_in(bias, 1.0f, square, weight, &spread, &change);
-    scale->spread += spread;
-    scale->weight += weight;
+    for (uint32_t e = event->start; e < event->end; e++) {
+        logistic_touch(self, rows->row[e], scale->shrinkage);
+        double direction = logistic_take_in(self, rows->row[e], batch->value[e], event);
+        if (e - event->start < LOGISTIC_SCRATCH)
+            self->direction[e - event->start] = direction;
+    }
+    double bias_direction = bias != NULL ? logistic_take_in(self, bias, 1.0f, event) : 0.0;
+    double horizon = logistic_horizon(self, scale, event);
+    double multiplier = logistic_multiplier(self, scale, event);
+    double change = multiplier * event->change;
+    scale->shrinkage += horizon * multiplier;
     if (!(change > 0.0))
         return;
-    double multiplier = sqrt(scale->weight / scale->spread);
-    double step = multiplier * logistic_step(self, score, label, self->rate * weight, multiplier * change);
-    for (uint32_t e = batch->row_start[i]; e < batch->row_start[i + 1]; e++)
-        logistic_move(rows->row[e], batch->value[e], step);
+    tw_flow flow = tw_flow_of(self->loss, event->score, event->label, horizon, change);
+    double step = multiplier * flow.distance;
+    double trace_step = multiplier * (horizon * flow.pull + event->drift * (flow.pull / event->pull - 1.0) / change);
+    for (uint32_t e = event->start; e < event->end; e++) {
+        logistic_row *row = rows->row[e];
+        double x = (double)batch->value[e];
+        double direction =
+            e - event->start < LOGISTIC_SCRATCH ? self->direction[e - event->start] : logistic_direction(self, row);
+        logistic_move(row, direction * x, step, trace_step);
+    }
     if (bias != NULL)
-        logistic_move(bias, 1.0f, step);
+        logistic_move(bias, bias_direction, step, trace_step);
 }
 
 /* What would leave the range of the row's floats. */
-static tw_status logistic_check(const tw_batch *batch, uint32_t i, float score, tw_error *error)
+static tw_status logistic_check(
+    const tw_batch *batch, uint32_t i, const logistic_event *event, float peak, tw_error *error)
 {
-    if (!isfinite(score) || fabsf(score) > LOGISTIC_VALUE_LIMIT)
+    if (!isfinite(event->score) || fabs(event->score) >= LOGISTIC_SCORE_LIMIT)
         return tw_error_set(error, TW_STATUS_NUMERIC,
             "logistic: the score of event %u of the batch is %g; lower the rate or scale the features", i,
-            (double)score);
-    float label = fabsf(batch->label[i]), largest = label > batch->weight[i] ? label : batch->weight[i];
-    for (uint32_t e = batch->row_start[i]; e < batch->row_start[i + 1]; e++) {
-        float size = fabsf(batch->value[e]);
-        largest = size > largest ? size : largest;
-    }
-    if (largest > 1e9f)
+            event->score);
+    peak = logistic_size(batch->label[i], logistic_size(batch->weight[i], peak));
+    if (peak > LOGISTIC_VALUE_LIMIT)
         return tw_error_set(error, TW_STATUS_NUMERIC,
-            "logistic: event %u of the batch holds %g; values, labels and weights may be at most 1e9", i,
-            (double)largest);
+            "logistic: event %u of the batch holds %g; values, labels and weights may be at most %g", i, (double)peak,
+            (double)LOGISTIC_VALUE_LIMIT);
     return TW_STATUS_OK;
 }
 
-static tw_status logistic_learn(void *self, const tw_batch *batch, const tw_rows *rows, float *scores, tw_error *error)
+static tw_status logistic_learn(void *self_, const tw_batch *batch, const tw_rows *rows, float *scores, tw_error *error)
 {
+    logistic_state *self = self_;
     for (uint32_t i = 0; i < batch->n_events; i++) {
+        logistic_event event = {.start = batch->row_start[i], .end = batch->row_start[i + 1]};
         logistic_prefetch(batch, rows, i + LOGISTIC_AHEAD);
-        scores[i] = logistic_score(self, batch, rows, i);
+        float peak = logistic_sum(self, batch, rows, i, &event);
+        scores[i] = (float)event.score;
         if (isnan(batch->label[i]) || batch->weight[i] == 0.0f)
             continue;
-        tw_status status = logistic_check(batch, i, scores[i], error);
+        tw_status status = logistic_check(batch, i, &event, peak, error);
         if (status)
             return status;
-        logistic_learn_event(self, batch, rows, i, (double)scores[i]);
+        event.label = (double)batch->label[i];
+        event.weight = (double)batch->weight[i];
+        event.pull = -tw_loss_slope(self->loss, event.score, event.label);
+        if (event.pull != 0.0)
+            logistic_learn_event(self, batch, rows, &event);
     }
     return TW_STATUS_OK;
 }
 
 static tw_status logistic_explain(
-    const void *self, const tw_batch *batch, const tw_rows *rows, float *contribution, tw_error *error)
+    const void *self_, const tw_batch *batch, const tw_rows *rows, float *contribution, tw_error *error)
 {
-    (void)self;
+    const logistic_state *self = self_;
+    const logistic_scale *scale = rows->block[self->scale_block];
     (void)error;
     for (uint32_t e = 0; e < batch->n_entries; e++)
-        contribution[e] = ((const logistic_row *)rows->row[e])->w * batch->value[e];
+        contribution[e] = (float)(logistic_weight_at(self, rows->row[e], scale->shrinkage) * (double)batch->value[e]);
     return TW_STATUS_OK;
 }
 
+/* With l1 or l2: as of the row's last touch. */
 static double logistic_weight(const void *self, const void *row)
 {
     (void)self;
     return (double)((const logistic_row *)row)->w;
 }
 
-static void logistic_score_form(
-    const void *self_, const tw_batch *batch, const tw_rows *rows, tw_score_form *form, double *weight)
+/* Sum of squared gradients of a weight of which only the size is known: that of the least number of events in which
+ * steps of `rate` could have led there, with the steepest slope of the logistic loss's flat half, 1/4. */
+static double logistic_least_curvature(const logistic_state *self, double w, double largest)
+{
+    double steps = fabs(w) * largest / (2.0 * self->rate);
+    return (1.0 + steps * steps) * 0.25 * largest * largest;
+}
+
+static void logistic_start_row(
+    const logistic_state *self, logistic_row *row, double w, double curvature, const logistic_scale *scale)
+{
+    double largest = (double)row->largest;
+    row->w = (float)w;
+    row->g = (float)(curvature > 0.0 ? curvature : logistic_least_curvature(self, w, largest));
+    row->trace = 0.0f;
+    if (self->is_shrunk)
+        row->shrunk = scale->shrinkage;
+}
+
+/* The curvatures are sums of gradients as g is. Theirs over all features, each divided by largest^2, against that of
+ * the constant is the mean of the spread of an event, weighted by its squared slope: spread / weight. */
+static tw_status logistic_warm_start(
+    void *self_, const tw_batch *batch, const tw_rows *rows, const tw_weights *weights, tw_error *error)
 {
     const logistic_state *self = self_;
-    const logistic_row *bias = logistic_bias(self, rows);
-    form->rule = TW_SCORE_ORDERED;
-    form->bias = bias != NULL ? (double)bias->w : 0.0;
-    form->limit = self->is_logistic ? LOGISTIC_MARGIN_LIMIT : 0.0;
-    for (uint32_t e = 0; e < batch->n_entries; e++)
-        weight[e] = (double)((const logistic_row *)rows->row[e])->w;
+    logistic_scale *scale = rows->block[self->scale_block];
+    logistic_row *bias = logistic_bias(self, rows);
+    (void)error;
+    for (uint32_t e = 0; e < batch->n_entries; e++) {
+        logistic_row *row = rows->row[e];
+        row->largest = fabsf(batch->value[e]);
+        double curvature = weights->curvature != NULL ? (double)weights->curvature[e] : 0.0;
+        logistic_start_row(self, row, (double)weights->weight[e], curvature, scale);
+        if (bias != NULL && row->largest > 0.0f)
+            scale->spread += curvature / ((double)row->largest * (double)row->largest);
+    }
+    if (weights->has_bias && bias != NULL) {
+        bias->largest = 1.0f;
+        logistic_start_row(self, bias, weights->bias, weights->bias_curvature, scale);
+        scale->spread += weights->bias_curvature;
+        scale->weight += weights->bias_curvature;
+    }
+    return TW_STATUS_OK;
 }
 
 /* As for ftrl, whose alpha is half of this rate's step for features of size 1. Not measured yet. */
@@ -291,7 +506,7 @@ const tw_learner_ops tw_learner_logistic = {
     .abi_version = TW_ABI_VERSION,
     .struct_size = sizeof(tw_learner_ops),
     .name = "logistic",
-    .summary = "linear model with normalized, adaptive, importance-invariant steps: good without tuning",
+    .summary = "linear model with normalized, adaptive, importance-invariant steps of a learned rate: needs no tuning",
     .options = logistic_options,
     .state_size = logistic_state_size,
     .open = logistic_open,
@@ -299,6 +514,6 @@ const tw_learner_ops tw_learner_logistic = {
     .learn = logistic_learn,
     .flight = logistic_flight,
     .explain = logistic_explain,
+    .warm_start = logistic_warm_start,
     .weight = logistic_weight,
-    .score_form = logistic_score_form,
 };
