@@ -27,17 +27,20 @@
  *          makes up for what it missed when it is used: |w| := max(0, (|w| + l1 / l2) e^(-l2 r a) - l1 / l2), or
  *          |w| - l1 r a without l2, with a since its last touch and r as it was left then; trace alike.
  *
+ * Fade     half_life, half_life_time: g and the first five sums of "scale" halve in that many events or that long, so
+ *          that steps never become small for good; weights stay (algorithms/forgetting.h).
+ *
  * A key that occurs twice in an event is walked in entry order by each of the two passes; r is that of the entry's own
  * turn in the first (of the row's last in events of more than LOGISTIC_SCRATCH entries, behind those). */
 #include <math.h>
 #include <string.h>
 
+#include "algorithms/logistic_row.h"
 #include "math/flow.h"
-#include "math/function.h"
 #include "math/loss.h"
 #include "thalweg/learner.h"
 
-enum { LOGISTIC_AHEAD = 8, LOGISTIC_SCRATCH = 512 };
+enum { LOGISTIC_AHEAD = 8, LOGISTIC_SCRATCH = 512, LOGISTIC_FADING = 5 };
 
 /* Margins beyond this say nothing more and would overflow e^u later. */
 static const double LOGISTIC_MARGIN_LIMIT = 50.0;
@@ -46,20 +49,18 @@ static const float LOGISTIC_VALUE_LIMIT = 1e9f;
 /* log 16: the learned rate stays between a sixteenth of `rate` and sixteen times it. */
 static const double LOGISTIC_PACE_LIMIT = 2.772588722239781;
 
-typedef struct logistic_row {
-    float w, g, largest, trace;
-    double shrunk; /* with l1 or l2 only: shrinkage at the last touch */
-} logistic_row;
-
 typedef struct logistic_scale {
-    double spread, weight, labels, labels_weight, pace, squares, shrinkage;
+    double spread, weight, labels, labels_weight, squares, pace, shrinkage;
+    uint64_t tick; /* with a half-life only: as of which the first five count */
 } logistic_scale;
 
 typedef struct logistic_state {
-    double rate, adapt, beta, l1, l2;
+    double rate, adapt;
+    logistic_rule rule;
     tw_loss loss;
-    bool has_bias, is_shrunk, is_label_scaled;
+    bool has_bias, is_label_scaled;
     uint32_t bias_block, scale_block;
+    tw_forgetting forgetting;
     double direction[LOGISTIC_SCRATCH]; /* r of each entry of the event */
 } logistic_state;
 
@@ -68,6 +69,7 @@ typedef struct logistic_event {
     uint32_t start, end;
     double score, drift; /* s, H */
     double label, weight, pull;
+    uint64_t tick;         /* of now; 0 without a half-life */
     double spread, change; /* sums of the entry formulas */
 } logistic_event;
 
@@ -117,6 +119,7 @@ static const tw_option logistic_options[] = {
         .max = 0.999,
         .help = "quantile loss: the share of labels below the prediction"},
     {.name = "bias", .type = TW_OPTION_BOOL, .fallback = "true", .help = "learn a constant term"},
+    TW_FORGETTING_OPTIONS,
     {.name = NULL},
 };
 
@@ -126,38 +129,24 @@ static size_t logistic_state_size(const tw_option_values *options)
     return sizeof(logistic_state);
 }
 
-static tw_status logistic_add_row(const logistic_state *self, tw_record *record, tw_error *error)
-{
-    tw_status status = tw_record_add(record, "w", TW_FIELD_F32, 1, TW_MERGE_ADD, error);
-    if (!status)
-        status = tw_record_add(record, "g", TW_FIELD_F32, 1, TW_MERGE_ADD, error);
-    if (!status)
-        status = tw_record_add(record, "largest", TW_FIELD_F32, 1, TW_MERGE_MAX, error);
-    if (!status)
-        status = tw_record_add(record, "trace", TW_FIELD_F32, 1, TW_MERGE_ADD, error);
-    if (!status && self->is_shrunk)
-        status = tw_record_add(record, "shrunk", TW_FIELD_F64, 1, TW_MERGE_MAX, error);
-    return status;
-}
-
 static tw_status logistic_add_blocks(logistic_state *self, tw_schema *schema, tw_error *error)
 {
-    static const char *const sums[] = {
-        "spread", "weight", "labels", "labels_weight", "pace", "squares", "shrinkage", NULL};
+    static const char *const sums[] = {"spread", "weight", "labels", "labels_weight", "squares", "pace", "shrinkage"};
     self->scale_block = schema->n_blocks;
     tw_block *scale = tw_schema_add_block(schema, "scale", 1, error);
     if (scale == NULL)
         return TW_STATUS_INVALID;
-    for (size_t i = 0; sums[i] != NULL; i++) {
-        tw_status status = tw_record_add(&scale->record, sums[i], TW_FIELD_F64, 1, TW_MERGE_ADD, error);
-        if (status)
-            return status;
-    }
-    if (!self->has_bias)
-        return TW_STATUS_OK;
+    tw_status status = TW_STATUS_OK;
+    for (size_t i = 0; !status && i < sizeof sums / sizeof *sums; i++)
+        status = tw_record_add(
+            &scale->record, sums[i], TW_FIELD_F64, 1, i < LOGISTIC_FADING ? TW_MERGE_FADE : TW_MERGE_ADD, error);
+    if (!status && self->rule.is_fading)
+        status = tw_record_add(&scale->record, "tick", TW_FIELD_U64, 1, TW_MERGE_TICK, error);
+    if (status || !self->has_bias)
+        return status;
     self->bias_block = schema->n_blocks;
     tw_block *bias = tw_schema_add_block(schema, "bias", 1, error);
-    return bias != NULL ? logistic_add_row(self, &bias->record, error) : TW_STATUS_INVALID;
+    return bias != NULL ? logistic_add_row(&self->rule, &bias->record, error) : TW_STATUS_INVALID;
 }
 
 typedef struct logistic_kind {
@@ -189,10 +178,10 @@ static tw_status logistic_open(void *self_, const tw_option_values *options, tw_
     const logistic_kind *kind = logistic_kind_of(tw_option_text(options, "loss"));
     self->rate = tw_option_real(options, "rate");
     self->adapt = tw_option_real(options, "adapt");
-    self->beta = tw_option_real(options, "beta");
-    self->l1 = tw_option_real(options, "l1");
-    self->l2 = tw_option_real(options, "l2");
-    self->is_shrunk = self->l1 > 0.0 || self->l2 > 0.0;
+    self->rule = (logistic_rule){.beta = tw_option_real(options, "beta"),
+        .l1 = tw_option_real(options, "l1"),
+        .l2 = tw_option_real(options, "l2")};
+    self->rule.is_shrunk = self->rule.l1 > 0.0 || self->rule.l2 > 0.0;
     self->loss = (tw_loss){kind->loss, tw_option_real(options, "quantile")};
     self->is_label_scaled = kind->is_label_scaled;
     self->has_bias = tw_option_bool(options, "bias");
@@ -202,40 +191,16 @@ static tw_status logistic_open(void *self_, const tw_option_values *options, tw_
     traits->has_bias = self->has_bias;
     traits->n_outputs = 1;
     traits->dense_width = 0;
-    tw_status status = logistic_add_row(self, &traits->schema.row, error);
+    tw_status status = tw_forgetting_open(&self->forgetting, "logistic", options, &traits->schema, error);
+    self->rule.is_fading = tw_forgetting_is_on(&self->forgetting);
+    if (!status)
+        status = logistic_add_row(&self->rule, &traits->schema.row, error);
     return status ? status : logistic_add_blocks(self, &traits->schema, error);
 }
 
 static logistic_row *logistic_bias(const logistic_state *self, const tw_rows *rows)
 {
     return self->has_bias ? rows->block[self->bias_block] : NULL;
-}
-
-/* r of the file's head; 0 for a row that nothing was learned in. */
-static double logistic_direction(const logistic_state *self, const logistic_row *row)
-{
-    double largest = (double)row->largest, size = (sqrt((double)row->g) + self->beta * largest) * largest;
-    return size > 0.0 ? 1.0 / size : 0.0;
-}
-
-/* What the weight and its trace are to be multiplied by, for all shrinkage that the row has missed. */
-static double logistic_shrink_factor(const logistic_state *self, const logistic_row *row, double shrinkage)
-{
-    double size = fabs((double)row->w), missed = shrinkage - row->shrunk;
-    if (size == 0.0 || !(missed > 0.0))
-        return 1.0;
-    double reach = logistic_direction(self, row) * missed, left = 1.0, cut = self->l1 * reach;
-    if (self->l2 > 0.0) {
-        left = tw_exp(-self->l2 * reach);
-        cut = self->l1 / self->l2 * (1.0 - left);
-    }
-    return size * left > cut ? left - cut / size : 0.0;
-}
-
-static double logistic_weight_at(const logistic_state *self, const logistic_row *row, double shrinkage)
-{
-    double w = (double)row->w;
-    return self->is_shrunk ? w * logistic_shrink_factor(self, row, shrinkage) : w;
 }
 
 /* Keeps scores where e^score is finite and later steps can come back from. */
@@ -253,7 +218,7 @@ static float logistic_score(const logistic_state *self, const tw_batch *batch, c
     const logistic_scale *scale = rows->block[self->scale_block];
     double sum = bias != NULL ? (double)bias->w : 0.0;
     for (uint32_t e = batch->row_start[i]; e < batch->row_start[i + 1]; e++)
-        sum += logistic_weight_at(self, rows->row[e], scale->shrinkage) * (double)batch->value[e];
+        sum += logistic_weight_at(&self->rule, rows->row[e], scale->shrinkage) * (double)batch->value[e];
     return (float)logistic_clip(self, sum);
 }
 
@@ -273,14 +238,16 @@ static void logistic_predict(const void *self, const tw_batch *batch, const tw_r
     }
 }
 
-/* Brings the row up to the present before it is learned from. */
-static void logistic_touch(const logistic_state *self, logistic_row *row, double shrinkage)
+static void logistic_fade_scale(logistic_scale *scale, uint64_t tick)
 {
-    if (self->is_shrunk) {
-        double factor = logistic_shrink_factor(self, row, shrinkage);
-        row->w = (float)((double)row->w * factor);
-        row->trace = (float)((double)row->trace * factor);
-        row->shrunk = shrinkage;
+    if (tick != 0) {
+        double kept = tw_forgetting_kept(scale->tick, tick);
+        scale->spread *= kept;
+        scale->weight *= kept;
+        scale->labels *= kept;
+        scale->labels_weight *= kept;
+        scale->squares *= kept;
+        scale->tick = tick;
     }
 }
 
@@ -300,7 +267,7 @@ static float logistic_sum(
     for (uint32_t e = batch->row_start[i]; e < batch->row_start[i + 1]; e++) {
         const logistic_row *row = rows->row[e];
         double x = (double)batch->value[e];
-        double factor = self->is_shrunk ? logistic_shrink_factor(self, row, scale->shrinkage) : 1.0;
+        double factor = self->rule.is_shrunk ? logistic_shrink_factor(&self->rule, row, scale->shrinkage) : 1.0;
         sum += (double)row->w * factor * x;
         drift += (double)row->trace * factor * x;
         peak = logistic_size(batch->value[e], peak);
@@ -325,15 +292,9 @@ static double logistic_take_in(const logistic_state *self, logistic_row *row, fl
     double x2 = (double)x * (double)x, largest = (double)row->largest;
     row->g = (float)((double)row->g + event->weight * event->pull * event->pull * x2);
     event->spread += event->weight * (x2 / (largest * largest));
-    double direction = logistic_direction(self, row);
+    double direction = logistic_direction(&self->rule, row);
     event->change += direction * x2;
     return direction;
-}
-
-static void logistic_move(logistic_row *row, double direction, double step, double trace_step)
-{
-    row->w = (float)((double)row->w + step * direction);
-    row->trace = (float)((double)row->trace + trace_step * direction);
 }
 
 /* h of the file's head. */
@@ -367,13 +328,19 @@ static void logistic_learn_event(
 {
     logistic_row *bias = logistic_bias(self, rows);
     logistic_scale *scale = rows->block[self->scale_block];
+    logistic_fade_scale(scale, event->tick);
     for (uint32_t e = event->start; e < event->end; e++) {
-        logistic_touch(self, rows->row[e], scale->shrinkage);
+        logistic_shrink(&self->rule, rows->row[e], scale->shrinkage); /* by the direction as it was left */
+        logistic_fade(&self->rule, rows->row[e], event->tick);
         double direction = logistic_take_in(self, rows->row[e], batch->value[e], event);
         if (e - event->start < LOGISTIC_SCRATCH)
             self->direction[e - event->start] = direction;
     }
-    double bias_direction = bias != NULL ? logistic_take_in(self, bias, 1.0f, event) : 0.0;
+    double bias_direction = 0.0;
+    if (bias != NULL) {
+        logistic_fade(&self->rule, bias, event->tick);
+        bias_direction = logistic_take_in(self, bias, 1.0f, event);
+    }
     double horizon = logistic_horizon(self, scale, event);
     double multiplier = logistic_multiplier(self, scale, event);
     double change = multiplier * event->change;
@@ -386,8 +353,8 @@ static void logistic_learn_event(
     for (uint32_t e = event->start; e < event->end; e++) {
         logistic_row *row = rows->row[e];
         double x = (double)batch->value[e];
-        double direction =
-            e - event->start < LOGISTIC_SCRATCH ? self->direction[e - event->start] : logistic_direction(self, row);
+        double direction = e - event->start < LOGISTIC_SCRATCH ? self->direction[e - event->start]
+                                                               : logistic_direction(&self->rule, row);
         logistic_move(row, direction * x, step, trace_step);
     }
     if (bias != NULL)
@@ -410,6 +377,30 @@ static tw_status logistic_check(
     return TW_STATUS_OK;
 }
 
+/* Learns event i, which is scored. The clock moves with events that have nothing to teach too. */
+static tw_status logistic_learn_scored(logistic_state *self,
+    const tw_batch *batch,
+    const tw_rows *rows,
+    uint32_t i,
+    logistic_event *event,
+    tw_error *error)
+{
+    event->label = (double)batch->label[i];
+    event->weight = (double)batch->weight[i];
+    event->pull = -tw_loss_slope(self->loss, event->score, event->label);
+    if (self->rule.is_fading) {
+        tw_forgetting_clock clock;
+        tw_status status = tw_forgetting_advance(&self->forgetting, "logistic", rows, batch, i, &clock, error);
+        if (status)
+            return status;
+        *(tw_forgetting_clock *)rows->block[self->forgetting.block] = clock;
+        event->tick = tw_forgetting_tick(&self->forgetting, &clock);
+    }
+    if (event->pull != 0.0)
+        logistic_learn_event(self, batch, rows, event);
+    return TW_STATUS_OK;
+}
+
 static tw_status logistic_learn(void *self_, const tw_batch *batch, const tw_rows *rows, float *scores, tw_error *error)
 {
     logistic_state *self = self_;
@@ -421,13 +412,10 @@ static tw_status logistic_learn(void *self_, const tw_batch *batch, const tw_row
         if (isnan(batch->label[i]) || batch->weight[i] == 0.0f)
             continue;
         tw_status status = logistic_check(batch, i, &event, peak, error);
+        if (!status)
+            status = logistic_learn_scored(self, batch, rows, i, &event, error);
         if (status)
             return status;
-        event.label = (double)batch->label[i];
-        event.weight = (double)batch->weight[i];
-        event.pull = -tw_loss_slope(self->loss, event.score, event.label);
-        if (event.pull != 0.0)
-            logistic_learn_event(self, batch, rows, &event);
     }
     return TW_STATUS_OK;
 }
@@ -439,7 +427,8 @@ static tw_status logistic_explain(
     const logistic_scale *scale = rows->block[self->scale_block];
     (void)error;
     for (uint32_t e = 0; e < batch->n_entries; e++)
-        contribution[e] = (float)(logistic_weight_at(self, rows->row[e], scale->shrinkage) * (double)batch->value[e]);
+        contribution[e] =
+            (float)(logistic_weight_at(&self->rule, rows->row[e], scale->shrinkage) * (double)batch->value[e]);
     return TW_STATUS_OK;
 }
 
@@ -459,14 +448,17 @@ static double logistic_least_curvature(const logistic_state *self, double w, dou
 }
 
 static void logistic_start_row(
-    const logistic_state *self, logistic_row *row, double w, double curvature, const logistic_scale *scale)
+    const logistic_state *self, logistic_row *row, double w, double curvature, const tw_rows *rows)
 {
+    const logistic_scale *scale = rows->block[self->scale_block];
     double largest = (double)row->largest;
     row->w = (float)w;
     row->g = (float)(curvature > 0.0 ? curvature : logistic_least_curvature(self, w, largest));
     row->trace = 0.0f;
-    if (self->is_shrunk)
-        row->shrunk = scale->shrinkage;
+    if (self->rule.is_shrunk)
+        *logistic_shrunk(row) = scale->shrinkage;
+    if (self->rule.is_fading)
+        *logistic_tick(&self->rule, row) = tw_forgetting_now(&self->forgetting, rows);
 }
 
 /* The curvatures are sums of gradients as g is. Theirs over all features, each divided by largest^2, against that of
@@ -478,17 +470,19 @@ static tw_status logistic_warm_start(
     logistic_scale *scale = rows->block[self->scale_block];
     logistic_row *bias = logistic_bias(self, rows);
     (void)error;
+    if (self->rule.is_fading)
+        scale->tick = tw_forgetting_now(&self->forgetting, rows);
     for (uint32_t e = 0; e < batch->n_entries; e++) {
         logistic_row *row = rows->row[e];
         row->largest = fabsf(batch->value[e]);
         double curvature = weights->curvature != NULL ? (double)weights->curvature[e] : 0.0;
-        logistic_start_row(self, row, (double)weights->weight[e], curvature, scale);
+        logistic_start_row(self, row, (double)weights->weight[e], curvature, rows);
         if (bias != NULL && row->largest > 0.0f)
             scale->spread += curvature / ((double)row->largest * (double)row->largest);
     }
     if (weights->has_bias && bias != NULL) {
         bias->largest = 1.0f;
-        logistic_start_row(self, bias, weights->bias, weights->bias_curvature, scale);
+        logistic_start_row(self, bias, weights->bias, weights->bias_curvature, rows);
         scale->spread += weights->bias_curvature;
         scale->weight += weights->bias_curvature;
     }
@@ -500,6 +494,12 @@ static double logistic_flight(const void *self_, uint64_t events_learned)
 {
     const logistic_state *self = self_;
     return 0.05 / self->rate * sqrt((double)events_learned);
+}
+
+static bool logistic_hasten(void *self_, const tw_rows *rows, double half_lives)
+{
+    const logistic_state *self = self_;
+    return tw_forgetting_hasten(&self->forgetting, rows, half_lives);
 }
 
 const tw_learner_ops tw_learner_logistic = {
@@ -515,5 +515,6 @@ const tw_learner_ops tw_learner_logistic = {
     .flight = logistic_flight,
     .explain = logistic_explain,
     .warm_start = logistic_warm_start,
+    .hasten = logistic_hasten,
     .weight = logistic_weight,
 };
