@@ -203,12 +203,17 @@ static logistic_row *logistic_bias(const logistic_state *self, const tw_rows *ro
     return self->has_bias ? rows->block[self->bias_block] : NULL;
 }
 
-/* Keeps scores where e^score is finite and later steps can come back from. */
+/* Scores stop where e^score is finite and later steps can come back from. */
+static double logistic_limit(const logistic_state *self)
+{
+    return self->loss.kind == TW_LOSS_LOGISTIC  ? LOGISTIC_MARGIN_LIMIT
+           : self->loss.kind == TW_LOSS_POISSON ? TW_POISSON_SCORE_LIMIT
+                                                : LOGISTIC_SCORE_LIMIT;
+}
+
 static double logistic_clip(const logistic_state *self, double sum)
 {
-    double limit = self->loss.kind == TW_LOSS_LOGISTIC  ? LOGISTIC_MARGIN_LIMIT
-                   : self->loss.kind == TW_LOSS_POISSON ? TW_POISSON_SCORE_LIMIT
-                                                        : LOGISTIC_SCORE_LIMIT;
+    double limit = logistic_limit(self);
     return fabs(sum) > limit ? copysign(limit, sum) : sum;
 }
 
@@ -439,6 +444,19 @@ static double logistic_weight(const void *self, const void *row)
     return (double)((const logistic_row *)row)->w;
 }
 
+static void logistic_score_form(
+    const void *self_, const tw_batch *batch, const tw_rows *rows, tw_score_form *form, double *weight)
+{
+    const logistic_state *self = self_;
+    const logistic_row *bias = logistic_bias(self, rows);
+    const logistic_scale *scale = rows->block[self->scale_block];
+    form->rule = TW_SCORE_ORDERED;
+    form->bias = bias != NULL ? (double)bias->w : 0.0;
+    form->limit = logistic_limit(self);
+    for (uint32_t e = 0; e < batch->n_entries; e++)
+        weight[e] = logistic_weight_at(&self->rule, rows->row[e], scale->shrinkage);
+}
+
 /* Sum of squared gradients of a weight of which only the size is known: that of the least number of events in which
  * steps of `rate` could have led there, with the steepest slope of the logistic loss's flat half, 1/4. */
 static double logistic_least_curvature(const logistic_state *self, double w, double largest)
@@ -517,4 +535,5 @@ const tw_learner_ops tw_learner_logistic = {
     .warm_start = logistic_warm_start,
     .hasten = logistic_hasten,
     .weight = logistic_weight,
+    .score_form = logistic_score_form,
 };
