@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -107,6 +108,40 @@ tw_status tw_file_write(int fd, const char *path, const void *bytes, size_t size
         size -= (size_t)n;
     }
     return TW_STATUS_OK;
+}
+
+tw_status tw_file_write_at(int fd, const char *path, uint64_t offset, const void *bytes, size_t size, tw_error *error)
+{
+    const char *at = bytes;
+    while (size > 0) {
+        ssize_t n = tw_fault_hit(TW_FAULT_FILE) ? -1 : pwrite(fd, at, size, (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return file_error(error, "write", path);
+        at += n;
+        offset += (uint64_t)n;
+        size -= (size_t)n;
+    }
+    return TW_STATUS_OK;
+}
+
+tw_status tw_file_map(int fd, const char *path, size_t size, const void **bytes, tw_error *error)
+{
+    void *memory = tw_fault_hit(TW_FAULT_FILE) ? MAP_FAILED : mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+    *bytes = memory == MAP_FAILED ? NULL : memory;
+    return memory == MAP_FAILED ? file_error(error, "map", path) : TW_STATUS_OK;
+}
+
+void tw_file_unmap(const void **bytes, size_t size)
+{
+    union {
+        const void *mapped;
+        void *memory;
+    } place = {.mapped = *bytes};
+    if (*bytes != NULL)
+        (void)munmap(place.memory, size);
+    *bytes = NULL;
 }
 
 tw_status tw_file_seek(int fd, const char *path, uint64_t offset, tw_error *error)

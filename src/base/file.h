@@ -16,8 +16,8 @@ typedef struct tw_file_info {
 
 typedef enum tw_open_mode {
     TW_OPEN_READ,
-    TW_OPEN_WRITE_NEW, /* creates or truncates */
-    TW_OPEN_APPEND,    /* creates if missing; position at the end; tw_file_truncate works */
+    TW_OPEN_WRITE_NEW,  /* creates or truncates */
+    TW_OPEN_APPEND,     /* creates if missing; position at the end; tw_file_truncate works */
 } tw_open_mode;
 
 /* NOT_FOUND for a missing path to read, IO otherwise (a directory opened for reading: IO "is a directory"). */
@@ -29,12 +29,17 @@ TW_MUST_USE tw_status tw_file_read(int fd, const char *path, void *bytes, size_t
 TW_MUST_USE tw_status tw_file_read_at(
     int fd, const char *path, uint64_t offset, void *bytes, size_t size, size_t *n_read, tw_error *error);
 TW_MUST_USE tw_status tw_file_write(int fd, const char *path, const void *bytes, size_t size, tw_error *error);
+TW_MUST_USE tw_status tw_file_write_at(
+    int fd, const char *path, uint64_t offset, const void *bytes, size_t size, tw_error *error);
 TW_MUST_USE tw_status tw_file_seek(int fd, const char *path, uint64_t offset, tw_error *error);
 TW_MUST_USE tw_status tw_file_truncate(int fd, const char *path, uint64_t size, tw_error *error);
 TW_MUST_USE tw_status tw_file_reserve(int fd, const char *path, uint64_t size, tw_error *error); /* fallocate */
 TW_MUST_USE tw_status tw_file_sync(int fd, const char *path, tw_error *error);                   /* fdatasync */
 /* Waits until a read of a pipe or terminal would not block; a signal ends the wait early. -1: no limit. */
 TW_MUST_USE tw_status tw_file_wait(int fd, const char *path, int timeout_ms, bool *is_ready, tw_error *error);
+/* Maps [0, size) read-only; size > 0. The file may be closed and removed while it is mapped; it must not be cut. */
+TW_MUST_USE tw_status tw_file_map(int fd, const char *path, size_t size, const void **bytes, tw_error *error);
+void tw_file_unmap(const void **bytes, size_t size); /* sets *bytes to NULL; NULL-safe */
 TW_MUST_USE tw_status tw_file_stat(const char *path, tw_file_info *info, tw_error *error);
 TW_MUST_USE tw_status tw_file_fstat(int fd, const char *path, tw_file_info *info, tw_error *error);
 TW_MUST_USE tw_status tw_file_rename(const char *from, const char *to, tw_error *error);

@@ -162,7 +162,10 @@ tw_status assembly_build(assembly *self, tw_error *error)
         .ignores_labels = self->ignores_labels,
         .drift = drift_of(&pipeline->drift),
     };
-    return tw_model_create(&spec, &self->model, error);
+    status = tw_model_create(&spec, &self->model, error);
+    if (status == TW_STATUS_OK && pipeline->is_batch)
+        status = tw_fit_check(self->model, tw_registry_solver(&self->registry, pipeline->solver), error);
+    return status;
 }
 
 tw_status assembly_of_manifest(assembly *self, const tw_manifest *manifest, tw_error *error)

@@ -17,6 +17,22 @@
 #define TW_SINK(name) extern const tw_sink_ops tw_sink_##name;
 #include "sinks/sinks.def"
 #undef TW_SINK
+#define TW_SOLVER(name) extern const tw_solver_ops tw_solver_##name;
+#if __has_include("solvers/solvers.def")
+#include "solvers/solvers.def"
+#endif
+#undef TW_SOLVER
+
+/* What train.solver may name besides the batch solvers: the learner itself, over the same cache. */
+static const tw_option no_options[] = {{.name = NULL}};
+static const struct {
+    const char *name, *summary;
+} own_solvers[] = {
+    {"online", "the learner itself: train.passes times over the events, with holdout and early stop"},
+    {"ftrl", "as online, for learner ftrl"},
+    {"sgd", "as online, for learners that step along the gradient: linear and logistic"},
+};
+enum { N_OWN_SOLVERS = sizeof own_solvers / sizeof own_solvers[0] };
 
 tw_status builtins_add(tw_registry *registry, tw_error *error)
 {
@@ -47,6 +63,13 @@ tw_status builtins_add(tw_registry *registry, tw_error *error)
         status = tw_registry_add_sink(registry, &tw_sink_##name, error);
 #include "sinks/sinks.def"
 #undef TW_SINK
+#define TW_SOLVER(name)                                                                                                \
+    if (status == TW_STATUS_OK)                                                                                        \
+        status = tw_registry_add_solver(registry, &tw_solver_##name, error);
+#if __has_include("solvers/solvers.def")
+#include "solvers/solvers.def"
+#endif
+#undef TW_SOLVER
     return status;
 }
 
@@ -62,6 +85,18 @@ typedef struct plugin_head {
             registry->member[index]->name, registry->member[index]->summary, registry->member[index]->options};        \
     return index < registry->count
 
+static bool solver_at(const tw_registry *registry, size_t index, plugin_head *out)
+{
+    if (index < N_OWN_SOLVERS)
+        *out = (plugin_head){own_solvers[index].name, own_solvers[index].summary, no_options};
+    else if (index - N_OWN_SOLVERS < registry->n_solvers)
+        *out = (plugin_head){registry->solver[index - N_OWN_SOLVERS]->name,
+            registry->solver[index - N_OWN_SOLVERS]->summary, registry->solver[index - N_OWN_SOLVERS]->options};
+    else
+        return false;
+    return true;
+}
+
 static bool plugin_at(const tw_registry *registry, tw_plugin_kind kind, size_t index, plugin_head *out)
 {
     switch (kind) {
@@ -75,6 +110,8 @@ static bool plugin_at(const tw_registry *registry, tw_plugin_kind kind, size_t i
         HEAD_OF(sink, n_sinks);
     case TW_PLUGIN_TRANSFORM:
         HEAD_OF(transform, n_transforms);
+    case TW_PLUGIN_SOLVER:
+        return solver_at(registry, index, out);
     case TW_PLUGIN_NONE:
     case TW_PLUGIN_N_KINDS:
         break;

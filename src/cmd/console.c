@@ -122,6 +122,13 @@ static const char *figure(double value, int decimals, char text[32])
     return text;
 }
 
+/* Of any size: "3.2e-07". */
+static const char *short_figure(double value, char text[32])
+{
+    (void)snprintf(text, 32, isfinite(value) ? "%.3g" : "-", value);
+    return text;
+}
+
 /* A time in its largest fitting unit: "0.2s", "3.1h", "13.4y". */
 static const char *duration(double seconds, char text[32])
 {
@@ -137,6 +144,11 @@ static const char *duration(double seconds, char text[32])
     else
         (void)snprintf(text, 32, "-");
     return text;
+}
+
+static json_t *json_figure(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
 }
 
 static void print_json(const console *self, const tw_report *report, const char *event)
@@ -239,6 +251,36 @@ static void print_drift(const console *self, const tw_report *report)
         figure(report->drift.before, 4, before), figure(report->drift.after, 4, after), done);
 }
 
+static void print_iteration(const console *self, const tw_report *report)
+{
+    char a[32], b[32];
+    const char *solver = self->assembly->pipeline->solver;
+    if (self->style == PROGRESS_TABLE)
+        console_note("%s: iteration %llu, objective %s, measure %s", solver, (unsigned long long)report->iterations,
+            figure(report->objective, 9, a), short_figure(report->measure, b));
+    if (self->style != PROGRESS_JSON)
+        return;
+    json_t *out = json_pack("{s:s, s:s, s:I, s:o, s:o, s:o}", "event", "iteration", "solver", solver, "iterations",
+        (json_int_t)report->iterations, "objective", json_figure(report->objective), "measure",
+        json_figure(report->measure), "seconds", json_figure(report->seconds));
+    char *text = json_dumps(out, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    if (text != NULL)
+        (void)fprintf(stderr, "%s\n", text);
+    free(text);
+    json_decref(out);
+}
+
+static void print_fitted(const console *self, const tw_report *report)
+{
+    char a[32], b[32];
+    if (self->style == PROGRESS_JSON)
+        print_json(self, report, "fitted");
+    if (self->style == PROGRESS_TABLE)
+        console_note("%s: %s after %llu iterations, objective %s | %s events, %.2f s", report->solver,
+            report->is_converged ? "converged" : "ended", (unsigned long long)report->iterations,
+            figure(report->objective, 9, a), grouped(report->events, b), report->solver_seconds);
+}
+
 void console_event(console *self, tw_engine_event event, const tw_report *report, const tw_error *error)
 {
     char events[32];
@@ -247,6 +289,12 @@ void console_event(console *self, tw_engine_event event, const tw_report *report
         break;
     case TW_ENGINE_PROGRESS:
         console_progress(self, report);
+        break;
+    case TW_ENGINE_FITTING:
+        print_iteration(self, report);
+        break;
+    case TW_ENGINE_FITTED:
+        print_fitted(self, report);
         break;
     case TW_ENGINE_BAD_RECORD:
         print_bad(self, error);
@@ -299,11 +347,6 @@ void console_final(console *self, const tw_report *report)
             (unsigned long long)report->model_version, directory);
 }
 
-static json_t *json_figure(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static void put(json_t *object, const char *key, json_t *value)
 {
     (void)json_object_set_new(object, key, value);
@@ -341,6 +384,12 @@ char *report_to_json(const tw_report *report, const char *learner, const char *c
     put(out, "last_drift_event", drift->drifts > 0 ? json_integer((json_int_t)drift->last_event) : json_null());
     put(out, "rewinds", json_integer((json_int_t)report->rewinds));
     put(out, "learner", json_string(learner));
+    bool is_fitted = report->solver[0] != '\0';
+    put(out, "solver", is_fitted ? json_string(report->solver) : json_null());
+    put(out, "iterations", is_fitted ? json_integer((json_int_t)report->iterations) : json_null());
+    put(out, "objective", is_fitted ? json_figure(report->objective) : json_null());
+    put(out, "converged", is_fitted ? json_boolean(report->is_converged) : json_null());
+    put(out, "solver_seconds", is_fitted ? json_figure(report->solver_seconds) : json_null());
     put(out, "peak_rss_bytes", json_integer((json_int_t)report->peak_rss_bytes));
     char *text = json_dumps(out, JSON_COMPACT | JSON_REAL_PRECISION(17));
     json_decref(out);

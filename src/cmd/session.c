@@ -117,6 +117,14 @@ static tw_status find_checkpoint(session *self, tw_error *error)
             *error = missing;
         return status;
     }
+    if (self->assembly->pipeline->is_batch && tw_engine_is_online_manifest(&self->manifest)) {
+        status = tw_error_set(error, TW_STATUS_CONFLICT,
+            "the model in %s learned online; train.mode: batch fits a model from nothing: --fresh starts over, "
+            "train.mode: online goes on",
+            directory);
+        tw_error_code(error, "E203");
+        return status;
+    }
     return check_crew(self, check_changes(self, error), error);
 }
 
@@ -188,6 +196,9 @@ static tw_status find_init(session *self, tw_error *error)
     const tw_pipeline *pipeline = self->assembly->pipeline;
     if (directory == NULL || self->manifest.id != 0)
         return TW_STATUS_OK;
+    if (pipeline->is_batch)
+        return tw_error_set(error, TW_STATUS_UNSUPPORTED,
+            "--init %s: train.mode: batch fits a model from the data alone; leave it out", directory);
     if (pipeline->connect.count > 0)
         return tw_error_set(error, TW_STATUS_UNSUPPORTED,
             "--init %s: shards that run already keep their rows; start them with thalweg ps --init %s", directory,
@@ -258,7 +269,7 @@ static tw_status make_engine(session *self, tw_error *error)
         .batch_events = pipeline->batch_events,
         .max_latency_us = pipeline->max_latency_us,
         .queue_batches = pipeline->queue_batches,
-        .passes = pipeline->passes,
+        .passes = pipeline->is_batch ? 1 : pipeline->passes,
         .rate_per_s = source->events_per_s,
         .max_record_bytes = MAX_RECORD_BYTES,
         .bad = {.is_stopping = source->is_bad_fatal, .limit = source->bad_limit, .dead_letter = source->dead_letter},
@@ -269,6 +280,7 @@ static tw_status make_engine(session *self, tw_error *error)
         .pipeline_text = all->canonical.bytes,
         .resume = self->manifest.id != 0 ? &self->manifest : NULL,
         .has_first_checkpoint = self->manifest.id == 0 && self->newest_id > 0,
+        .fit = pipeline->is_batch ? &self->fit : NULL,
         .until_events = self->options->until_events,
         .until_us = self->options->until_us,
         .progress = self->options->progress,
@@ -322,13 +334,6 @@ static tw_status start_server(session *self, tw_error *error)
 /* --- report ----------------------------------------------------------------------------------------------------------
  */
 
-static uint64_t count_clusters(const assembly *self)
-{
-    const tw_learner_traits *traits = tw_model_traits(self->model);
-    int block = tw_schema_find_block(&traits->schema, "centroids");
-    return traits->task == TW_TASK_CLUSTERING && block >= 0 ? traits->schema.block[block].count : 0;
-}
-
 static tw_status write_report(session *self, const tw_report *report, tw_error *error)
 {
     const tw_pipeline *pipeline = self->assembly->pipeline;
@@ -337,7 +342,7 @@ static tw_status write_report(session *self, const tw_report *report, tw_error *
         pipeline->checkpoint_dir != NULL ? pipeline->checkpoint_dir : "", (unsigned long long)report->model_version);
     bool is_saved = pipeline->checkpoint_dir != NULL && report->model_version > 0;
     char *text =
-        report_to_json(report, pipeline->learner, is_saved ? checkpoint : NULL, count_clusters(self->assembly));
+        report_to_json(report, pipeline->learner, is_saved ? checkpoint : NULL, session_count_clusters(self->assembly));
     if (text == NULL)
         return tw_no_memory(error, 0);
     tw_status status = tw_file_store(self->options->report_path, text, strlen(text), error);
@@ -350,7 +355,7 @@ static tw_status finish(session *self, tw_report *report, tw_error *error)
     tw_status status = TW_STATUS_OK;
     if (self->children == NULL || children_check(self->children, NULL) == TW_STATUS_OK)
         status = tw_model_count_weights(self->assembly->model, &report->weights, error);
-    report->clusters = count_clusters(self->assembly);
+    report->clusters = session_count_clusters(self->assembly);
     bool is_idle =
         self->engine != NULL ? tw_engine_run_events(self->engine) == 0 : report->events == self->manifest.events;
     if (is_idle && self->manifest.id != 0 && !atomic_load(self->stop))
@@ -384,6 +389,8 @@ static tw_status session_open(session *self, tw_error *error)
         status = assembly_build(self->assembly, error);
     if (status == TW_STATUS_OK)
         status = attach_rows(self, error);
+    if (status == TW_STATUS_OK)
+        status = session_plan_fit(self, error);
     if (status == TW_STATUS_OK && self->assembly->pipeline->workers == 1)
         status = make_engine(self, error);
     if (status == TW_STATUS_OK)

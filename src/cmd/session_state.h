@@ -16,6 +16,8 @@ typedef struct session {
     int lock;             /* on the checkpoint directory; -1: none */
     uint64_t newest_id;   /* of all checkpoints there, resumed from or not */
     children *children;
+    tw_fit_options fit;
+    char cache[4096];  /* file of the decoded events, mode batch */
     tw_engine *engine; /* NULL: workers learn */
     tw_served *served;
     tw_server *server;
@@ -25,5 +27,10 @@ typedef struct session {
 /* Starts the workers, watches them, saves checkpoints meanwhile, until all have read their shares. *report: the figures
  * of all; *code: the exit code when it fails. */
 TW_MUST_USE tw_status session_run_crew(session *self, tw_report *report, int *code, tw_error *error);
+
+/* Mode batch: fills self->fit. */
+TW_MUST_USE tw_status session_plan_fit(session *self, tw_error *error);
+/* Clusters of the learner; 0: it has none. */
+uint64_t session_count_clusters(const assembly *self);
 
 #endif

@@ -121,7 +121,10 @@ static const flag_spec train_flags[] = {
     {"bits", 'b', "N", "a hashed table of 2^N rows"},
     {"exact", 0, NULL, "a table with one row a key, the default"},
     {"passes", 0, "N", "times that the input is read"},
-    {"solver", 0, "online", "how the model is fitted"},
+    {"solver", 0, "NAME",
+        "fits the data as a whole (train.mode batch): lbfgs, owlqn, newton, ridge, lloyd, ftrl or sgd"},
+    {"solver-param", 0, "NAME=VALUE", "option of the solver; may be repeated"},
+    {"cache", 0, "FILE", "keeps the decoded events for later runs with --solver over the same input"},
     {"shards", 0, "N", "parameter-server shards to start"},
     {"connect", 0, "ADDR,ADDR", "parameter-server shards that run already"},
     {"workers", 0, "N", "learning processes; with more than one they share the files in stripes"},
@@ -151,6 +154,7 @@ static const struct {
     {"bits", "model.bits"},
     {"passes", "train.passes"},
     {"solver", "train.solver"},
+    {"cache", "train.cache"},
     {"shards", "parameter_servers.shards"},
     {"workers", "workers"},
     {"model", "checkpoint.dir"},
@@ -228,14 +232,14 @@ static tw_status add_positive(train_tree *self, const char *text, const char *fl
     return put(self, path, text, flag);
 }
 
-static tw_status add_param(train_tree *self, const char *text)
+static tw_status add_param(train_tree *self, const char *text, const char *block, const char *flag)
 {
     char path[160];
     const char *equals = strchr(text, '=');
     if (equals == NULL)
-        return tw_error_set(self->error, TW_STATUS_INVALID, "-p %s: expected NAME=VALUE", text);
-    (void)snprintf(path, sizeof path, "model.params.%.*s", (int)(equals - text), text);
-    return put(self, path, equals + 1, "-p");
+        return tw_error_set(self->error, TW_STATUS_INVALID, "%s %s: expected NAME=VALUE", flag, text);
+    (void)snprintf(path, sizeof path, "%s.%.*s", block, (int)(equals - text), text);
+    return put(self, path, equals + 1, flag);
 }
 
 static tw_status add_period(train_tree *self, const char *text)
@@ -258,7 +262,9 @@ static tw_status add_flag(train_tree *self, const flag_value *value)
             return put(self, simple_paths[i].path, value->text, flag);
     }
     if (strcmp(name, "param") == 0)
-        return add_param(self, value->text);
+        return add_param(self, value->text, "model.params", "-p");
+    if (strcmp(name, "solver-param") == 0)
+        return add_param(self, value->text, "train.params", flag);
     if (strcmp(name, "numeric") == 0 || strcmp(name, "categorical") == 0 || strcmp(name, "set-field") == 0)
         return split_list(self, value->text, ',', flag, add_column);
     if (strcmp(name, "cross") == 0) {

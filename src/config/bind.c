@@ -22,7 +22,7 @@ typedef struct binder {
 } binder;
 
 static const char *const plugin_words[TW_PLUGIN_N_KINDS] = {
-    "plug-in", "learner", "source", "format", "sink", "transform"};
+    "plug-in", "learner", "source", "format", "sink", "transform", "solver"};
 
 size_t tw_option_table_size(const tw_option *table)
 {
@@ -254,7 +254,7 @@ static const char *inner_owner(const binder *self, const tw_bound *bound, const 
     for (const tw_config_child *child = bound->block->children; child->name != NULL; child++) {
         if (child->block != NULL && child->kind != TW_CHILD_MAPS && knows_key(child->block, NULL, key))
             return child->name;
-        const tw_entry *type = child->kind == TW_CHILD_PARAMS ? tw_node_find(bound->node, "type") : NULL;
+        const tw_entry *type = child->kind == TW_CHILD_PARAMS ? tw_node_find(bound->node, child->plugin_key) : NULL;
         if (type == NULL || type->node->kind != TW_NODE_SCALAR)
             continue;
         const tw_option *table = self->catalogue->options(self->catalogue->context, child->plugin, type->node->text);
@@ -281,6 +281,7 @@ static void add_unknown_key(binder *self, const tw_bound *bound, const tw_entry 
 
 static void add_unknown_plugin(binder *self, tw_place place, const char *path, tw_plugin_kind kind, const char *name)
 {
+    const char *key = kind == TW_PLUGIN_SOLVER ? "solver" : "type";
     tw_nearest nearest = {.word = name};
     char known[TW_PROBLEM_HINT_SIZE - 32] = "";
     const char *each;
@@ -289,10 +290,10 @@ static void add_unknown_plugin(binder *self, tw_place place, const char *path, t
         list_append(known, sizeof known, each);
     }
     tw_problem *problem = nearest.best != NULL
-                              ? tw_problems_add(self->problems, self->tree, place, "E131",
-                                    "%s%stype: unknown %s \"%s\"", path, dot(path), plugin_words[kind], name)
+                              ? tw_problems_add(self->problems, self->tree, place, "E131", "%s%s%s: unknown %s \"%s\"",
+                                    path, dot(path), key, plugin_words[kind], name)
                               : tw_problems_add(self->problems, self->tree, place, "E131",
-                                    "%s%stype: %.100s is not installed here", path, dot(path), name);
+                                    "%s%s%s: %.100s is not installed here", path, dot(path), key, name);
     if (nearest.best != NULL)
         tw_problem_label(problem, "did you mean \"%s\"?", nearest.best);
     tw_problem_hint(problem, "available now: %s", known[0] != '\0' ? known : "none");
@@ -382,11 +383,12 @@ static void check_required(
 
 static tw_status bind_params(binder *self, tw_bound *bound, tw_bound_child *child, const char *path, const frame *at)
 {
-    const char *type = tw_option_text(bound->values, "type");
+    const char *type = tw_option_text(bound->values, child->child->plugin_key);
     const tw_option *table =
         type != NULL ? self->catalogue->options(self->catalogue->context, child->child->plugin, type) : NULL;
     if (type != NULL && table == NULL)
-        add_unknown_plugin(self, tw_bound_place(bound, "type"), bound->path, child->child->plugin, type);
+        add_unknown_plugin(
+            self, tw_bound_place(bound, child->child->plugin_key), bound->path, child->child->plugin, type);
     if (child->node != NULL && child->node->kind != TW_NODE_MAP)
         expect(self, child->node, path, "a map of options");
     if (table == NULL)

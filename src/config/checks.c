@@ -45,9 +45,15 @@ bool tw_check_rate(const char *text, double *events_per_s)
     return tw_text_to_real(number, events_per_s) && *events_per_s > 0.0;
 }
 
+/* A named solver asks for mode batch. */
+static bool is_batch(const tw_bound *train)
+{
+    return is_given(train, "mode") ? is_word(train, "mode", "batch") : !is_word(train, "solver", "online");
+}
+
 /* --- sources ------------------------------------------------------------------------------------------------------ */
 
-static bool follows(const tw_bound *source)
+bool tw_check_follows(const tw_bound *source)
 {
     if (source->plugin == NULL)
         return false;
@@ -74,7 +80,7 @@ static void check_sequence(checker *self, const tw_bound_child *sources)
 {
     for (size_t i = 0; i < sources->n_items; i++) {
         const tw_bound *source = sources->item[i];
-        if (i + 1 < sources->n_items && follows(source))
+        if (i + 1 < sources->n_items && tw_check_follows(source))
             (void)COMPLAIN(self, source, "follow", "E122",
                 "%s.follow: a source that follows never ends, so it must be the last one", source->path);
         const tw_bound_child *format = tw_bound_child_of(source, "format");
@@ -108,7 +114,8 @@ static void check_sources(checker *self)
             (void)COMPLAIN(self, source, "rate", "E103",
                 "%s.rate: expected events a second such as 50000/s, found \"%.80s\"", source->path,
                 text_of(source, "rate"));
-        if (tw_option_int(train->values, "passes") > 1 && (follows(source) || is_word(source, "type", "stdin")))
+        bool is_read_once = tw_check_follows(source) || is_word(source, "type", "stdin");
+        if (!is_batch(train) && tw_option_int(train->values, "passes") > 1 && is_read_once)
             (void)COMPLAIN(
                 self, train, "passes", "E122", "train.passes: %s can be read only once; use 1", source->path);
     }
@@ -350,10 +357,13 @@ static void check_workers(checker *self)
     const tw_bound_child *sinks = tw_bound_child_of(self->root, "sinks");
     if (tw_option_int(self->root->values, "workers") <= 1)
         return;
+    if (is_batch(tw_bound_map(self->root, "train")))
+        (void)COMPLAIN(self, self->root, "workers", "E130",
+            "workers: train.mode: batch fits the data in one process; use workers: 1");
     for (size_t i = 0; i < sources->n_items; i++) {
         const tw_bound *source = sources->item[i];
-        if (!is_word(source, "type", "file") || follows(source))
-            (void)COMPLAIN(self, source, follows(source) ? "follow" : "type", "E120",
+        if (!is_word(source, "type", "file") || tw_check_follows(source))
+            (void)COMPLAIN(self, source, tw_check_follows(source) ? "follow" : "type", "E120",
                 "%s: several workers read bounded files (type: file, without follow); use workers: 1", source->path);
     }
     for (size_t i = 0; i < sources->n_items; i++) {
@@ -370,7 +380,7 @@ static void check_workers(checker *self)
 
 static void check_run(checker *self)
 {
-    const tw_bound *checkpoint = tw_bound_map(self->root, "checkpoint"), *train = tw_bound_map(self->root, "train");
+    const tw_bound *checkpoint = tw_bound_map(self->root, "checkpoint");
     const tw_bound *every = tw_bound_map(checkpoint, "every"), *evaluate = tw_bound_map(self->root, "evaluate");
     bool has_dir = text_of(checkpoint, "dir") != NULL;
     if (!has_dir && checkpoint->node != NULL && checkpoint->node->count > 0)
@@ -378,12 +388,6 @@ static void check_run(checker *self)
     if (has_dir && tw_option_int(every->values, "events") == 0 && tw_option_int(every->values, "time") == 0)
         (void)COMPLAIN(self, every, "time", "E124", "checkpoint.every: events and time are both 0");
     check_workers(self);
-    if (is_word(train, "mode", "batch"))
-        (void)COMPLAIN(self, train, "mode", "E120",
-            "train.mode: batch is not supported by this version; online reads bounded sources too");
-    if (!is_word(train, "solver", "online"))
-        (void)COMPLAIN(self, train, "solver", "E120", "train.solver: %s is not supported by this version; use online",
-            text_of(train, "solver"));
     if (tw_option_int(evaluate->values, "window") > 0)
         (void)COMPLAIN(self, evaluate, "window", "E120",
             "evaluate.window is not supported by this version; figures are of the whole run and, as (last), since the "
@@ -403,6 +407,61 @@ static void check_drift(checker *self)
             tw_option_real(drift->values, "delta"));
 }
 
+/* --- batch training ----------------------------------------------------------------------------------------------- */
+
+/* Options that only the learner's own passes know. */
+static void check_pass_options(checker *self, const tw_bound *train)
+{
+    static const char *const names[] = {"passes", "holdout", "early_stop", "shuffle_seed"};
+    const char *solver = text_of(train, "solver");
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (is_given(train, names[i]) && (i > 0 || tw_option_int(train->values, "passes") > 1))
+            (void)COMPLAIN(self, train, names[i], "E130",
+                "train.%s: for the learner's own passes (solver online, ftrl or sgd); %s has its own in train.params",
+                names[i], solver);
+    }
+}
+
+static void check_own_solver(checker *self, const tw_bound *train)
+{
+    const char *solver = text_of(train, "solver"), *learner = text_of(tw_bound_map(self->root, "model"), "type");
+    bool is_ftrl = strcmp(solver, "ftrl") == 0, is_sgd = strcmp(solver, "sgd") == 0;
+    if (learner == NULL)
+        return;
+    bool is_gradient = strcmp(learner, "linear") == 0 || strcmp(learner, "logistic") == 0;
+    if ((is_ftrl && strcmp(learner, "ftrl") != 0) || (is_sgd && !is_gradient))
+        (void)COMPLAIN(self, train, "solver", "E130",
+            "train.solver: %s is passes of the learner %s, but this model is of learner %s; write online for its own "
+            "passes",
+            solver, is_ftrl ? "ftrl" : "linear or logistic", learner);
+}
+
+static void check_train(checker *self)
+{
+    static const char *const batch_only[] = {"cache", "holdout", "early_stop", "shuffle_seed"};
+    const tw_bound *train = tw_bound_map(self->root, "train");
+    const tw_bound_child *sources = tw_bound_child_of(self->root, "source");
+    const char *solver = text_of(train, "solver");
+    if (!is_batch(train)) {
+        if (strcmp(solver, "online") != 0)
+            (void)COMPLAIN(self, train, "solver", "E130",
+                "train.solver: %s fits bounded data as a whole; train.mode must be batch", solver);
+        for (size_t i = 0; i < sizeof batch_only / sizeof batch_only[0]; i++) {
+            if (is_given(train, batch_only[i]))
+                (void)COMPLAIN(
+                    self, train, batch_only[i], "E130", "train.%s: only with train.mode: batch", batch_only[i]);
+        }
+        return;
+    }
+    if (sources->n_items == 1 && tw_check_follows(sources->item[0]))
+        (void)COMPLAIN(self, train, "mode", "E130",
+            "train.mode: batch needs a bounded part, but %s follows and never ends; put the history before it",
+            sources->item[0]->path);
+    check_own_solver(self, train);
+    if (strcmp(solver, "online") != 0 && strcmp(solver, "ftrl") != 0 && strcmp(solver, "sgd") != 0)
+        check_pass_options(self, train);
+}
+
 tw_status tw_check_pipeline(const tw_tree *tree, tw_bound *pipeline, tw_problems *problems, tw_error *error)
 {
     checker self = {tree, pipeline, problems, error};
@@ -412,5 +471,6 @@ tw_status tw_check_pipeline(const tw_tree *tree, tw_bound *pipeline, tw_problems
     check_servers(&self);
     check_run(&self);
     check_drift(&self);
+    check_train(&self);
     return apply_loss(&self);
 }

@@ -144,9 +144,18 @@ static const tw_code codes[] = {
         "adwin's delta is the chance of a false alarm, so it is below 1; page_hinkley's is in units of what is "
         "watched.",
         "漂移检测设置不匹配", "adwin 的 delta 是误报概率，必须小于 1；page_hinkley 的 delta 以被监测量为单位。"},
+    {"E130", "batch training does not fit",
+        "train.mode: batch fits the bounded part of the sources by train.solver: there must be one, the solver must "
+        "fit "
+        "the learner's task, and the learner must take over weights (warm start). Options of passes belong to the "
+        "learner's own passes (solver online, ftrl or sgd), options of mode batch to mode batch.",
+        "批量训练设置不匹配",
+        "train.mode: batch 用 train.solver "
+        "拟合数据源的有界部分：必须有有界部分，求解器须与学习器的任务相符，学习器须能接收权重（热启动）。"
+        "遍数相关选项只用于学习器自身的多遍训练（solver 为 online、ftrl 或 sgd），批量选项只用于批量模式。"},
     {"E131", "plug-in not installed",
-        "No source, format, learner or sink has this name here. The hint lists those that are available.", "插件未安装",
-        "没有该名称的数据源、格式、学习器或输出。提示中列出了可用的名称。"},
+        "No source, format, learner, solver or sink has this name here. The hint lists those that are available.",
+        "插件未安装", "没有该名称的数据源、格式、学习器、求解器或输出。提示中列出了可用的名称。"},
     {"E201", "no checkpoint", "The directory holds no checkpoint, or does not exist. Check the path, or train first.",
         "没有检查点", "目录中没有检查点或目录不存在。请检查路径，或先进行训练。"},
     {"E202", "damaged checkpoint",

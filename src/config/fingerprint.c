@@ -241,7 +241,17 @@ tw_status tw_fingerprint_compare(
     return status;
 }
 
-tw_status tw_fingerprint(const char *canonical, uint64_t *out, tw_error *error)
+static bool is_of_model(const char *path)
+{
+    return class_of(path) != TW_CHANGE_NONE;
+}
+
+static bool is_of_data(const char *path)
+{
+    return starts_with(path, "source") || (is_of_model(path) && !starts_with(path, "model.params."));
+}
+
+static tw_status fingerprint(const char *canonical, bool (*counts)(const char *path), uint64_t *out, tw_error *error)
 {
     facts all = {0};
     tw_status status = read_facts(canonical, &all, error);
@@ -251,10 +261,20 @@ tw_status tw_fingerprint(const char *canonical, uint64_t *out, tw_error *error)
     uint64_t sum = 0;
     for (size_t i = 0; i < all.count; i++) {
         const fact *each = &all.item[i];
-        if (class_of(each->path) != TW_CHANGE_NONE)
+        if (counts(each->path))
             sum += tw_hash_seeded(each->value, strlen(each->value), tw_hash(each->path, strlen(each->path)));
     }
     *out = sum;
     facts_fini(&all);
     return TW_STATUS_OK;
+}
+
+tw_status tw_fingerprint(const char *canonical, uint64_t *out, tw_error *error)
+{
+    return fingerprint(canonical, is_of_model, out, error);
+}
+
+tw_status tw_fingerprint_data(const char *canonical, uint64_t *out, tw_error *error)
+{
+    return fingerprint(canonical, is_of_data, out, error);
 }

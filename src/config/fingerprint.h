@@ -27,4 +27,7 @@ TW_MUST_USE tw_status tw_fingerprint_compare(
 /* A hash of what touches the model: texts that compare as TW_CHANGE_NONE have equal ones. */
 TW_MUST_USE tw_status tw_fingerprint(const char *canonical, uint64_t *out, tw_error *error);
 
+/* A hash of what decides the decoded events: sources, features, label, table. */
+TW_MUST_USE tw_status tw_fingerprint_data(const char *canonical, uint64_t *out, tw_error *error);
+
 #endif

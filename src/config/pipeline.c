@@ -41,6 +41,7 @@ static void fill_source(const tw_bound *from, const tw_bound *first, tw_pipeline
     static const char *const units[] = {"s", "ms", "us", "iso8601"};
     out->type = tw_option_text(from->values, "type");
     out->options = from->plugin;
+    out->is_endless = tw_check_follows(from);
     out->events_per_s = 0.0;
     if (tw_option_has(from->values, "rate"))
         (void)tw_check_rate(tw_option_text(from->values, "rate"), &out->events_per_s);
@@ -165,6 +166,25 @@ static void fill_drift(const tw_option_values *from, tw_pipeline_drift *out)
     out->half_lives = tw_option_real(from, "half_lives");
 }
 
+/* A named solver implies mode batch: the resolved form must say so. */
+static tw_status fill_train(tw_pipeline *self, tw_error *error)
+{
+    const tw_bound *train = tw_bound_map(self->bound, "train");
+    self->solver = tw_option_text(train->values, "solver");
+    self->solver_options = tw_bound_child_of(train, "params")->params;
+    self->cache = tw_option_text(train->values, "cache");
+    self->holdout = tw_option_has(train->values, "holdout") ? tw_option_real(train->values, "holdout") : 0.1;
+    self->early_stop = tw_option_has(train->values, "early_stop") ? small(train->values, "early_stop") : 3;
+    self->is_shuffled = tw_option_has(train->values, "shuffle_seed");
+    self->shuffle_seed = self->is_shuffled ? (uint64_t)tw_option_int(train->values, "shuffle_seed") : 0;
+    self->passes = small(train->values, "passes");
+    self->is_batch = is_word(train->values, "mode", "batch");
+    if (self->is_batch || strcmp(self->solver, "online") == 0)
+        return TW_STATUS_OK;
+    self->is_batch = true;
+    return tw_option_set(train->values, "mode", "batch", error);
+}
+
 static tw_status fill_run(tw_pipeline *self, tw_error *error)
 {
     const tw_option_values *servers = tw_bound_map(self->bound, "parameter_servers")->values;
@@ -188,7 +208,6 @@ static tw_status fill_run(tw_pipeline *self, tw_error *error)
     self->serve_http = tw_option_text(serve, "http");
     self->serve_max_body = (uint64_t)tw_option_int(serve, "max_body");
     self->serve_max_connections = small(serve, "max_connections");
-    self->passes = small(tw_bound_map(self->bound, "train")->values, "passes");
     self->batch_events = small(engine, "batch");
     self->max_latency_us = tw_option_int(engine, "max_latency");
     self->queue_batches = small(engine, "queue");
@@ -232,6 +251,8 @@ tw_status tw_pipeline_create(const tw_tree *tree,
         status = fill_model(self, error);
     if (status == TW_STATUS_OK)
         status = fill_run(self, error);
+    if (status == TW_STATUS_OK)
+        status = fill_train(self, error);
     if (status == TW_STATUS_OK)
         status = fill_sinks(self, error);
     if (status < 0)

@@ -3,7 +3,7 @@
  * Beyond unknown keys, types, ranges and missing keys these are refused (code):
  *   E105  no source; a column without `field` that is not a constant
  *   E120  alerts, publish, tests; workers > 1 with sources that follow, standard input, sinks or a dead-letter
- *         file; staleness other than 0; evaluate.window and metrics; train.mode batch; a solver other than online
+ *         file; staleness other than 0; evaluate.window and metrics
  *   E121  features.hash.bits with model.table: exact, or with other model.bits; model.bits with model.table: exact
  *   E122  a source that follows and is not the last; several passes over one that follows or that is standard input;
  *         sources of one sequence with different formats
@@ -15,7 +15,9 @@
  *         numeric, constant or ignored fields; too many columns or crosses
  *   E127  more than TW_PIPELINE_MAX_POSITIVE positive labels; the label or weight field among the columns
  *   E128  model.loss for a learner without that option, or against params.loss
- *   E129  evaluate.drift.delta of 1 or more with adwin */
+ *   E129  evaluate.drift.delta of 1 or more with adwin
+ *   E130  mode batch with endless sources only; a solver with mode online; solver ftrl or sgd for another learner;
+ *         options of passes with a batch solver, options of mode batch without it */
 #ifndef TW_CONFIG_PIPELINE_H
 #define TW_CONFIG_PIPELINE_H
 
@@ -47,6 +49,7 @@ typedef struct tw_pipeline_source {
     const tw_option_values *options;
     const char *format; /* name of the format plug-in */
     const tw_option_values *format_options;
+    bool is_endless;        /* follows */
     double events_per_s;    /* replay rate; 0: as fast as possible */
     const char *time_field; /* NULL: no event time */
     tw_pipeline_time_unit time_unit;
@@ -145,7 +148,15 @@ typedef struct tw_pipeline {
     uint64_t serve_max_body;
     uint32_t serve_max_connections;
 
-    uint32_t passes;
+    bool is_batch;      /* the bounded sources are fitted as a whole */
+    const char *solver; /* batch: its name; "online", "ftrl" or "sgd": the learner itself */
+    const tw_option_values *solver_options;
+    const char *cache; /* NULL: a temporary file */
+    double holdout;    /* 0: none */
+    uint32_t early_stop;
+    bool is_shuffled;
+    uint64_t shuffle_seed;
+    uint32_t passes;       /* over the input, or batch: of the learner over the cache */
     uint32_t batch_events; /* events after which a batch is closed */
     int64_t max_latency_us;
     uint32_t queue_batches;

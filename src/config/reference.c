@@ -9,7 +9,8 @@ typedef struct writer {
     tw_error *error;
 } writer;
 
-static const char *const kind_titles[TW_PLUGIN_N_KINDS] = {"", "Learners", "Sources", "Formats", "Sinks", "Transforms"};
+static const char *const kind_titles[TW_PLUGIN_N_KINDS] = {
+    "", "Learners", "Sources", "Formats", "Sinks", "Transforms", "Solvers"};
 static const char *const type_names[] = {
     "boolean", "integer", "number", "text", "choice", "duration", "size", "ratio", "list"};
 
@@ -184,12 +185,18 @@ static tw_status add_limits(writer *self, const tw_option *option)
     return tw_text_addf(self->out, self->error, ",\"minimum\":%s,\"maximum\":%s", low, high);
 }
 
+/* The option whose value names the plug-in. */
+static bool is_plugin_key(const char *name)
+{
+    return strcmp(name, "type") == 0 || strcmp(name, "solver") == 0;
+}
+
 static tw_status add_properties(writer *self, const tw_option *table, const char *type, bool *is_first)
 {
     for (; table != NULL && table->name != NULL; table++) {
         TRY(add_member(self, is_first, table->name));
         TRY(tw_text_add(self->out, "{", self->error));
-        if (type != NULL && strcmp(table->name, "type") == 0) {
+        if (type != NULL && is_plugin_key(table->name)) {
             TRY(tw_text_add(self->out, "\"const\":", self->error));
             TRY(add_json_text(self, type, strlen(type)));
         } else {
@@ -223,7 +230,7 @@ static tw_status add_child_schema(writer *self, const tw_config_child *child, co
 
 /* The object of one block; `type` fixes the plug-in, its options are `plugin`. */
 static tw_status add_object(
-    writer *self, const tw_config_block *block, const char *type, const tw_option *plugin, bool is_type_needed)
+    writer *self, const tw_config_block *block, const char *type, const tw_option *plugin, const char *needed)
 {
     bool is_first = true;
     TRY(tw_text_add(self->out, "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{", self->error));
@@ -240,8 +247,8 @@ static tw_status add_object(
     TRY(add_required(self, block->options, &is_first));
     TRY(add_required(self, plugin, &is_first));
     /* Without the type named, an object would match the alternative of every plug-in. */
-    if (is_type_needed)
-        TRY(tw_text_add(self->out, is_first ? "\"type\"" : ",\"type\"", self->error));
+    if (needed != NULL)
+        TRY(tw_text_addf(self->out, self->error, "%s\"%s\"", is_first ? "" : ",", needed));
     return tw_text_add(self->out, "]}", self->error);
 }
 
@@ -254,12 +261,15 @@ static tw_plugin_kind kind_of(const tw_config_block *block)
     return block->plugin;
 }
 
-static bool needs_type(const tw_config_block *block, const char *name)
+/* The key that must be there for the alternative of plug-in `name`; NULL: none beyond those that are always required.
+ */
+static const char *needed_key(const tw_config_block *block, const char *name)
 {
     const tw_option *type = block->options;
-    while (strcmp(type->name, "type") != 0)
+    while (!is_plugin_key(type->name))
         type++;
-    return !type->is_required && (type->fallback == NULL || strcmp(type->fallback, name) != 0);
+    bool is_needed = !type->is_required && (type->fallback == NULL || strcmp(type->fallback, name) != 0);
+    return is_needed ? type->name : NULL;
 }
 
 /* A block without plug-ins is one object, one with them an alternative for each. */
@@ -268,13 +278,13 @@ static tw_status add_block_schema(writer *self, const tw_config_block *block)
     const tw_plugin_catalogue *from = self->catalogue;
     tw_plugin_kind kind = kind_of(block);
     if (kind == TW_PLUGIN_NONE)
-        return add_object(self, block, NULL, NULL, false);
+        return add_object(self, block, NULL, NULL, NULL);
     const char *name;
     TRY(tw_text_add(self->out, "{\"anyOf\":[", self->error));
     for (size_t i = 0; (name = from->name(from->context, kind, i)) != NULL; i++) {
         const tw_option *table = block->plugin != TW_PLUGIN_NONE ? from->options(from->context, kind, name) : NULL;
         TRY(tw_text_add(self->out, i > 0 ? "," : "", self->error));
-        TRY(add_object(self, block, name, table, needs_type(block, name)));
+        TRY(add_object(self, block, name, table, needed_key(block, name)));
     }
     return tw_text_add(self->out, "]}", self->error);
 }

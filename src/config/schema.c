@@ -44,11 +44,11 @@ static const tw_config_child no_children[] = {{.name = NULL}};
     }
 #define CHILD(key, kind, block)                                                                                        \
     {                                                                                                                  \
-        key, kind, block, TW_PLUGIN_NONE, NULL                                                                         \
+        key, kind, block, TW_PLUGIN_NONE, NULL, NULL                                                                   \
     }
 #define REFUSED(key, hint)                                                                                             \
     {                                                                                                                  \
-        key, TW_CHILD_REFUSED, NULL, TW_PLUGIN_NONE, hint                                                              \
+        key, TW_CHILD_REFUSED, NULL, TW_PLUGIN_NONE, hint, NULL                                                        \
     }
 #define CHILD_END                                                                                                      \
     {                                                                                                                  \
@@ -153,7 +153,7 @@ static const tw_config_child features_children[] = {
     CHILD("hash", TW_CHILD_MAP, &hash_block),
     CHILD("columns", TW_CHILD_MAPS, &column_block),
     {"crosses", TW_CHILD_WORD_LISTS, NULL, TW_PLUGIN_NONE,
-        "lists of 2 to 4 categorical or set columns (or namespaces) whose combinations become features"},
+        "lists of 2 to 4 categorical or set columns (or namespaces) whose combinations become features", NULL},
     REFUSED("names", "names are not kept; `model show` prints keys"),
     CHILD_END,
 };
@@ -181,7 +181,7 @@ static const tw_option model_options[] = {
     OPTION_END,
 };
 static const tw_config_child model_children[] = {
-    {"params", TW_CHILD_PARAMS, NULL, TW_PLUGIN_LEARNER, "options of the learner"},
+    {"params", TW_CHILD_PARAMS, NULL, TW_PLUGIN_LEARNER, "options of the learner", "type"},
     CHILD_END,
 };
 static const tw_config_block model_block = {
@@ -290,14 +290,35 @@ static const tw_config_block serve_block = {
     "serve", "Predictions from the model while it is trained.", serve_options, serve_children, TW_PLUGIN_NONE};
 
 static const tw_option train_options[] = {
-    OPTION_CHOICE("mode", "online", "online|batch", "this version supports online, on bounded and endless sources"),
-    OPTION_CHOICE("solver", "online", "online|lbfgs|owlqn|newton|sgd|ftrl", "this version supports online"),
-    OPTION_INT("passes", "1", 1, 1000000, "times that a bounded source is read"),
+    OPTION_CHOICE("mode",
+        "online",
+        "online|batch",
+        "online: event by event; batch: the bounded part of the sources as a whole, then online what follows it; "
+        "absent: "
+        "batch if a solver is named"),
+    OPTION_TEXT("solver", "online", "what fits the bounded part in mode batch: a batch solver, or the learner itself"),
+    OPTION_INT("passes",
+        "1",
+        1,
+        1000000,
+        "times that bounded data is learned; mode batch: by the learner itself (solver online, ftrl or sgd)"),
+    OPTION_TEXT("cache",
+        NULL,
+        "mode batch: file that keeps the decoded events for later runs over the same input; absent: a temporary one"),
+    {"holdout", TW_OPTION_RATIO, NULL, 0, 0.5, NULL, false,
+        "mode batch by the learner itself: share of the events, evenly spread, that is only scored; 0 = none; absent: "
+        "10%"},
+    {"early_stop", TW_OPTION_INT, NULL, 0, 1000000, NULL, false,
+        "mode batch by the learner itself: ends after so many passes without a better loss on the held-out events, and "
+        "keeps the best pass; 0 = never; absent: 3"},
+    {"shuffle_seed", TW_OPTION_INT, NULL, 0, 4294967295.0, NULL, false,
+        "mode batch by the learner itself: each pass in another order, drawn by this seed; absent: the order of the "
+        "input"},
     OPTION_END,
 };
 static const tw_config_child train_children[] = {
-    REFUSED("tolerance", "it belongs to batch solvers"),
-    REFUSED("holdout", "progressive figures are already taken before learning"),
+    {"params", TW_CHILD_PARAMS, NULL, TW_PLUGIN_SOLVER, "options of the solver", "solver"},
+    REFUSED("tolerance", "it belongs into train.params"),
     CHILD_END,
 };
 static const tw_config_block train_block = {

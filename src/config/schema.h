@@ -12,6 +12,7 @@ typedef enum tw_plugin_kind {
     TW_PLUGIN_FORMAT,
     TW_PLUGIN_SINK,
     TW_PLUGIN_TRANSFORM,
+    TW_PLUGIN_SOLVER,
     TW_PLUGIN_N_KINDS,
 } tw_plugin_kind;
 
@@ -30,7 +31,7 @@ typedef enum tw_child_kind {
     TW_CHILD_MAPS,        /* a list of maps */
     TW_CHILD_MAP_OR_MAPS, /* either */
     TW_CHILD_NAMED_MAP,   /* a map with a key `type`, or just the text of `type` */
-    TW_CHILD_PARAMS,      /* a map of the options of the plug-in that `type` beside it names */
+    TW_CHILD_PARAMS,      /* a map of the options of the plug-in that `plugin_key` beside it names */
     TW_CHILD_WORD_LISTS,  /* a list of lists of texts */
     TW_CHILD_REFUSED,     /* known, but not supported by this version: an error with `help` as the hint */
 } tw_child_kind;
@@ -44,6 +45,7 @@ typedef struct tw_config_child {
     const tw_config_block *block; /* maps only */
     tw_plugin_kind plugin;        /* PARAMS only */
     const char *help;
+    const char *plugin_key; /* PARAMS only: the option that names the plug-in, "type" or "solver" */
 } tw_config_child;
 
 struct tw_config_block {

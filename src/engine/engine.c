@@ -40,6 +40,13 @@ static tw_status engine_restore(tw_engine *self, const tw_manifest *manifest, tw
         return tw_error_set(error, TW_STATUS_CORRUPT,
             "checkpoint %06llu: sections \"metrics\" or \"counters\" are missing", (unsigned long long)manifest->id);
     memcpy(&self->counters, counters->bytes, sizeof self->counters);
+    const tw_section *fit = tw_manifest_find(manifest, "fit");
+    if (fit != NULL && fit->size != sizeof self->fit)
+        return tw_error_set(error, TW_STATUS_CORRUPT, "checkpoint %06llu: section \"fit\" has %zu bytes, not %zu",
+            (unsigned long long)manifest->id, fit->size, sizeof self->fit);
+    if (fit != NULL)
+        memcpy(&self->fit, fit->bytes, sizeof self->fit);
+    self->fit.solver[sizeof self->fit.solver - 1] = '\0';
     self->saved_events = manifest->events;
     tw_status status = engine_take_splits(self, manifest->split, manifest->n_splits, error);
     if (status == TW_STATUS_OK)
@@ -206,24 +213,56 @@ static bool note_drift(tw_engine *self)
     return self->drift.drifts > before;
 }
 
+void engine_count_records(tw_engine *self, const tw_builder *builder)
+{
+    uint64_t same_pass = tw_position_pass(builder->from) == tw_position_pass(builder->to);
+    uint64_t bytes = same_pass ? builder->to - builder->from : tw_position_offset(builder->to);
+    self->counters.events += builder->n_events;
+    self->counters.bad_events += builder->n_bad;
+    self->counters.bytes += bytes;
+    self->run_bytes += bytes;
+    self->counters.batches += builder->n_events > 0;
+    self->run_events += builder->n_events;
+    note_times(self, builder);
+}
+
+tw_status engine_report_records(tw_engine *self, const tw_work *work, tw_error *error)
+{
+    tell_bad_records(self, work);
+    return refuse_records(self, work, error);
+}
+
+/* Figures of a fitted model on its own data are no progressive ones: they end where learning goes on. */
+static tw_status drop_fitted_figures(tw_engine *self, tw_error *error)
+{
+    const tw_learner_traits *traits = tw_model_traits(self->options.model);
+    tw_metrics *fresh = NULL;
+    if (!self->fit.is_measured)
+        return TW_STATUS_OK;
+    tw_status status = tw_metrics_create(traits->task, traits->n_outputs, self->options.has_exact_auc, &fresh, error);
+    if (status < 0)
+        return status;
+    (void)pthread_mutex_lock(&self->mutex);
+    tw_metrics_destroy(&self->metrics);
+    self->metrics = fresh;
+    self->fit.is_measured = false;
+    (void)pthread_mutex_unlock(&self->mutex);
+    return TW_STATUS_OK;
+}
+
 static tw_status engine_account(tw_engine *self, tw_work *work, tw_error *error)
 {
     tw_builder *builder = work->builder;
     bool is_replayed = false, has_drifted = false;
+    tw_status status = builder->n_events > 0 ? drop_fitted_figures(self, error) : TW_STATUS_OK;
+    if (status < 0)
+        return status;
     (void)pthread_mutex_lock(&self->mutex);
-    tw_status status = note_progress(self, work, &is_replayed, error);
+    status = note_progress(self, work, &is_replayed, error);
     if (status == TW_STATUS_OK && !is_replayed) {
         tw_batch batch = tw_builder_batch(builder);
         status = tw_metrics_add(self->metrics, &batch, self->scores, error);
-        self->counters.events += builder->n_events;
-        self->counters.bad_events += builder->n_bad;
-        uint64_t same_pass = tw_position_pass(builder->from) == tw_position_pass(builder->to);
-        uint64_t bytes = same_pass ? builder->to - builder->from : tw_position_offset(builder->to);
-        self->counters.bytes += bytes;
-        self->run_bytes += bytes;
-        self->counters.batches += builder->n_events > 0;
-        self->run_events += builder->n_events;
-        note_times(self, builder);
+        engine_count_records(self, builder);
         has_drifted = note_drift(self);
     }
     self->is_dirty = true;
@@ -233,10 +272,8 @@ static tw_status engine_account(tw_engine *self, tw_work *work, tw_error *error)
     if (has_drifted)
         engine_tell(self, TW_ENGINE_DRIFT, NULL);
     status = tw_outputs_write(self->outputs, builder, self->scores, error);
-    if (status == TW_STATUS_OK && builder->n_bad > 0) {
-        tell_bad_records(self, work);
-        status = refuse_records(self, work, error);
-    }
+    if (status == TW_STATUS_OK && builder->n_bad > 0)
+        status = engine_report_records(self, work, error);
     return status;
 }
 
@@ -286,6 +323,12 @@ void tw_engine_report(tw_engine *self, bool is_last_reset, tw_report *out)
     out->lag_seconds =
         self->newest_event_us == INT64_MIN ? (double)NAN : (double)(tw_clock_wall_us() - self->newest_event_us) / 1e6;
     out->backlog_bytes = self->backlog;
+    (void)snprintf(out->solver, sizeof out->solver, "%s", self->fit.solver);
+    out->iterations = self->fit.iterations;
+    out->objective = self->fit.objective;
+    out->measure = self->fit.measure;
+    out->is_converged = self->fit.is_converged;
+    out->solver_seconds = self->fit.seconds;
     out->checkpoints = self->counters.checkpoints;
     out->checkpoint_failures = self->checkpoint_failures;
     out->checkpoint_seconds = self->last_checkpoint.seconds;
@@ -301,6 +344,11 @@ void tw_engine_report(tw_engine *self, bool is_last_reset, tw_report *out)
     out->conflicts = stats.conflicts;
     out->reconnects = stats.reconnects;
     report_machine(out);
+}
+
+bool tw_engine_is_online_manifest(const tw_manifest *manifest)
+{
+    return manifest->events > 0 && tw_manifest_find(manifest, "fit") == NULL;
 }
 
 uint64_t tw_engine_run_events(const tw_engine *self)
@@ -345,6 +393,8 @@ static tw_status capture_sections(tw_engine *self, tw_manifest *out, tw_error *e
     tw_free(metrics);
     if (status == TW_STATUS_OK)
         status = tw_manifest_add(out, "counters", &counters, sizeof counters, error);
+    if (status == TW_STATUS_OK && self->fit.solver[0] != '\0')
+        status = tw_manifest_add(out, "fit", &self->fit, sizeof self->fit, error);
     if (status == TW_STATUS_OK && self->options.pipeline_text != NULL)
         status =
             tw_manifest_add(out, "pipeline", self->options.pipeline_text, strlen(self->options.pipeline_text), error);

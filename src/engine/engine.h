@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "engine/checkpointer.h"
+#include "engine/fit.h"
 #include "engine/metrics.h"
 #include "engine/model.h"
 #include "engine/outputs.h"
@@ -22,6 +23,8 @@ typedef enum tw_engine_event {
     TW_ENGINE_CHECKPOINT,        /* a checkpoint became durable; see report.model_version, checkpoint_* */
     TW_ENGINE_FAILED_CHECKPOINT, /* it failed; learning goes on; `error` says why */
     TW_ENGINE_REWOUND,           /* rows were lost with a shard and are learned again; `error` names it */
+    TW_ENGINE_FITTING,           /* an iteration of a solver is done: report.iterations, objective, measure */
+    TW_ENGINE_FITTED,            /* the bounded inputs are in the rows; the figures are those of the fitted model */
     TW_ENGINE_BAD_RECORD,        /* `error` has file, line, column, code */
     TW_ENGINE_DRIFT,             /* the loss has risen; see report.drift */
 } tw_engine_event;
@@ -65,6 +68,7 @@ typedef struct tw_engine_options {
     size_t n_known;
     uint64_t known_pass;       /* in which they stand */
     bool has_first_checkpoint; /* save one before the first event: older ones of another run must not be resumed */
+    const tw_fit_options *fit; /* fit the bounded inputs first, unless `resume` is behind that; NULL: all online */
     uint64_t until_events;     /* end after so many events in all; 0: no limit */
     int64_t until_us;          /* end after so long; 0: no limit */
     tw_progress_policy progress;
@@ -81,6 +85,9 @@ void tw_engine_destroy(tw_engine **self);
 
 /* Learns (or scores) one batch: model, outputs, metrics, counters. REWIND as tw_model_learn. */
 TW_MUST_USE tw_status tw_engine_learn(tw_engine *self, tw_work *work, tw_error *error);
+
+/* True when the model resumed from holds events that were not fitted as a whole; it cannot go on with a fit. */
+bool tw_engine_is_online_manifest(const tw_manifest *manifest);
 
 /* Runs until the inputs end, `stop` is set or a limit is reached, then saves a last checkpoint. OK also for a stop.
  * DATA: too many malformed records, or nothing but malformed ones. */

@@ -27,6 +27,7 @@ struct tw_engine {
     tw_drift_counts drift;
     int64_t run_start_us;
     int64_t newest_event_us;
+    tw_fit_figures fit;
     uint64_t checkpoint_failures, backlog;
     tw_checkpoint_result last_checkpoint;
     int64_t last_checkpoint_wall_us;
@@ -45,6 +46,18 @@ tw_status engine_know_split(tw_engine *self, const tw_split *split, size_t *inde
 
 /* Fills a manifest with everything but id, files and time. */
 tw_status engine_capture(tw_engine *self, tw_manifest *out, tw_error *error);
+
+/* Counts what was read: records, bytes, times. The mutex is held. */
+void engine_count_records(tw_engine *self, const tw_builder *builder);
+/* Tells of the malformed records of the batch; DATA: they are more than the pipeline allows. */
+tw_status engine_report_records(tw_engine *self, const tw_work *work, tw_error *error);
+
+/* Saves a checkpoint, if anything was learned since the last one, and waits for it. OK without a directory. */
+tw_status engine_save(tw_engine *self, tw_error *error);
+
+/* Fits the bounded inputs and hands over; the run then stands behind them. CANCELLED: `stop` came first, nothing was
+ * learned. */
+tw_status engine_fit_history(tw_engine *self, tw_error *error);
 
 void engine_tell(tw_engine *self, tw_engine_event event, const tw_error *error);
 

@@ -20,6 +20,7 @@ struct tw_model {
     uint16_t *scaled_field; /* [n_scaled] ... their field ids ... */
     uint32_t *scaled_dense; /* [n_scaled] ... and their columns in dense rows */
     tw_drift *drift;        /* NULL: nothing is watched */
+    uint32_t n_transform_blocks;
     tw_params *params;
     tw_turnstile turn;
     float *scores; /* scratch of predictions, used inside a turn */
@@ -55,6 +56,7 @@ static tw_status model_open_scaler(tw_model *self, tw_error *error)
     const uint16_t *fields = tw_plan_scaled(plan, &n);
     if (n > 0 && self->spec.scaler != NULL)
         status = model_add_scaler(self, fields, n, error);
+    self->n_transform_blocks = self->traits.schema.n_blocks;
     tw_plan_destroy(&plan);
     return status;
 }
@@ -213,7 +215,7 @@ tw_status tw_model_builder_create(const tw_model *self, uint32_t max_events, tw_
 
 /* value, dense: the batch's own, writable. */
 static void model_scale(
-    tw_model *self, const tw_batch *batch, float *value, float *dense, void *const *block, bool is_learning)
+    const tw_model *self, const tw_batch *batch, float *value, float *dense, void *const *block, bool is_learning)
 {
     if (self->scaler == NULL)
         return;
@@ -309,29 +311,98 @@ tw_status tw_model_learn(tw_model *self, tw_builder *batch, bool is_replay, floa
     return status;
 }
 
-static tw_status model_score_turn(tw_model *self, tw_builder *builder, float *scores, tw_error *error)
+/* builder: whose values are still to be transformed; NULL: they are. */
+static tw_status model_score_turn(
+    tw_model *self, tw_builder *builder, const tw_batch *batch, float *scores, tw_error *error)
 {
-    tw_batch batch = tw_builder_batch(builder);
-    if (batch.n_events == 0)
+    if (batch->n_events == 0)
         return TW_STATUS_OK;
     tw_rows rows;
-    tw_status status = self->params->ops->acquire(self->params, &batch, TW_ACCESS_READ, &rows, error);
+    tw_status status = self->params->ops->acquire(self->params, batch, TW_ACCESS_READ, &rows, error);
     if (status == TW_STATUS_REWIND)
         return tw_error_set(error, TW_STATUS_BUSY, "a parameter-server shard is being restored; try again");
     if (status != TW_STATUS_OK)
         return status;
-    model_scale(self, &batch, builder->value, builder->dense, rows.block, false);
-    self->spec.learner->predict(self->learner, &batch, &rows, scores);
-    status = self->params->ops->release(self->params, &batch, &rows, 0, error);
+    if (builder != NULL)
+        model_scale(self, batch, builder->value, builder->dense, rows.block, false);
+    self->spec.learner->predict(self->learner, batch, &rows, scores);
+    status = self->params->ops->release(self->params, batch, &rows, 0, error);
     return status < 0 ? status : TW_STATUS_OK;
 }
 
 tw_status tw_model_score(tw_model *self, tw_builder *batch, float *scores, tw_error *error)
 {
     tw_turnstile_enter(&self->turn);
-    tw_status status = model_score_turn(self, batch, scores, error);
+    tw_batch view = tw_builder_batch(batch);
+    tw_status status = model_score_turn(self, batch, &view, scores, error);
     tw_turnstile_leave(&self->turn);
     return status;
+}
+
+tw_status tw_model_score_rows(tw_model *self, const tw_batch *batch, float *scores, tw_error *error)
+{
+    tw_turnstile_enter(&self->turn);
+    tw_status status = model_score_turn(self, NULL, batch, scores, error);
+    tw_turnstile_leave(&self->turn);
+    return status;
+}
+
+tw_status tw_model_write(
+    tw_model *self, const tw_batch *batch, uint64_t n_learned, tw_model_fill fill, void *context, tw_error *error)
+{
+    tw_rows rows;
+    tw_turnstile_enter(&self->turn);
+    tw_status status = self->params->ops->acquire(self->params, batch, TW_ACCESS_WRITE, &rows, error);
+    if (status == TW_STATUS_OK) {
+        status = fill(context, self->learner, batch, &rows, error);
+        if (status < 0)
+            self->params->ops->abandon(self->params, batch, &rows);
+        else
+            status = self->params->ops->release(self->params, batch, &rows, n_learned, error);
+    }
+    if (status == TW_STATUS_OK) {
+        atomic_fetch_add_explicit(&self->events, n_learned, memory_order_relaxed);
+        atomic_store_explicit(&self->learned_us, tw_clock_monotonic_us(), memory_order_relaxed);
+    }
+    tw_turnstile_leave(&self->turn);
+    return status;
+}
+
+typedef struct learn_call {
+    const tw_model *model;
+    float *scores;
+} learn_call;
+
+static tw_status fill_by_learning(
+    void *context, void *learner, const tw_batch *batch, const tw_rows *rows, tw_error *error)
+{
+    const learn_call *call = context;
+    return call->model->spec.learner->learn(learner, batch, rows, call->scores, error);
+}
+
+tw_status tw_model_learn_rows(tw_model *self, const tw_batch *batch, float *scores, tw_error *error)
+{
+    learn_call call = {self, scores};
+    return tw_model_write(self, batch, count_learned(self->traits.task, batch), fill_by_learning, &call, error);
+}
+
+uint32_t tw_model_n_transform_blocks(const tw_model *self)
+{
+    return self->n_transform_blocks;
+}
+
+void tw_model_transform_learn(const tw_model *self, const tw_batch *batch, float *scratch, void *const *block)
+{
+    if (self->scaler == NULL || batch->n_entries == 0)
+        return;
+    memcpy(scratch, batch->value, batch->n_entries * sizeof *scratch);
+    self->spec.scaler->apply(self->scaler, batch, scratch, block, true);
+}
+
+void tw_model_transform_apply(const tw_model *self, tw_builder *rows, void *const *block)
+{
+    tw_batch batch = tw_builder_batch(rows);
+    model_scale(self, &batch, rows->value, rows->dense, block, false);
 }
 
 void tw_model_link_all(const tw_learner_traits *traits, const float *scores, uint32_t n_events, double *prediction)
@@ -348,10 +419,11 @@ void tw_model_link_all(const tw_learner_traits *traits, const float *scores, uin
 tw_status tw_model_predict(tw_model *self, tw_builder *rows, double *prediction, tw_model_stamp *stamp, tw_error *error)
 {
     tw_turnstile_enter(&self->turn);
+    tw_batch batch = tw_builder_batch(rows);
     size_t n = (size_t)rows->n_events * self->traits.n_outputs;
     tw_status status = tw_grow(&self->scores, sizeof *self->scores, &self->scores_capacity, n, error);
     if (status == TW_STATUS_OK)
-        status = model_score_turn(self, rows, self->scores, error);
+        status = model_score_turn(self, rows, &batch, self->scores, error);
     if (status == TW_STATUS_OK)
         tw_model_link_all(&self->traits, self->scores, rows->n_events, prediction);
     if (stamp != NULL)

@@ -70,6 +70,28 @@ TW_MUST_USE tw_status tw_model_learn(tw_model *self, tw_builder *batch, bool is_
 /* Raw scores of a batch, changing nothing but the builder's values: evaluation without learning. */
 TW_MUST_USE tw_status tw_model_score(tw_model *self, tw_builder *batch, float *scores, tw_error *error);
 
+/* As tw_model_learn and tw_model_score, for values that are transformed already. The batch's split and offsets hold
+ * as there. */
+TW_MUST_USE tw_status tw_model_learn_rows(tw_model *self, const tw_batch *batch, float *scores, tw_error *error);
+TW_MUST_USE tw_status tw_model_score_rows(tw_model *self, const tw_batch *batch, float *scores, tw_error *error);
+
+/* Lets `fill` write the rows and blocks of the batch's keys; they are released with the batch's mark, and `n_learned`
+ * events count as learned. What `fill` returns below 0 is returned, and nothing is released. REWIND as tw_model_learn.
+ */
+typedef tw_status (*tw_model_fill)(
+    void *context, void *learner, const tw_batch *batch, const tw_rows *rows, tw_error *error);
+TW_MUST_USE tw_status tw_model_write(
+    tw_model *self, const tw_batch *batch, uint64_t n_learned, tw_model_fill fill, void *context, tw_error *error);
+
+/* The first blocks of the schema are the state of the transforms; the number of them. */
+uint32_t tw_model_n_transform_blocks(const tw_model *self);
+
+/* The transforms over state of the caller's: block [schema n_blocks], of which the transforms' are there. `learn` adds
+ * the batch to the state and writes nothing else but `scratch` [n_entries]; `apply` changes the values of `rows` by the
+ * state. Any thread. */
+void tw_model_transform_learn(const tw_model *self, const tw_batch *batch, float *scratch, void *const *block);
+void tw_model_transform_apply(const tw_model *self, tw_builder *rows, void *const *block);
+
 /* Scores the rows; changes nothing but the builder's values. prediction: [n_events x n_outputs] as users see it
  * (binary: output 0 is the probability). */
 TW_MUST_USE tw_status tw_model_predict(

@@ -30,8 +30,7 @@ static tw_status check_head(
     }                                                                                                                  \
     tw_status tw_registry_add_##kind(tw_registry *self, const tw_##kind##_ops *ops, tw_error *error)                   \
     {                                                                                                                  \
-        bool is_whole = ops->struct_size == sizeof *ops && ops->options != NULL && ops->state_size != NULL &&          \
-                        ops->open != NULL && (is_complete);                                                            \
+        bool is_whole = ops->struct_size == sizeof *ops && ops->options != NULL && (is_complete);                      \
         tw_status status = check_head(#kind, ops->name, ops->abi_version, is_whole, self->count, error);               \
         if (status < 0)                                                                                                \
             return status;                                                                                             \
@@ -41,11 +40,15 @@ static tw_status check_head(
         return TW_STATUS_OK;                                                                                           \
     }
 
-REGISTRY_KIND(learner, learner, n_learners, ops->learn != NULL && ops->predict != NULL)
+#define HAS_STATE (ops->state_size != NULL && ops->open != NULL)
+
+REGISTRY_KIND(learner, learner, n_learners, HAS_STATE && ops->learn != NULL && ops->predict != NULL)
 REGISTRY_KIND(source,
     source,
     n_sources,
-    ops->next != NULL && ops->seek != NULL && ops->head != NULL && ops->splits != NULL && ops->close != NULL)
-REGISTRY_KIND(format, format, n_formats, ops->decode != NULL && ops->close != NULL)
-REGISTRY_KIND(transform, transform, n_transforms, ops->apply != NULL)
-REGISTRY_KIND(sink, sink, n_sinks, ops->write != NULL && ops->flush != NULL && ops->close != NULL)
+    HAS_STATE && ops->next != NULL && ops->seek != NULL && ops->head != NULL && ops->splits != NULL &&
+        ops->close != NULL)
+REGISTRY_KIND(format, format, n_formats, HAS_STATE && ops->decode != NULL && ops->close != NULL)
+REGISTRY_KIND(transform, transform, n_transforms, HAS_STATE && ops->apply != NULL)
+REGISTRY_KIND(sink, sink, n_sinks, HAS_STATE && ops->write != NULL && ops->flush != NULL && ops->close != NULL)
+REGISTRY_KIND(solver, solver, n_solvers, ops->solve != NULL)

@@ -14,7 +14,8 @@ typedef struct tw_registry {
     const tw_format_ops *format[TW_REGISTRY_MAX];
     const tw_transform_ops *transform[TW_REGISTRY_MAX];
     const tw_sink_ops *sink[TW_REGISTRY_MAX];
-    size_t n_learners, n_sources, n_formats, n_transforms, n_sinks;
+    const tw_solver_ops *solver[TW_REGISTRY_MAX];
+    size_t n_learners, n_sources, n_formats, n_transforms, n_sinks, n_solvers;
 } tw_registry;
 
 /* INVALID: a required member is missing, another ABI version, a name that is taken. The table is borrowed. */
@@ -23,6 +24,7 @@ TW_MUST_USE tw_status tw_registry_add_source(tw_registry *self, const tw_source_
 TW_MUST_USE tw_status tw_registry_add_format(tw_registry *self, const tw_format_ops *ops, tw_error *error);
 TW_MUST_USE tw_status tw_registry_add_transform(tw_registry *self, const tw_transform_ops *ops, tw_error *error);
 TW_MUST_USE tw_status tw_registry_add_sink(tw_registry *self, const tw_sink_ops *ops, tw_error *error);
+TW_MUST_USE tw_status tw_registry_add_solver(tw_registry *self, const tw_solver_ops *ops, tw_error *error);
 
 /* NULL if there is none of that name. */
 const tw_learner_ops *tw_registry_learner(const tw_registry *self, const char *name);
@@ -30,5 +32,6 @@ const tw_source_ops *tw_registry_source(const tw_registry *self, const char *nam
 const tw_format_ops *tw_registry_format(const tw_registry *self, const char *name);
 const tw_transform_ops *tw_registry_transform(const tw_registry *self, const char *name);
 const tw_sink_ops *tw_registry_sink(const tw_registry *self, const char *name);
+const tw_solver_ops *tw_registry_solver(const tw_registry *self, const char *name);
 
 #endif

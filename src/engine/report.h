@@ -30,6 +30,12 @@ typedef struct tw_report {
     uint64_t model_version;
     double lag_seconds;     /* now - newest event time; NaN without event times */
     uint64_t backlog_bytes; /* read by nobody yet */
+    /* Batch training; solver "": none. */
+    char solver[32];
+    uint64_t iterations;
+    double objective, measure; /* of the result, or of the last iteration, as the solver states them */
+    bool is_converged;
+    double solver_seconds;
     uint64_t checkpoints, checkpoint_failures;
     double checkpoint_seconds; /* of the last one */
     uint64_t checkpoint_bytes;

@@ -213,8 +213,8 @@ static tw_status save_once(tw_engine *self, tw_error *error)
     return status < 0 ? status : TW_STATUS_OK;
 }
 
-/* The checkpoint at the end. A shard that is just coming back, or still writing, gets some time. */
-static tw_status last_checkpoint(tw_engine *self, tw_error *error)
+/* A shard that is just coming back, or still writing, gets some time. */
+tw_status engine_save(tw_engine *self, tw_error *error)
 {
     if (!self->options.is_learning || self->options.checkpoint.directory == NULL)
         return TW_STATUS_OK;
@@ -397,7 +397,7 @@ static tw_status run_and_save(run_state *run, tw_status *saved, tw_error *last_e
         tw_status status = run_loop(run, &is_finished, error);
         /* What was learned before an error in the input is kept. */
         bool is_sound = status >= 0 || status == TW_STATUS_DATA || run->is_input_broken;
-        *saved = is_sound ? last_checkpoint(run->engine, last_error) : TW_STATUS_OK;
+        *saved = is_sound ? engine_save(run->engine, last_error) : TW_STATUS_OK;
         if (status < 0 || *saved < 0 || !is_finished)
             return status;
         status = finish_reading(run, &is_finished, error);
@@ -422,7 +422,15 @@ tw_status tw_engine_run(tw_engine *self, tw_error *error)
     tw_error last_error = {0};
     self->run_start_us = tw_clock_monotonic_us();
     set_ended(self, false);
-    tw_status status = run_open(&run, error);
+    bool is_fitted = self->options.fit == NULL || self->fit.solver[0] != '\0';
+    tw_status status = is_fitted ? TW_STATUS_OK : engine_fit_history(self, error);
+    if (status == TW_STATUS_CANCELLED) {
+        set_ended(self, true);
+        tw_log(TW_LOG_WARN, "%s: nothing was learned", error != NULL ? error->message : "stopped");
+        return TW_STATUS_OK;
+    }
+    if (status == TW_STATUS_OK)
+        status = run_open(&run, error);
     if (status == TW_STATUS_OK)
         status = run_start_pump(&run, error);
     if (status == TW_STATUS_OK) {
@@ -430,7 +438,7 @@ tw_status tw_engine_run(tw_engine *self, tw_error *error)
         plan_progress(&run);
         if (self->options.until_us > 0)
             run.deadline_us = tw_clock_monotonic_us() + self->options.until_us;
-        if (self->options.has_first_checkpoint && self->options.checkpoint.directory != NULL)
+        if (is_fitted && self->options.has_first_checkpoint && self->options.checkpoint.directory != NULL)
             start_checkpoint(self);
         status = run_and_save(&run, &saved, &last_error, error);
     }

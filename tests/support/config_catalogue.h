@@ -39,6 +39,10 @@ static const tw_option catalogue_sink[] = {
     {"path", TW_OPTION_TEXT, NULL, 0, 0, NULL, true, "file that is written"},
     {.name = NULL},
 };
+static const tw_option catalogue_lbfgs[] = {
+    {"tolerance", TW_OPTION_REAL, "1e-9", 0, 1, NULL, false, "when to stop"},
+    {.name = NULL},
+};
 
 typedef struct catalogue_row {
     tw_plugin_kind kind;
@@ -55,6 +59,10 @@ static const catalogue_row catalogue_rows[] = {
     {TW_PLUGIN_FORMAT, "json", catalogue_none},
     {TW_PLUGIN_FORMAT, "csv", catalogue_csv},
     {TW_PLUGIN_SINK, "predictions", catalogue_sink},
+    {TW_PLUGIN_SOLVER, "online", catalogue_none},
+    {TW_PLUGIN_SOLVER, "ftrl", catalogue_none},
+    {TW_PLUGIN_SOLVER, "sgd", catalogue_none},
+    {TW_PLUGIN_SOLVER, "lbfgs", catalogue_lbfgs},
 };
 enum { CATALOGUE_N = sizeof catalogue_rows / sizeof catalogue_rows[0] };
 
