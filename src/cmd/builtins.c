@@ -18,9 +18,7 @@
 #include "sinks/sinks.def"
 #undef TW_SINK
 #define TW_SOLVER(name) extern const tw_solver_ops tw_solver_##name;
-#if __has_include("solvers/solvers.def")
 #include "solvers/solvers.def"
-#endif
 #undef TW_SOLVER
 
 /* What train.solver may name besides the batch solvers: the learner itself, over the same cache. */
@@ -66,9 +64,7 @@ tw_status builtins_add(tw_registry *registry, tw_error *error)
 #define TW_SOLVER(name)                                                                                                \
     if (status == TW_STATUS_OK)                                                                                        \
         status = tw_registry_add_solver(registry, &tw_solver_##name, error);
-#if __has_include("solvers/solvers.def")
 #include "solvers/solvers.def"
-#endif
 #undef TW_SOLVER
     return status;
 }
