@@ -238,11 +238,12 @@ tw_status tw_dataset_open(const tw_dataset_options *options, tw_dataset *out, tw
         status = fingerprint_of(options, &fingerprint, &is_known, error);
     if (status < 0)
         return status;
-    if (is_known && !options->is_remade) {
+    if (is_known) {
         status = dataset_map(options->path, fingerprint, state_size, out, &why);
-        out->is_reused = status == TW_STATUS_OK;
-        if (status == TW_STATUS_OK)
+        out->is_reused = status == TW_STATUS_OK && !(options->wants_bad_records && out->bad_events > 0);
+        if (out->is_reused)
             return status;
+        tw_dataset_close(out);
         (void)snprintf(note, sizeof note, "%s; it is made again", why.message);
         if (status == TW_STATUS_CORRUPT || status == TW_STATUS_CONFLICT)
             tw_log(TW_LOG_WARN, "%s", note);

@@ -25,7 +25,7 @@ typedef struct tw_dataset_options {
     uint64_t fingerprint; /* of the pipeline as far as it decides the events */
     const char *path;
     bool is_temporary;      /* the file has no name any more once it is mapped; nothing is reused */
-    bool is_remade;         /* a file that is there is not used */
+    bool wants_bad_records; /* a file whose inputs held malformed records is made again, so that `visit` sees them */
     tw_dataset_visit visit; /* may be NULL; not called for a file that is reused */
     void *context;
     const atomic_bool *stop; /* set: CANCELLED; may be NULL */

@@ -21,6 +21,7 @@ typedef struct maker {
     const tw_dataset_options *options;
     char path[PATH_SIZE], spill_path[PATH_SIZE];
     int fd, spill_fd;
+    bool is_spill_nameless;
     tw_plan *plan;
     tw_reader *reader;
     tw_builder *builder;
@@ -44,6 +45,8 @@ static void maker_close(maker *self)
     tw_reader_destroy(&self->reader);
     tw_plan_destroy(&self->plan);
     tw_key_index_fini(&self->keys);
+    if (self->spill_fd >= 0 && !self->is_spill_nameless)
+        (void)!tw_file_remove(self->spill_path, NULL);
     (void)tw_file_close(&self->spill_fd, self->spill_path, NULL);
     if (self->fd >= 0)
         (void)!tw_file_remove(self->path, NULL);
@@ -77,7 +80,10 @@ static tw_status open_files(maker *self, tw_error *error)
     tw_status status = open_new(self->path, &self->fd, error);
     if (status == TW_STATUS_OK)
         status = open_new(self->spill_path, &self->spill_fd, error);
-    return status == TW_STATUS_OK ? tw_file_remove(self->spill_path, error) : status;
+    if (status == TW_STATUS_OK)
+        status = tw_file_remove(self->spill_path, error);
+    self->is_spill_nameless = status == TW_STATUS_OK;
+    return status;
 }
 
 static tw_status open_state(maker *self, tw_error *error)

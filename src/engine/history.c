@@ -52,7 +52,7 @@ static tw_status read_data(history *self, tw_error *error)
         .path = self->options->cache,
         .is_temporary = self->options->is_cache_temporary,
         /* The dead-letter file of this run is still empty. */
-        .is_remade = options->bad.dead_letter != NULL,
+        .wants_bad_records = options->bad.dead_letter != NULL,
         .visit = visit_batch,
         .context = self,
         .stop = options->stop,

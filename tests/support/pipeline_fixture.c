@@ -212,6 +212,7 @@ static tw_status open_engine(pipeline *self, tw_error *error)
         .listener = setup->listener,
         .listener_context = setup->context,
         .stop = setup->stop,
+        .fit = setup->fit,
     };
     return tw_engine_create(&options, &self->engine, error);
 }

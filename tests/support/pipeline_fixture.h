@@ -27,6 +27,7 @@ typedef struct pipeline_setup {
     tw_engine_listener listener;
     void *context;
     const atomic_bool *stop;
+    const tw_fit_options *fit; /* NULL: all online */
 } pipeline_setup;
 
 typedef struct pipeline {
