@@ -255,7 +255,8 @@ static void print_iteration(const console *self, const tw_report *report)
 {
     char a[32], b[32];
     const char *solver = self->assembly->pipeline->solver;
-    if (self->style == PROGRESS_TABLE)
+    uint64_t step = report->iterations < 10 ? 1 : report->iterations < 100 ? 10 : 100; /* a person reads these */
+    if (self->style == PROGRESS_TABLE && report->iterations % step == 0)
         console_note("%s: iteration %llu, objective %s, measure %s", solver, (unsigned long long)report->iterations,
             figure(report->objective, 9, a), short_figure(report->measure, b));
     if (self->style != PROGRESS_JSON)
