@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/hash.h"
+#include "ps/image.h"
 
 enum { LOOPBACK_ADDRESS_SIZE = 32, LOOPBACK_WRITER_FRAMES = 4, LOOPBACK_STEP_US = 10000 };
 
@@ -16,29 +17,12 @@ typedef struct loopback_frame {
     unsigned char bytes[];
 } loopback_frame;
 
-typedef struct saved_record {
-    int block;
-    uint64_t key;
-} saved_record;
-
-/* A shard's rows, blocks and marks at some moment. */
-typedef struct loopback_copy {
-    bool is_there;
-    saved_record *record;
-    size_t n_records, capacity_records;
-    unsigned char *bytes; /* the records, one after the other */
-    size_t n_bytes, capacity_bytes;
-    tw_mark *mark;
-    size_t n_marks, capacity_marks;
-    uint64_t events;
-} loopback_copy;
-
 typedef struct loopback_shard {
     tw_loopback *owner;
     uint32_t index;
     tw_shard *shard;
     loopback_frame *first, *last, *given;
-    loopback_copy copy;
+    tw_image copy;
     char address[LOOPBACK_ADDRESS_SIZE];
     uint64_t snapshot_id;
     tw_frozen *frozen;
@@ -278,74 +262,10 @@ static tw_status loopback_restore(tw_link *link, const char *directory, const tw
 
 /* --- copies in memory --------------------------------------------------------------------------------------------- */
 
-static size_t record_size(const tw_loopback *self, int block)
-{
-    return block < 0 ? self->spec.schema.row.size : self->spec.schema.block[block].record.size;
-}
-
-static tw_status copy_visit(void *context, int block, uint64_t key, const void *record, tw_error *error)
-{
-    loopback_shard *self = context;
-    loopback_copy *copy = &self->copy;
-    size_t size = record_size(self->owner, block);
-    tw_status status =
-        tw_grow(&copy->record, sizeof *copy->record, &copy->capacity_records, copy->n_records + 1, error);
-    if (status == TW_STATUS_OK)
-        status = tw_grow(&copy->bytes, 1, &copy->capacity_bytes, copy->n_bytes + size, error);
-    if (status < 0)
-        return status;
-    copy->record[copy->n_records++] = (saved_record){block, key};
-    memcpy(copy->bytes + copy->n_bytes, record, size);
-    copy->n_bytes += size;
-    return TW_STATUS_OK;
-}
-
 tw_status tw_loopback_save(tw_loopback *self, uint32_t shard, tw_error *error)
 {
     loopback_shard *from = &self->shard[shard];
-    loopback_copy *copy = &from->copy;
-    tw_table *table = tw_shard_table(from->shard);
-    copy->is_there = false;
-    copy->n_records = copy->n_bytes = copy->n_marks = 0;
-    if (table == NULL)
-        return TW_STATUS_OK;
-    tw_status status = tw_table_scan(table, copy_visit, from, error);
-    size_t n_marks = 0;
-    const tw_mark *mark = tw_table_marks(table, &n_marks);
-    if (status == TW_STATUS_OK)
-        status = tw_grow(&copy->mark, sizeof *copy->mark, &copy->capacity_marks, n_marks, error);
-    if (status < 0)
-        return status;
-    if (n_marks > 0)
-        memcpy(copy->mark, mark, n_marks * sizeof *mark);
-    copy->n_marks = n_marks;
-    copy->events = tw_table_events_learned(table);
-    copy->is_there = true;
-    return TW_STATUS_OK;
-}
-
-static tw_status copy_load(const loopback_shard *self, tw_table *table, tw_error *error)
-{
-    const loopback_copy *copy = &self->copy;
-    const unsigned char *at = copy->bytes;
-    tw_status status = TW_STATUS_OK;
-    for (size_t i = 0; i < copy->n_records && status == TW_STATUS_OK; i++) {
-        const saved_record *record = &copy->record[i];
-        size_t size = record_size(self->owner, record->block);
-        void *into = NULL;
-        if (record->block < 0)
-            status = tw_table_rows(table, &record->key, 1, TW_ACCESS_WRITE, &into, error);
-        else
-            status = tw_table_block_record(
-                table, (uint32_t)record->block, (uint32_t)record->key, TW_ACCESS_WRITE, &into, error);
-        if (status == TW_STATUS_OK)
-            memcpy(into, at, size);
-        at += size;
-    }
-    for (size_t i = 0; i < copy->n_marks && status == TW_STATUS_OK; i++)
-        status = tw_table_set_mark(table, copy->mark[i].split, copy->mark[i].to, error);
-    tw_table_add_events_learned(table, copy->events);
-    return status;
+    return tw_image_save(&from->copy, tw_shard_table(from->shard), error);
 }
 
 tw_status tw_loopback_kill(tw_loopback *self, uint32_t shard, tw_error *error)
@@ -355,7 +275,7 @@ tw_status tw_loopback_kill(tw_loopback *self, uint32_t shard, tw_error *error)
     if (at->copy.is_there) {
         tw_status status = table_create(at, &table, error);
         if (status == TW_STATUS_OK)
-            status = copy_load(at, table, error);
+            status = tw_image_load(&at->copy, table, error);
         if (status < 0) {
             tw_table_destroy(&table);
             return status;
@@ -386,9 +306,7 @@ static void loopback_close(tw_link *link)
         tw_shard_destroy(&shard->shard);
         queue_clear(shard);
         tw_free(shard->given);
-        tw_free(shard->copy.record);
-        tw_free(shard->copy.bytes);
-        tw_free(shard->copy.mark);
+        tw_image_fini(&shard->copy);
     }
     tw_free(self->directory);
     tw_free(self);
