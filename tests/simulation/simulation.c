@@ -1,0 +1,671 @@
+/* The real client and the real shards of ps/ over a simulated network and clock: workers, shards and connections die,
+ * frames are lost, doubled and damaged, workers sleep past their eviction and wake up beside their successor. Every
+ * event has a key of its own in a counter: in the end each key counted exactly as often as it occurs, on every shard.
+ * A seed repeats its run exactly.
+ *
+ * Usage: simulation [seeds [first seed]]      simulation 100000 is the long form; 300 seeds from 1 without arguments */
+#define _XOPEN_SOURCE 700
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ucontext.h>
+
+#include "base/hash.h"
+#include "ps/image.h"
+#include "ps/remote.h"
+#include "ps/shard.h"
+
+enum {
+    MAX_SHARDS = 3,
+    MAX_SHARES = 3,
+    MAX_SPLITS = 5,
+    MAX_EVENTS = 48,
+    MAX_LIVES = 48, /* of workers, over the whole run */
+    MAX_QUEUE = 512,
+    STACK_SIZE = 192 << 10,
+    FAULT_STEPS = 2500,
+    MAX_STEPS = 400000,
+    SHARED_KEYS = 6,
+    EVENT_KEYS = 3,
+};
+
+typedef struct letter {
+    unsigned char *bytes;
+    size_t size;
+} letter;
+
+/* One direction of one connection; in order. */
+typedef struct wire {
+    letter queue[MAX_QUEUE];
+    uint32_t first, count;
+} wire;
+
+typedef enum life_state { LIFE_NONE, LIFE_RUNS, LIFE_OVER } life_state;
+
+struct simulation;
+
+/* One life of a worker process. */
+typedef struct life {
+    tw_link link;
+    struct simulation *simulation;
+    uint32_t number, share;
+    life_state state;
+    bool is_killed, has_finished, is_replaced;
+    int64_t asleep_until_us;
+    uint64_t born_shard_deaths;
+    ucontext_t context;
+    unsigned char *given;
+    wire to_shard[MAX_SHARDS], to_worker[MAX_SHARDS], inbox[MAX_SHARDS];
+} life;
+
+typedef struct sim_shard {
+    struct simulation *simulation;
+    uint32_t index;
+    tw_shard *shard;
+    tw_image image;
+} sim_shard;
+
+typedef struct simulation {
+    uint64_t random;
+    int64_t now_us;
+    uint32_t n_shards, n_shares, n_splits, n_lives;
+    uint32_t n_events[MAX_SPLITS];
+    uint32_t chance; /* of a fault in a step, of 65536 */
+    bool has_faults;
+    tw_table_spec spec;
+    sim_shard shard[MAX_SHARDS];
+    life *life[MAX_LIVES];
+    ucontext_t scheduler;
+    uint64_t incarnation, shard_deaths;
+    uint64_t n_faults, n_steps, n_pushes;
+    char failure[600];
+} simulation;
+
+static unsigned char *stacks[MAX_LIVES];
+
+static uint64_t draw(simulation *self, uint64_t below)
+{
+    self->random += 0x9e3779b97f4a7c15ull;
+    return tw_mix64(self->random) % below;
+}
+
+static void fail(simulation *self, const char *what, long long a, long long b)
+{
+    if (self->failure[0] == '\0')
+        (void)snprintf(self->failure, sizeof self->failure, "%s (%lld, %lld)", what, a, b);
+}
+
+/* --- wires -------------------------------------------------------------------------------------------------------- */
+
+static void wire_put(wire *self, const void *bytes, size_t size)
+{
+    if (self->count == MAX_QUEUE)
+        return;
+    letter *place = &self->queue[(self->first + self->count++) % MAX_QUEUE];
+    place->bytes = malloc(size > 0 ? size : 1);
+    place->size = size;
+    if (place->bytes == NULL)
+        abort();
+    memcpy(place->bytes, bytes, size);
+}
+
+static letter wire_take(wire *self)
+{
+    letter taken = self->queue[self->first];
+    self->first = (self->first + 1) % MAX_QUEUE;
+    self->count--;
+    return taken;
+}
+
+static void wire_clear(wire *self)
+{
+    while (self->count > 0)
+        free(wire_take(self).bytes);
+}
+
+/* --- the worker's side -------------------------------------------------------------------------------------------- */
+
+static void give_way(life *self)
+{
+    if (swapcontext(&self->context, &self->simulation->scheduler) != 0)
+        abort();
+}
+
+static tw_status life_check(const life *self, tw_error *error)
+{
+    return self->is_killed ? tw_error_set(error, TW_STATUS_CANCELLED, "killed") : TW_STATUS_OK;
+}
+
+static tw_status link_send(tw_link *link, uint32_t shard, const void *bytes, size_t size, tw_error *error)
+{
+    life *self = (life *)link;
+    tw_status status = life_check(self, error);
+    if (status == TW_STATUS_OK)
+        wire_put(&self->to_shard[shard], bytes, size);
+    return status;
+}
+
+static tw_status link_receive(tw_link *link, uint32_t shard, const void **bytes, size_t *size, tw_error *error)
+{
+    life *self = (life *)link;
+    tw_status status = life_check(self, error);
+    if (status < 0)
+        return status;
+    free(self->given);
+    self->given = NULL;
+    if (self->inbox[shard].count == 0)
+        return TW_STATUS_IDLE;
+    letter taken = wire_take(&self->inbox[shard]);
+    self->given = taken.bytes;
+    *bytes = taken.bytes;
+    *size = taken.size;
+    return TW_STATUS_OK;
+}
+
+static tw_status link_wait(tw_link *link, int timeout_ms, tw_error *error)
+{
+    life *self = (life *)link;
+    (void)timeout_ms;
+    give_way(self);
+    return life_check(self, error);
+}
+
+static int64_t link_now(tw_link *link)
+{
+    return ((life *)link)->simulation->now_us;
+}
+
+static const char *link_address(const tw_link *link, uint32_t shard)
+{
+    (void)link;
+    (void)shard;
+    return "simulated";
+}
+
+static void link_close(tw_link *link)
+{
+    life *self = (life *)link;
+    free(self->given);
+    self->given = NULL;
+}
+
+static const tw_link_ops link_ops = {
+    .send = link_send,
+    .receive = link_receive,
+    .wait = link_wait,
+    .now_us = link_now,
+    .address = link_address,
+    .close = link_close,
+};
+
+/* Key `which` of event `event` (from 0) of a split: 0 is its own, the others are shared. */
+static uint64_t key_of(uint32_t split, uint32_t event, uint32_t which)
+{
+    uint64_t number =
+        which == 0 ? 1000 + split * MAX_EVENTS + event : tw_mix64(split * 977 + event * 31 + which) % SHARED_KEYS;
+    return tw_mix64(number + 1) | 1;
+}
+
+static tw_status learn_batch(life *self, tw_params *params, uint32_t split, uint64_t from, uint64_t to, tw_error *error)
+{
+    uint64_t key[MAX_EVENTS * EVENT_KEYS];
+    uint32_t row_start[MAX_EVENTS + 1], n = (uint32_t)(to - from);
+    for (uint32_t i = 0; i < n; i++) {
+        row_start[i] = i * EVENT_KEYS;
+        for (uint32_t k = 0; k < EVENT_KEYS; k++)
+            key[i * EVENT_KEYS + k] = key_of(split, (uint32_t)from + i, k);
+    }
+    row_start[n] = n * EVENT_KEYS;
+    tw_batch batch = {.n_events = n,
+        .n_entries = n * EVENT_KEYS,
+        .row_start = row_start,
+        .key = key,
+        .split = split + 1,
+        .from = from,
+        .to = to};
+    tw_rows rows;
+    tw_status status = params->ops->acquire(params, &batch, TW_ACCESS_WRITE, &rows, error);
+    if (status != TW_STATUS_OK)
+        return status;
+    for (uint32_t i = 0; i < batch.n_entries; i++)
+        ++*(uint64_t *)rows.row[i];
+    if (draw(self->simulation, 4) == 0)
+        give_way(self); /* others get between the pull and the push */
+    return params->ops->release(params, &batch, &rows, n, error);
+}
+
+/* The way the engine goes on: from the lowest mark, with batches cut at every mark. REWIND: once more. */
+static tw_status learn_split(life *self, tw_params *params, uint32_t split, tw_error *error)
+{
+    uint64_t marks[MAX_SHARDS], end = self->simulation->n_events[split];
+    uint32_t n_marks = MAX_SHARDS;
+    tw_status status = params->ops->mark(params, split + 1, marks, &n_marks, error);
+    for (uint64_t at = marks[0]; status == TW_STATUS_OK && at < end;) {
+        uint64_t to = at + 1 + draw(self->simulation, 6);
+        to = to < end ? to : end;
+        for (uint32_t i = 0; i < n_marks; i++)
+            to = marks[i] > at && marks[i] < to ? marks[i] : to;
+        status = learn_batch(self, params, split, at, to, error);
+        at = to;
+    }
+    return status;
+}
+
+static tw_status life_learn(life *self, tw_params *params, tw_error *error)
+{
+    for (;;) {
+        tw_status status = TW_STATUS_OK;
+        for (uint32_t s = self->share; s < self->simulation->n_splits && status >= 0;) {
+            status = learn_split(self, params, s, error);
+            s += status == TW_STATUS_REWIND ? 0 : self->simulation->n_shares;
+        }
+        if (status >= 0)
+            status = params->ops->flush(params, 100000000, error);
+        if (status != TW_STATUS_REWIND)
+            return status;
+    }
+}
+
+static void life_main(unsigned low, unsigned high)
+{
+    life *self = (life *)(((uintptr_t)high << 32) | low);
+    simulation *world = self->simulation;
+    tw_remote_options options = {.n_shards = world->n_shards,
+        .model = "simulated",
+        .role = TW_ROLE_PEER,
+        .timeout_ms = 100000000,
+        .retry_ms = 20,
+        .sender = self->number + 1};
+    tw_error error = {0};
+    tw_params *params = NULL;
+    tw_status status = tw_remote_create_over_take(&self->link, &world->spec, &options, &params, &error);
+    if (status == TW_STATUS_OK) {
+        status = life_learn(self, params, &error);
+        params->ops->close(params);
+    }
+    if (status < 0 && status != TW_STATUS_CANCELLED)
+        fail(world, error.message, self->number, status);
+    self->has_finished = status == TW_STATUS_OK;
+    self->state = LIFE_OVER;
+    for (;;)
+        give_way(self);
+}
+
+static void life_begin(simulation *self, uint32_t share)
+{
+    if (self->n_lives == MAX_LIVES)
+        return;
+    uint32_t number = self->n_lives++;
+    life *born = calloc(1, sizeof *born);
+    if (born == NULL || (stacks[number] == NULL && (stacks[number] = malloc(STACK_SIZE)) == NULL) ||
+        getcontext(&born->context) != 0)
+        abort();
+    born->link.ops = &link_ops;
+    born->simulation = self;
+    born->number = number;
+    born->share = share;
+    born->state = LIFE_RUNS;
+    born->born_shard_deaths = self->shard_deaths;
+    born->context.uc_stack.ss_sp = stacks[number];
+    born->context.uc_stack.ss_size = STACK_SIZE;
+    uintptr_t at = (uintptr_t)born;
+    makecontext(&born->context, (void (*)(void))life_main, 2, (unsigned)at, (unsigned)(at >> 32));
+    self->life[number] = born;
+}
+
+/* --- shards ------------------------------------------------------------------------------------------------------- */
+
+static void shard_emit(void *context, const void *peer, size_t peer_size, const void *bytes, size_t size)
+{
+    sim_shard *self = context;
+    uint32_t number;
+    if (peer_size != sizeof number)
+        return;
+    memcpy(&number, peer, sizeof number);
+    life *to = self->simulation->life[number];
+    if (to->state == LIFE_RUNS && !to->is_killed)
+        wire_put(&to->to_worker[self->index], bytes, size);
+}
+
+static void shard_start(sim_shard *self)
+{
+    simulation *world = self->simulation;
+    tw_shard_options options = {.index = self->index,
+        .count = world->n_shards,
+        .incarnation = ++world->incarnation,
+        .emit = shard_emit,
+        .context = self};
+    tw_table *table = NULL;
+    tw_shard_destroy(&self->shard);
+    tw_status status = tw_shard_create(&options, &self->shard, NULL);
+    if (status == TW_STATUS_OK && self->image.is_there) {
+        status = tw_table_create(&world->spec, tw_shard_first_slot(self->index, world->n_shards),
+            tw_shard_first_slot(self->index + 1, world->n_shards) - 1, &table, NULL);
+        if (status == TW_STATUS_OK)
+            status = tw_image_load(&self->image, table, NULL);
+        if (status == TW_STATUS_OK)
+            status = tw_shard_adopt_take(self->shard, table, NULL);
+    }
+    if (status < 0)
+        abort();
+}
+
+static void shard_kill(simulation *self, uint32_t index)
+{
+    shard_start(&self->shard[index]);
+    self->shard_deaths++;
+    for (uint32_t i = 0; i < self->n_lives; i++) {
+        wire_clear(&self->life[i]->to_shard[index]);
+        wire_clear(&self->life[i]->to_worker[index]);
+    }
+}
+
+/* --- faults ------------------------------------------------------------------------------------------------------- */
+
+static life *some_life(simulation *self)
+{
+    life *found = self->life[draw(self, self->n_lives)];
+    return found->state == LIFE_RUNS && !found->is_killed ? found : NULL;
+}
+
+static wire *some_wire(simulation *self, life *of)
+{
+    uint32_t shard = (uint32_t)draw(self, self->n_shards);
+    return draw(self, 2) == 0 ? &of->to_shard[shard] : &of->to_worker[shard];
+}
+
+static bool hurt_letter(simulation *self, wire *on, uint64_t how)
+{
+    if (on->count == 0)
+        return false;
+    letter *first = &on->queue[on->first];
+    if (how == 0)
+        free(wire_take(on).bytes);
+    else if (how == 1)
+        wire_put(on, first->bytes, first->size);
+    else
+        first->bytes[draw(self, first->size)] ^= (unsigned char)(1 + draw(self, 255));
+    return true;
+}
+
+static bool cut_connection(simulation *self, life *of)
+{
+    uint32_t shard = (uint32_t)draw(self, self->n_shards);
+    bool has_any = of->to_shard[shard].count + of->to_worker[shard].count + of->inbox[shard].count > 0;
+    wire_clear(&of->to_shard[shard]);
+    wire_clear(&of->to_worker[shard]);
+    wire_clear(&of->inbox[shard]);
+    return has_any;
+}
+
+/* Frames of a killed worker stay on the wire: they may arrive long after its successor began. */
+static bool kill_life(simulation *self, life *victim)
+{
+    victim->is_killed = true;
+    if (!victim->is_replaced)
+        life_begin(self, victim->share);
+    return true;
+}
+
+/* It sleeps past its eviction: a successor works while it wakes up and goes on. */
+static bool put_to_sleep(simulation *self, life *victim)
+{
+    if (victim->is_replaced || self->n_lives + 4 > MAX_LIVES)
+        return false;
+    victim->asleep_until_us = self->now_us + 20000 + (int64_t)draw(self, 200000);
+    victim->is_replaced = true;
+    life_begin(self, victim->share);
+    return true;
+}
+
+static bool do_fault(simulation *self)
+{
+    uint64_t kind = draw(self, 100);
+    if (kind < 6) {
+        shard_kill(self, (uint32_t)draw(self, self->n_shards));
+        return true;
+    }
+    life *victim = some_life(self);
+    if (victim == NULL)
+        return false;
+    if (kind < 10)
+        return self->n_lives + 4 < MAX_LIVES && kill_life(self, victim);
+    if (kind < 14)
+        return put_to_sleep(self, victim);
+    if (kind < 22)
+        return cut_connection(self, victim);
+    return hurt_letter(self, some_wire(self, victim), draw(self, 3));
+}
+
+/* --- the world ---------------------------------------------------------------------------------------------------- */
+
+static void resume(simulation *self, life *of)
+{
+    if (swapcontext(&self->scheduler, &of->context) != 0)
+        abort();
+    if (of->state == LIFE_OVER) {
+        for (uint32_t s = 0; s < MAX_SHARDS; s++) {
+            wire_clear(&of->to_worker[s]);
+            wire_clear(&of->inbox[s]);
+        }
+    }
+}
+
+static void deliver_to_shard(simulation *self, life *from, uint32_t shard)
+{
+    letter taken = wire_take(&from->to_shard[shard]);
+    self->n_pushes++;
+    tw_shard_receive(self->shard[shard].shard, &from->number, sizeof from->number, taken.bytes, taken.size);
+    free(taken.bytes);
+}
+
+static void step(simulation *self)
+{
+    self->now_us += 50 + (int64_t)draw(self, 500);
+    self->n_steps++;
+    life *of = self->life[draw(self, self->n_lives)];
+    uint32_t shard = (uint32_t)draw(self, self->n_shards);
+    uint64_t what = draw(self, 3);
+    bool is_awake = of->state == LIFE_RUNS && (of->is_killed || self->now_us >= of->asleep_until_us);
+    if (what == 0 && of->to_shard[shard].count > 0) {
+        deliver_to_shard(self, of, shard);
+    } else if (what == 1 && of->to_worker[shard].count > 0) {
+        letter taken = wire_take(&of->to_worker[shard]);
+        wire_put(&of->inbox[shard], taken.bytes, taken.size);
+        free(taken.bytes);
+    } else if (is_awake) {
+        resume(self, of);
+    }
+    if (!self->has_faults)
+        return;
+    if (draw(self, 65536) < self->chance)
+        self->n_faults += do_fault(self);
+    if (draw(self, 64) == 0) {
+        sim_shard *saved = &self->shard[draw(self, self->n_shards)];
+        if (tw_image_save(&saved->image, tw_shard_table(saved->shard), NULL) < 0)
+            abort();
+    }
+}
+
+static bool all_over(const simulation *self)
+{
+    for (uint32_t i = 0; i < self->n_lives; i++) {
+        if (self->life[i]->state == LIFE_RUNS)
+            return false;
+    }
+    return true;
+}
+
+/* --- the audit ---------------------------------------------------------------------------------------------------- */
+
+typedef struct audit {
+    simulation *world;
+    uint64_t wanted[2 * (MAX_SPLITS * MAX_EVENTS + SHARED_KEYS)][2];
+    size_t n;
+    bool is_final;
+} audit;
+
+static uint64_t *audit_find(audit *self, uint64_t key)
+{
+    for (size_t i = 0; i < self->n; i++) {
+        if (self->wanted[i][0] == key)
+            return self->wanted[i];
+    }
+    return NULL;
+}
+
+static tw_status audit_visit(void *context, int block, uint64_t key, const void *record, tw_error *error)
+{
+    audit *self = context;
+    uint64_t count;
+    (void)error;
+    if (block >= 0)
+        return TW_STATUS_OK;
+    memcpy(&count, record, sizeof count);
+    uint64_t *wanted = audit_find(self, key);
+    if (wanted == NULL || count > wanted[1])
+        fail(self->world, "a key was counted too often", (long long)count, wanted != NULL ? (long long)wanted[1] : -1);
+    else
+        wanted[1] -= count;
+    return TW_STATUS_OK;
+}
+
+static void audit_run(simulation *self)
+{
+    static audit check;
+    uint64_t total = 0;
+    check.world = self;
+    check.n = 0;
+    for (uint32_t s = 0; s < self->n_splits; s++) {
+        total += self->n_events[s];
+        for (uint32_t e = 0; e < self->n_events[s]; e++) {
+            for (uint32_t k = 0; k < EVENT_KEYS; k++) {
+                uint64_t key = key_of(s, e, k), *found = audit_find(&check, key);
+                if (found == NULL) {
+                    found = check.wanted[check.n++];
+                    found[0] = key;
+                    found[1] = 0;
+                }
+                found[1]++;
+            }
+        }
+    }
+    for (uint32_t i = 0; i < self->n_shards; i++) {
+        tw_table *table = tw_shard_table(self->shard[i].shard);
+        if (table == NULL || tw_table_scan(table, audit_visit, &check, NULL) < 0)
+            fail(self, "a shard has no table", i, 0);
+        else if (tw_table_events_learned(table) != total)
+            fail(self, "a shard counts other events", (long long)tw_table_events_learned(table), (long long)total);
+    }
+    for (size_t i = 0; i < check.n; i++) {
+        if (check.wanted[i][1] != 0)
+            fail(self, "a key was counted too rarely", (long long)i, (long long)check.wanted[i][1]);
+    }
+}
+
+/* --- one seed ----------------------------------------------------------------------------------------------------- */
+
+static void run_steps(simulation *self, uint64_t until)
+{
+    while (self->failure[0] == '\0' && self->n_steps < until && !all_over(self))
+        step(self);
+}
+
+/* Frames that dead workers left behind arrive at last: nothing may change any more. */
+static void deliver_leftovers(simulation *self)
+{
+    for (uint32_t i = 0; i < self->n_lives; i++) {
+        for (uint32_t s = 0; s < self->n_shards; s++) {
+            while (self->life[i]->to_shard[s].count > 0)
+                deliver_to_shard(self, self->life[i], s);
+        }
+    }
+}
+
+static void world_begin(simulation *self, uint64_t seed)
+{
+    memset(self, 0, sizeof *self);
+    self->random = tw_mix64(seed);
+    self->n_shards = 1 + (uint32_t)draw(self, MAX_SHARDS);
+    self->n_shares = 1 + (uint32_t)draw(self, MAX_SHARES);
+    self->n_splits = 1 + (uint32_t)draw(self, MAX_SPLITS);
+    self->chance = 400 + (uint32_t)draw(self, 2500);
+    self->spec = (tw_table_spec){.kind = TW_TABLE_EXACT, .hash_seed = seed};
+    if (tw_record_add(&self->spec.schema.row, "count", TW_FIELD_U64, 1, TW_MERGE_ADD, NULL) < 0)
+        abort();
+    for (uint32_t s = 0; s < self->n_splits; s++)
+        self->n_events[s] = 1 + (uint32_t)draw(self, MAX_EVENTS);
+    for (uint32_t i = 0; i < self->n_shards; i++) {
+        self->shard[i] = (sim_shard){.simulation = self, .index = i};
+        shard_start(&self->shard[i]);
+    }
+    for (uint32_t i = 0; i < self->n_shares; i++)
+        life_begin(self, i);
+}
+
+static void world_end(simulation *self)
+{
+    for (uint32_t i = 0; i < self->n_lives; i++) {
+        life *gone = self->life[i];
+        gone->is_killed = true;
+        while (gone->state == LIFE_RUNS)
+            resume(self, gone);
+        for (uint32_t s = 0; s < MAX_SHARDS; s++) {
+            wire_clear(&gone->to_shard[s]);
+            wire_clear(&gone->to_worker[s]);
+            wire_clear(&gone->inbox[s]);
+        }
+        free(gone);
+    }
+    for (uint32_t i = 0; i < self->n_shards; i++) {
+        tw_shard_destroy(&self->shard[i].shard);
+        tw_image_fini(&self->shard[i].image);
+    }
+}
+
+/* Faults for a while; then calm, in which the lives under way end; then one more life for every share, as the run that
+ * owns the workers starts when a shard was lost meanwhile. */
+static bool run_seed(simulation *self, uint64_t seed)
+{
+    world_begin(self, seed);
+    self->has_faults = true;
+    run_steps(self, FAULT_STEPS);
+    self->has_faults = false;
+    run_steps(self, MAX_STEPS);
+    for (uint32_t i = 0; i < self->n_shares && self->failure[0] == '\0'; i++)
+        life_begin(self, i);
+    run_steps(self, 2 * MAX_STEPS);
+    if (self->failure[0] == '\0' && !all_over(self))
+        fail(self, "the workers do not come to an end", (long long)self->n_steps, 0);
+    deliver_leftovers(self);
+    if (self->failure[0] == '\0')
+        audit_run(self);
+    bool is_good = self->failure[0] == '\0';
+    if (!is_good)
+        printf("seed %llu: %s; %u shards, %u shares, %u splits, %llu faults, %llu steps\n", (unsigned long long)seed,
+            self->failure, self->n_shards, self->n_shares, self->n_splits, (unsigned long long)self->n_faults,
+            (unsigned long long)self->n_steps);
+    world_end(self);
+    return is_good;
+}
+
+int main(int argc, char **argv)
+{
+    static simulation world;
+    uint64_t n = argc > 1 ? strtoull(argv[1], NULL, 10) : 300, first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+    uint64_t n_bad = 0, n_faults = 0, n_frames = 0;
+    for (uint64_t seed = first; seed < first + n && n_bad < 5; seed++) {
+        n_bad += !run_seed(&world, seed);
+        n_faults += world.n_faults;
+        n_frames += world.n_pushes;
+    }
+    for (uint32_t i = 0; i < MAX_LIVES; i++)
+        free(stacks[i]);
+    printf("%llu seeds, %llu faults, %llu frames to shards, %llu violations\n", (unsigned long long)n,
+        (unsigned long long)n_faults, (unsigned long long)n_frames, (unsigned long long)n_bad);
+    if (n_faults < 3 * n) {
+        printf("too few faults\n");
+        return 1;
+    }
+    return n_bad > 0;
+}
