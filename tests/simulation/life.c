@@ -1,0 +1,193 @@
+/* One life of a worker as a coroutine: the real client learns the splits of its share the way the engine does, and
+ * gives way whenever it would wait. */
+#define _XOPEN_SOURCE 700
+#include "world.h"
+
+/* Kept from seed to seed; number n is used by life n. */
+static unsigned char stacks[MAX_LIVES][STACK_SIZE];
+
+static void give_way(life *self)
+{
+    if (swapcontext(&self->context, &self->simulation->scheduler) != 0)
+        abort();
+}
+
+static tw_status life_check(const life *self, tw_error *error)
+{
+    return self->is_killed ? tw_error_set(error, TW_STATUS_CANCELLED, "killed") : TW_STATUS_OK;
+}
+
+static tw_status link_send(tw_link *link, uint32_t shard, const void *bytes, size_t size, tw_error *error)
+{
+    life *self = (life *)link;
+    tw_status status = life_check(self, error);
+    if (status == TW_STATUS_OK)
+        wire_put(&self->to_shard[shard], bytes, size);
+    return status;
+}
+
+static tw_status link_receive(tw_link *link, uint32_t shard, const void **bytes, size_t *size, tw_error *error)
+{
+    life *self = (life *)link;
+    tw_status status = life_check(self, error);
+    if (status < 0)
+        return status;
+    free(self->given);
+    self->given = NULL;
+    if (self->inbox[shard].count == 0)
+        return TW_STATUS_IDLE;
+    letter taken = wire_take(&self->inbox[shard]);
+    self->given = taken.bytes;
+    *bytes = taken.bytes;
+    *size = taken.size;
+    return TW_STATUS_OK;
+}
+
+static tw_status link_wait(tw_link *link, int timeout_ms, tw_error *error)
+{
+    life *self = (life *)link;
+    (void)timeout_ms;
+    give_way(self);
+    return life_check(self, error);
+}
+
+static int64_t link_now(tw_link *link)
+{
+    return ((life *)link)->simulation->now_us;
+}
+
+static const char *link_address(const tw_link *link, uint32_t shard)
+{
+    (void)link;
+    (void)shard;
+    return "simulated";
+}
+
+static void link_close(tw_link *link)
+{
+    life *self = (life *)link;
+    free(self->given);
+    self->given = NULL;
+}
+
+static const tw_link_ops link_ops = {
+    .send = link_send,
+    .receive = link_receive,
+    .wait = link_wait,
+    .now_us = link_now,
+    .address = link_address,
+    .close = link_close,
+};
+
+uint64_t key_of(uint32_t split, uint32_t event, uint32_t which)
+{
+    uint64_t number =
+        which == 0 ? 1000 + split * MAX_EVENTS + event : tw_mix64(split * 977 + event * 31 + which) % SHARED_KEYS;
+    return tw_mix64(number + 1) | 1;
+}
+
+static tw_status learn_batch(life *self, tw_params *params, uint32_t split, uint64_t from, uint64_t to, tw_error *error)
+{
+    uint64_t key[MAX_EVENTS * EVENT_KEYS];
+    uint32_t row_start[MAX_EVENTS + 1], n = (uint32_t)(to - from);
+    for (uint32_t i = 0; i < n; i++) {
+        row_start[i] = i * EVENT_KEYS;
+        for (uint32_t k = 0; k < EVENT_KEYS; k++)
+            key[i * EVENT_KEYS + k] = key_of(split, (uint32_t)from + i, k);
+    }
+    row_start[n] = n * EVENT_KEYS;
+    tw_batch batch = {.n_events = n,
+        .n_entries = n * EVENT_KEYS,
+        .row_start = row_start,
+        .key = key,
+        .split = split + 1,
+        .from = from,
+        .to = to};
+    tw_rows rows;
+    tw_status status = params->ops->acquire(params, &batch, TW_ACCESS_WRITE, &rows, error);
+    if (status != TW_STATUS_OK)
+        return status;
+    for (uint32_t i = 0; i < batch.n_entries; i++)
+        ++*(uint64_t *)rows.row[i];
+    if (draw(self->simulation, 4) == 0)
+        give_way(self); /* others get between the pull and the push */
+    return params->ops->release(params, &batch, &rows, n, error);
+}
+
+/* The way the engine goes on: from the lowest mark, with batches cut at every mark. REWIND: once more. */
+static tw_status learn_split(life *self, tw_params *params, uint32_t split, tw_error *error)
+{
+    uint64_t marks[MAX_SHARDS], end = self->simulation->n_events[split];
+    uint32_t n_marks = MAX_SHARDS;
+    tw_status status = params->ops->mark(params, split + 1, marks, &n_marks, error);
+    for (uint64_t at = marks[0]; status == TW_STATUS_OK && at < end;) {
+        uint64_t to = at + 1 + draw(self->simulation, 6);
+        to = to < end ? to : end;
+        for (uint32_t i = 0; i < n_marks; i++)
+            to = marks[i] > at && marks[i] < to ? marks[i] : to;
+        status = learn_batch(self, params, split, at, to, error);
+        at = to;
+    }
+    return status;
+}
+
+static tw_status life_learn(life *self, tw_params *params, tw_error *error)
+{
+    for (;;) {
+        tw_status status = TW_STATUS_OK;
+        for (uint32_t s = self->share; s < self->simulation->n_splits && status >= 0;) {
+            status = learn_split(self, params, s, error);
+            s += status == TW_STATUS_REWIND ? 0 : self->simulation->n_shares;
+        }
+        if (status >= 0)
+            status = params->ops->flush(params, 100000000, error);
+        if (status != TW_STATUS_REWIND)
+            return status;
+    }
+}
+
+static void life_main(unsigned low, unsigned high)
+{
+    life *self = (life *)(((uintptr_t)high << 32) | low);
+    simulation *world = self->simulation;
+    tw_remote_options options = {.n_shards = world->n_shards,
+        .model = "simulated",
+        .role = TW_ROLE_PEER,
+        .timeout_ms = 100000000,
+        .retry_ms = 20,
+        .sender = self->number + 1};
+    tw_error error = {0};
+    tw_params *params = NULL;
+    tw_status status = tw_remote_create_over_take(&self->link, &world->spec, &options, &params, &error);
+    if (status == TW_STATUS_OK) {
+        status = life_learn(self, params, &error);
+        params->ops->close(params);
+    }
+    if (status < 0 && status != TW_STATUS_CANCELLED)
+        fail(world, error.message, self->number, status);
+    self->has_finished = status == TW_STATUS_OK;
+    self->state = LIFE_OVER;
+    for (;;)
+        give_way(self);
+}
+
+void life_begin(simulation *self, uint32_t share)
+{
+    if (self->n_lives == MAX_LIVES)
+        return;
+    uint32_t number = self->n_lives++;
+    life *born = calloc(1, sizeof *born);
+    if (born == NULL || getcontext(&born->context) != 0)
+        abort();
+    born->link.ops = &link_ops;
+    born->simulation = self;
+    born->number = number;
+    born->share = share;
+    born->state = LIFE_RUNS;
+    born->born_shard_deaths = self->shard_deaths;
+    born->context.uc_stack.ss_sp = stacks[number];
+    born->context.uc_stack.ss_size = STACK_SIZE;
+    uintptr_t at = (uintptr_t)born;
+    makecontext(&born->context, (void (*)(void))life_main, 2, (unsigned)at, (unsigned)(at >> 32));
+    self->life[number] = born;
+}

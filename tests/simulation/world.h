@@ -1,0 +1,127 @@
+/* world.h: the state of one simulated run, its random numbers, and the wires between workers and shards. */
+#ifndef TW_TESTS_SIMULATION_WORLD_H
+#define TW_TESTS_SIMULATION_WORLD_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ucontext.h>
+
+#include "base/hash.h"
+#include "ps/image.h"
+#include "ps/remote.h"
+#include "ps/shard.h"
+
+enum {
+    MAX_SHARDS = 3,
+    MAX_SHARES = 3,
+    MAX_SPLITS = 5,
+    MAX_EVENTS = 48,
+    MAX_LIVES = 48, /* of workers, over the whole run */
+    MAX_QUEUE = 512,
+    STACK_SIZE = 192 << 10,
+    FAULT_STEPS = 2500,
+    MAX_STEPS = 400000,
+    SHARED_KEYS = 6,
+    EVENT_KEYS = 3,
+};
+
+typedef struct letter {
+    unsigned char *bytes;
+    size_t size;
+} letter;
+
+/* One direction of one connection; in order. */
+typedef struct wire {
+    letter queue[MAX_QUEUE];
+    uint32_t first, count;
+} wire;
+
+typedef enum life_state { LIFE_NONE, LIFE_RUNS, LIFE_OVER } life_state;
+
+struct simulation;
+
+/* One life of a worker process. */
+typedef struct life {
+    tw_link link;
+    struct simulation *simulation;
+    uint32_t number, share;
+    life_state state;
+    bool is_killed, has_finished, is_replaced;
+    int64_t asleep_until_us;
+    uint64_t born_shard_deaths;
+    ucontext_t context;
+    unsigned char *given;
+    wire to_shard[MAX_SHARDS], to_worker[MAX_SHARDS], inbox[MAX_SHARDS];
+} life;
+
+typedef struct sim_shard {
+    struct simulation *simulation;
+    uint32_t index;
+    tw_shard *shard;
+    tw_image image;
+} sim_shard;
+
+typedef struct simulation {
+    uint64_t random;
+    int64_t now_us;
+    uint32_t n_shards, n_shares, n_splits, n_lives;
+    uint32_t n_events[MAX_SPLITS];
+    uint32_t chance; /* of a fault in a step, of 65536 */
+    bool has_faults;
+    tw_table_spec spec;
+    sim_shard shard[MAX_SHARDS];
+    life *life[MAX_LIVES];
+    ucontext_t scheduler;
+    uint64_t incarnation, shard_deaths;
+    uint64_t n_faults, n_steps, n_pushes;
+    char failure[600];
+} simulation;
+
+static inline uint64_t draw(simulation *self, uint64_t below)
+{
+    self->random += 0x9e3779b97f4a7c15ull;
+    return tw_mix64(self->random) % below;
+}
+
+static inline void fail(simulation *self, const char *what, long long a, long long b)
+{
+    if (self->failure[0] == '\0')
+        (void)snprintf(self->failure, sizeof self->failure, "%s (%lld, %lld)", what, a, b);
+}
+
+/* --- wires -------------------------------------------------------------------------------------------------------- */
+
+static inline void wire_put(wire *self, const void *bytes, size_t size)
+{
+    if (self->count == MAX_QUEUE)
+        return;
+    letter *place = &self->queue[(self->first + self->count++) % MAX_QUEUE];
+    place->bytes = malloc(size > 0 ? size : 1);
+    place->size = size;
+    if (place->bytes == NULL)
+        abort();
+    memcpy(place->bytes, bytes, size);
+}
+
+static inline letter wire_take(wire *self)
+{
+    letter taken = self->queue[self->first];
+    self->first = (self->first + 1) % MAX_QUEUE;
+    self->count--;
+    return taken;
+}
+
+static inline void wire_clear(wire *self)
+{
+    while (self->count > 0)
+        free(wire_take(self).bytes);
+}
+
+/* Key `which` of event `event` (from 0) of a split: 0 is its own, the others are shared. */
+uint64_t key_of(uint32_t split, uint32_t event, uint32_t which);
+
+/* A new life of the worker of `share`; nothing when there were too many. */
+void life_begin(simulation *self, uint32_t share);
+
+#endif
