@@ -16,8 +16,11 @@ typedef struct tw_batch {
     const int64_t *time_us;    /* [n_events]      event time, microseconds since 1970; INT64_MIN: unknown */
     const float *dense;        /* [n_events x dense_width] row-major; NULL unless the learner asked for a width */
     uint32_t dense_width;      /* elements in a dense row, also its stride; 0: none */
-    uint64_t split;            /* stable identity of the split */
-    uint64_t from, to;         /* offsets (from, to] of the split that the batch covers, malformed records included */
+    const uint64_t *facet; /* [n_events x n_facets] key of the event's value in each field that evaluation asked for;
+                              0: none */
+    uint32_t n_facets;
+    uint64_t split;    /* stable identity of the split */
+    uint64_t from, to; /* offsets (from, to] of the split that the batch covers, malformed records included */
 } tw_batch;
 
 #endif

@@ -36,7 +36,7 @@ typedef struct tw_option {
     tw_option_type type;
     const char *fallback; /* default in the text form above; NULL: unset unless given */
     double min, max;      /* inclusive range in base units for numeric types; both 0: no limit */
-    const char *choices;  /* CHOICE: "a|b|c" */
+    const char *choices;  /* CHOICE, and elements of a LIST: "a|b|c"; LIST NULL: any text */
     bool is_required;     /* an error when not given */
     const char *help;     /* one sentence, no full stop; says the unit and the source of the default */
 } tw_option;

@@ -191,6 +191,17 @@ static bool is_choice(const char *choices, const char *text)
     return false;
 }
 
+/* Elements of a list with choices. */
+static tw_status check_element(const tw_option *option, const char *text, tw_error *error)
+{
+    if (option->choices == NULL || is_choice(option->choices, text))
+        return TW_STATUS_OK;
+    tw_status status = tw_error_set(
+        error, TW_STATUS_INVALID, "option %s: \"%.80s\" is not one of %s", option->name, text, option->choices);
+    tw_error_code(error, "E103");
+    return status;
+}
+
 static tw_status parse_text(slot *self, const tw_option *option, const char *text, tw_error *error)
 {
     if (option->type == TW_OPTION_CHOICE && !is_choice(option->choices, text)) {
@@ -219,7 +230,7 @@ static tw_status list_push(slot *self, const char *text, size_t size, tw_error *
 }
 
 /* Splits at commas; "\," is a comma and "\\" a backslash inside an element. */
-static tw_status parse_list(slot *self, const char *text, tw_error *error)
+static tw_status parse_list(slot *self, const tw_option *option, const char *text, tw_error *error)
 {
     slot fresh = {0};
     char *element = tw_alloc(strlen(text) + 1);
@@ -231,7 +242,10 @@ static tw_status parse_list(slot *self, const char *text, tw_error *error)
         if (*at == '\\' && (at[1] == ',' || at[1] == '\\')) {
             element[size++] = *++at;
         } else if (*at == ',' || *at == '\0') {
-            status = list_push(&fresh, element, size, error);
+            element[size] = '\0';
+            status = check_element(option, element, error);
+            if (status == TW_STATUS_OK)
+                status = list_push(&fresh, element, size, error);
             size = 0;
             if (*at == '\0')
                 break;
@@ -269,7 +283,7 @@ static tw_status slot_parse(slot *self, const tw_option *option, const char *tex
     case TW_OPTION_RATIO:
         return parse_ratio(self, option, text, error);
     case TW_OPTION_LIST:
-        return parse_list(self, text, error);
+        return parse_list(self, option, text, error);
     }
     return tw_error_set(error, TW_STATUS_INVALID, "option %s: unknown type %d", option->name, (int)option->type);
 }
@@ -366,10 +380,13 @@ tw_status tw_option_append(tw_option_values *self, const char *name, const char 
     if (self->table[index].type != TW_OPTION_LIST)
         return bad_value(&self->table[index], text, "one value, not a list", error);
     slot *target = &self->slot[index];
+    tw_status status = check_element(&self->table[index], text, error);
+    if (status < 0)
+        return status;
     if (target->is_default_list)
         slot_drop_items(target);
     target->is_default_list = false;
-    tw_status status = list_push(target, text, strlen(text), error);
+    status = list_push(target, text, strlen(text), error);
     if (status < 0)
         return status;
     target->has = true;

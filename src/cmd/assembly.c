@@ -168,6 +168,30 @@ tw_status assembly_build(assembly *self, tw_error *error)
     return status;
 }
 
+static tw_figure_set figures_of(const tw_text_list *names)
+{
+    tw_figure_set set = 0;
+    size_t n_figures = 0;
+    const tw_figure_entry *figure = tw_figure_table(&n_figures);
+    for (uint32_t i = 0; i < names->count; i++) {
+        const tw_figure_entry *found = tw_figure_find(names->item[i]);
+        set |= found != NULL ? (tw_figure_set)1 << (found - figure) : TW_FIGURES_CALIBRATION_TABLE;
+    }
+    return set;
+}
+
+tw_evaluation assembly_evaluation(const assembly *self)
+{
+    const tw_pipeline *pipeline = self->pipeline;
+    return (tw_evaluation){
+        .is_auc_exact = pipeline->is_auc_exact,
+        .threshold = pipeline->threshold,
+        .figures = figures_of(&pipeline->metrics),
+        .window = {pipeline->window_events, pipeline->window_us},
+        .window_path = pipeline->windows_path,
+    };
+}
+
 tw_status assembly_of_manifest(assembly *self, const tw_manifest *manifest, tw_error *error)
 {
     const tw_section *text = tw_manifest_find(manifest, "pipeline");

@@ -30,6 +30,9 @@ void assembly_fini(assembly *self);
 /* Checks the tree and makes the pipeline. CONFIG: self->problems says what is wrong. */
 TW_MUST_USE tw_status assembly_check(assembly *self, tw_error *error);
 
+/* How the pipeline wants its scores measured. */
+tw_evaluation assembly_evaluation(const assembly *self);
+
 /* Makes the model (no rows yet), inputs and sinks from the pipeline. */
 TW_MUST_USE tw_status assembly_build(assembly *self, tw_error *error);
 

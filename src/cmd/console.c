@@ -153,7 +153,8 @@ static json_t *json_figure(double value)
 
 static void print_json(const console *self, const tw_report *report, const char *event)
 {
-    char *text = report_to_json(report, self->assembly->pipeline->learner, NULL, report->clusters);
+    report_details details = {.learner = self->assembly->pipeline->learner, .clusters = report->clusters};
+    char *text = report_to_json(report, &details);
     if (text != NULL)
         (void)fprintf(stderr, "{\"event\":\"%s\",%s\n", event, text + 1);
     free(text);
@@ -178,32 +179,41 @@ void console_start(const console *self, const char *resumed, uint64_t events)
         console_note("resumed %s at event %s", resumed, grouped(events, count));
 }
 
+/* With windows the newest figures are those of the last finished one, else those since the line before. */
+static double newest(const tw_report *report, double of_window, double since_last)
+{
+    return report->has_windows ? of_window : since_last;
+}
+
 static void print_header(const tw_report *report)
 {
-    const char *quality = "   logloss    (last)       ne      auc";
-    if (report->task == TW_TASK_REGRESSION)
-        quality = "       mse      mae       r2         ";
+    const char *newest_name = report->has_windows ? "(window)" : "(last)";
+    char quality[80] = "";
+    if (report->task == TW_TASK_BINARY)
+        (void)snprintf(quality, sizeof quality, "%10s%10s%9s%9s", "logloss", newest_name, "ne", "auc");
+    else if (report->task == TW_TASK_REGRESSION)
+        (void)snprintf(quality, sizeof quality, "%10s%9s%9s%9s", "mse", "mae", "r2", "");
     else if (report->task == TW_TASK_CLUSTERING)
-        quality = "     inertia      (last)             ";
-    else if (report->task == TW_TASK_COUNTING)
-        quality = "";
+        (void)snprintf(quality, sizeof quality, "%12s%12s%13s", "inertia", newest_name, "");
     console_note(
         "%12s %7s %10s%s %10s %7s %8s %6s", "events", "time", "events/s", quality, "rows", "lag", "version", "bad");
 }
 
 static void format_quality(const tw_report *report, char *out, size_t size)
 {
+    const tw_figures *figures = &report->figures, *window = &report->window.figures;
     char a[32], b[32], c[32], d[32];
     out[0] = '\0';
     if (report->task == TW_TASK_BINARY)
-        (void)snprintf(out, size, "%10s%10s%9s%9s", figure(report->logloss, 6, a), figure(report->logloss_last, 6, b),
-            figure(report->normalized_entropy, 4, c), figure(report->auc, 4, d));
+        (void)snprintf(out, size, "%10s%10s%9s%9s", figure(figures->logloss, 6, a),
+            figure(newest(report, window->logloss, report->logloss_last), 6, b),
+            figure(figures->normalized_entropy, 4, c), figure(figures->auc, 4, d));
     else if (report->task == TW_TASK_REGRESSION)
-        (void)snprintf(out, size, "%10s%9s%9s%9s", figure(report->mse, 5, a), figure(report->mae, 5, b),
-            figure(report->r2, 4, c), "");
+        (void)snprintf(out, size, "%10s%9s%9s%9s", figure(figures->mse, 5, a), figure(figures->mae, 5, b),
+            figure(figures->r2, 4, c), "");
     else if (report->task == TW_TASK_CLUSTERING)
-        (void)snprintf(
-            out, size, "%12s%12s%13s", figure(report->inertia, 4, a), figure(report->inertia_last, 4, b), "");
+        (void)snprintf(out, size, "%12s%12s%13s", figure(figures->inertia, 4, a),
+            figure(newest(report, window->inertia, report->inertia_last), 4, b), "");
 }
 
 void console_progress(console *self, const tw_report *report)
@@ -322,77 +332,37 @@ void console_event(console *self, tw_engine_event event, const tw_report *report
     }
 }
 
+static void print_classes(const tw_report *report)
+{
+    const tw_figures *figures = &report->figures;
+    char a[32], b[32], c[32], d[32], e[32], f[32];
+    console_note("logloss %s (best constant %s, ne %s), auc %s (error at most %s), calibration %s",
+        figure(figures->logloss, 6, a), figure(figures->best_constant_logloss, 6, b),
+        figure(figures->normalized_entropy, 4, c), figure(figures->auc, 4, d), figure(figures->auc_error, 4, e),
+        figure(figures->calibration, 4, f));
+    console_note("accuracy %s, f1 %s, kappa %s, kappa against the label before %s", figure(figures->accuracy, 4, a),
+        figure(figures->f1, 4, b), figure(figures->kappa, 4, c), figure(figures->kappa_no_change, 4, d));
+}
+
 void console_final(console *self, const tw_report *report)
 {
-    char a[32], b[32], c[32], d[32], e[32];
+    char a[32], b[32], c[32];
     if (self->style != PROGRESS_TABLE)
         return;
     console_note("\nfinished: %s events, %s malformed, %.2f s, %s events/s", grouped(report->events, a),
         grouped(report->bad_events, b), report->seconds, grouped((uint64_t)report->events_per_second, c));
     if (report->task == TW_TASK_BINARY)
-        console_note("logloss %s (best constant %s, ne %s), auc %s (binned, error at most %.4f), calibration %s",
-            figure(report->logloss, 6, a), figure(report->best_constant_logloss, 6, b),
-            figure(report->normalized_entropy, 4, c), figure(report->auc, 4, d), report->auc_error,
-            figure(report->calibration, 4, e));
+        print_classes(report);
     else if (report->task == TW_TASK_REGRESSION)
-        console_note(
-            "mse %s, mae %s, r2 %s", figure(report->mse, 6, a), figure(report->mae, 6, b), figure(report->r2, 4, c));
+        console_note("mse %s, mae %s, r2 %s", figure(report->figures.mse, 6, a), figure(report->figures.mae, 6, b),
+            figure(report->figures.r2, 4, c));
     else if (report->task == TW_TASK_CLUSTERING)
-        console_note(
-            "inertia %s (mean squared distance, before each event moved its centre)", figure(report->inertia, 6, a));
+        console_note("inertia %s (mean squared distance, before each event moved its centre)",
+            figure(report->figures.inertia, 6, a));
     if (report->weights != UINT64_MAX)
         console_note("weights that are not zero: %s of %s rows", grouped(report->weights, a), grouped(report->rows, b));
     const char *directory = self->assembly->pipeline->checkpoint_dir;
     if (directory != NULL && report->model_version > 0)
         console_note("model: %s, version %06llu; serve it: thalweg serve --model %s --http 127.0.0.1:8080", directory,
             (unsigned long long)report->model_version, directory);
-}
-
-static void put(json_t *object, const char *key, json_t *value)
-{
-    (void)json_object_set_new(object, key, value);
-}
-
-char *report_to_json(const tw_report *report, const char *learner, const char *checkpoint, uint64_t clusters)
-{
-    json_t *out = json_object();
-    bool is_binary = report->task == TW_TASK_BINARY;
-    put(out, "events", json_integer((json_int_t)report->events));
-    put(out, "bad_events", json_integer((json_int_t)report->bad_events));
-    put(out, "seconds", json_figure(report->seconds));
-    put(out, "events_per_second", json_figure(report->events_per_second));
-    put(out, "bytes", json_integer((json_int_t)report->bytes));
-    put(out, "batches", json_integer((json_int_t)report->batches));
-    put(out, "logloss", json_figure(report->logloss));
-    put(out, "auc", json_figure(report->auc));
-    put(out, "auc_error", is_binary ? json_figure(report->auc_error) : json_null());
-    put(out, "normalized_entropy", json_figure(report->normalized_entropy));
-    put(out, "calibration", json_figure(report->calibration));
-    put(out, "positives", is_binary ? json_integer((json_int_t)report->positives) : json_null());
-    put(out, "weights", report->weights != UINT64_MAX ? json_integer((json_int_t)report->weights) : json_null());
-    put(out, "rows", json_integer((json_int_t)report->rows));
-    put(out, "mse", json_figure(report->mse));
-    put(out, "mae", json_figure(report->mae));
-    put(out, "r2", json_figure(report->r2));
-    put(out, "inertia", json_figure(report->inertia));
-    put(out, "clusters", clusters > 0 ? json_integer((json_int_t)clusters) : json_null());
-    put(out, "model_version",
-        report->model_version > 0 ? json_integer((json_int_t)report->model_version) : json_null());
-    put(out, "checkpoint", checkpoint != NULL ? json_string(checkpoint) : json_null());
-    put(out, "checkpoint_failures", json_integer((json_int_t)report->checkpoint_failures));
-    const tw_drift_counts *drift = &report->drift;
-    put(out, "drifts", report->is_drift_watched ? json_integer((json_int_t)drift->drifts) : json_null());
-    put(out, "last_drift_event", drift->drifts > 0 ? json_integer((json_int_t)drift->last_event) : json_null());
-    put(out, "rewinds", json_integer((json_int_t)report->rewinds));
-    put(out, "learner", json_string(learner));
-    bool is_fitted = report->solver[0] != '\0';
-    put(out, "solver", is_fitted ? json_string(report->solver) : json_null());
-    put(out, "iterations", is_fitted ? json_integer((json_int_t)report->iterations) : json_null());
-    put(out, "objective", is_fitted ? json_figure(report->objective) : json_null());
-    put(out, "converged", is_fitted ? json_boolean(report->is_converged) : json_null());
-    put(out, "solver_seconds", is_fitted ? json_figure(report->solver_seconds) : json_null());
-    put(out, "peak_rss_bytes", json_integer((json_int_t)report->peak_rss_bytes));
-    char *text = json_dumps(out, JSON_COMPACT | JSON_REAL_PRECISION(17));
-    json_decref(out);
-    return text;
 }

@@ -4,6 +4,7 @@
 #define TW_CMD_CONSOLE_H
 
 #include "cmd/assembly.h"
+#include "cmd/report_json.h"
 
 typedef enum progress_style { PROGRESS_TABLE, PROGRESS_JSON, PROGRESS_NONE } progress_style;
 
@@ -28,9 +29,6 @@ void console_start(const console *self, const char *resumed, uint64_t events);
 void console_progress(console *self, const tw_report *report);
 void console_event(console *self, tw_engine_event event, const tw_report *report, const tw_error *error);
 void console_final(console *self, const tw_report *report);
-
-/* The report as one JSON object with the documented keys; unknown figures are null. Release with free(). */
-char *report_to_json(const tw_report *report, const char *learner, const char *checkpoint, uint64_t clusters);
 
 /* Sets the log function of the program: warnings and errors to standard error. */
 void console_take_log(void);

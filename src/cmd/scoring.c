@@ -40,13 +40,23 @@ static void on_event(void *context, tw_engine_event event, const tw_report *repo
     console_event(context, event, report, error);
 }
 
+/* All data is at hand and bounded: the whole of it, exactly. */
+static tw_evaluation evaluation_of_scores(const assembly *all)
+{
+    tw_evaluation out = assembly_evaluation(all);
+    out.is_auc_exact = true;
+    out.window = (tw_window_policy){0};
+    out.window_path = NULL;
+    return out;
+}
+
 static tw_status score(scoring *self, const scoring_options *options, tw_error *error)
 {
     console messages = {.style = PROGRESS_NONE, .assembly = &self->all};
     const tw_pipeline *pipeline = self->all.pipeline;
     tw_engine_options engine = {
         .model = self->all.model,
-        .has_exact_auc = true,
+        .evaluation = evaluation_of_scores(&self->all),
         .input = self->all.input,
         .n_inputs = pipeline->n_sources,
         .sink = options->sink,

@@ -261,7 +261,7 @@ static tw_status make_engine(session *self, tw_error *error)
     tw_engine_options options = {
         .model = all->model,
         .is_learning = true,
-        .has_exact_auc = pipeline->is_auc_exact,
+        .evaluation = assembly_evaluation(all),
         .input = all->input,
         .n_inputs = pipeline->n_sources,
         .sink = all->sink,
@@ -341,8 +341,12 @@ static tw_status write_report(session *self, const tw_report *report, tw_error *
     (void)snprintf(checkpoint, sizeof checkpoint, "%s/%06llu.manifest",
         pipeline->checkpoint_dir != NULL ? pipeline->checkpoint_dir : "", (unsigned long long)report->model_version);
     bool is_saved = pipeline->checkpoint_dir != NULL && report->model_version > 0;
-    char *text =
-        report_to_json(report, pipeline->learner, is_saved ? checkpoint : NULL, session_count_clusters(self->assembly));
+    report_details details;
+    report_details_take(&details, self->engine);
+    details.learner = pipeline->learner;
+    details.checkpoint = is_saved ? checkpoint : NULL;
+    details.clusters = session_count_clusters(self->assembly);
+    char *text = report_to_json(report, &details);
     if (text == NULL)
         return tw_no_memory(error, 0);
     tw_status status = tw_file_store(self->options->report_path, text, strlen(text), error);

@@ -214,9 +214,9 @@ static void report_start(crew_run *self)
 {
     tw_report *report = self->report;
     *report = (tw_report){.task = tw_model_traits(self->session->assembly->model)->task, .weights = UINT64_MAX};
-    report->logloss = report->logloss_last = report->best_constant_logloss = report->normalized_entropy = NAN;
-    report->auc = report->auc_error = report->calibration = report->mse = report->mae = report->r2 = NAN;
-    report->inertia = report->inertia_last = report->lag_seconds = NAN;
+    tw_figures_clear(&report->figures);
+    tw_figures_clear(&report->window.figures);
+    report->logloss_last = report->inertia_last = report->lag_seconds = NAN;
     self->started_us = tw_clock_monotonic_us();
     take_stats(self);
     self->started_events = report->events;

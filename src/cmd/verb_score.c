@@ -111,23 +111,25 @@ static void print_figure(const char *name, double value)
         (void)printf("%-22s %.6f\n", name, value);
 }
 
+/* Only shown when it was asked for, that is, when it is known. */
+static bool is_rare(const tw_figure_entry *figure)
+{
+    return strncmp(figure->name, "gauc", 4) == 0;
+}
+
 static void print_report(const char *directory, const tw_report *report)
 {
     (void)printf("%-22s %s, version %06llu\n", "model", directory, (unsigned long long)report->model_version);
     (void)printf("%-22s %llu\n", "events", (unsigned long long)report->events);
     (void)printf("%-22s %llu\n", "bad_events", (unsigned long long)report->bad_events);
-    if (report->task == TW_TASK_BINARY) {
-        (void)printf("%-22s %llu\n", "positives", (unsigned long long)report->positives);
-        print_figure("logloss", report->logloss);
-        print_figure("auc", report->auc);
-        print_figure("normalized_entropy", report->normalized_entropy);
-        print_figure("calibration", report->calibration);
-    } else if (report->task == TW_TASK_REGRESSION) {
-        print_figure("mse", report->mse);
-        print_figure("mae", report->mae);
-        print_figure("r2", report->r2);
-    } else if (report->task == TW_TASK_CLUSTERING) {
-        print_figure("inertia", report->inertia);
+    if (report->task == TW_TASK_BINARY)
+        (void)printf("%-22s %llu\n", "positives", (unsigned long long)report->figures.positives);
+    size_t n_figures = 0;
+    const tw_figure_entry *figure = tw_figure_table(&n_figures);
+    for (size_t i = 0; i < n_figures; i++) {
+        double value = tw_figure_value(&report->figures, &figure[i]);
+        if ((figure[i].tasks >> report->task & 1) != 0 && (!isnan(value) || !is_rare(&figure[i])))
+            print_figure(figure[i].name, value);
     }
 }
 
@@ -136,7 +138,10 @@ static int show_result(const flags *given, const scoring *run, const char *direc
     tw_report report;
     tw_error error = {0};
     tw_engine_report(run->engine, false, &report);
-    char *text = report_to_json(&report, run->all.pipeline->learner, NULL, 0);
+    report_details details;
+    report_details_take(&details, run->engine);
+    details.learner = run->all.pipeline->learner;
+    char *text = report_to_json(&report, &details);
     tw_status status = text != NULL ? TW_STATUS_OK : tw_no_memory(&error, 0);
     const char *path = flags_text(given, "report", NULL);
     if (status == TW_STATUS_OK && flags_has(given, "json"))

@@ -51,6 +51,28 @@ static bool is_batch(const tw_bound *train)
     return is_given(train, "mode") ? is_word(train, "mode", "batch") : !is_word(train, "solver", "online");
 }
 
+bool tw_check_span(const char *text, uint64_t *events, int64_t *duration_us)
+{
+    static const tw_option table[] = {
+        {"span", TW_OPTION_DURATION, NULL, 1, 9e17, NULL, false, ""},
+        {.name = NULL},
+    };
+    int64_t count = 0;
+    tw_option_values *values = NULL;
+    *events = 0;
+    *duration_us = 0;
+    if (tw_text_to_int(text, &count)) {
+        *events = count > 0 ? (uint64_t)count : 0;
+        return count >= 0;
+    }
+    bool is_time = tw_option_values_create(table, &values, NULL) == TW_STATUS_OK &&
+                   tw_option_set(values, "span", text, NULL) == TW_STATUS_OK;
+    if (is_time)
+        *duration_us = tw_option_int(values, "span");
+    tw_option_values_destroy(&values);
+    return is_time;
+}
+
 /* --- sources ------------------------------------------------------------------------------------------------------ */
 
 bool tw_check_follows(const tw_bound *source)
@@ -376,25 +398,42 @@ static void check_workers(checker *self)
         (void)COMPLAIN(self, self->root, "workers", "E120",
             "workers: several workers score events in no fixed order, so sinks are not written; use workers: 1 or "
             "remove sinks");
+    if (text_of(tw_bound_map(self->root, "evaluate"), "windows") != NULL)
+        (void)COMPLAIN(self, tw_bound_map(self->root, "evaluate"), "windows", "E120",
+            "evaluate.windows: written by one worker only; use workers: 1 or remove it");
+}
+
+static void check_evaluate(checker *self)
+{
+    const tw_bound *evaluate = tw_bound_map(self->root, "evaluate");
+    uint64_t events = 0;
+    int64_t duration_us = 0;
+    if (!tw_check_span(text_of(evaluate, "window"), &events, &duration_us)) {
+        (void)COMPLAIN(self, evaluate, "window", "E103",
+            "evaluate.window: expected events such as 100_000 or a time such as 1h, found \"%.80s\"",
+            text_of(evaluate, "window"));
+        return;
+    }
+    if (duration_us > 0 && text_of(tw_bound_map(tw_bound_map(self->root, "source"), "time"), "field") == NULL)
+        (void)COMPLAIN(self, evaluate, "window", "E132",
+            "evaluate.window: windows of %.40s need event times: source.time.field is missing",
+            text_of(evaluate, "window"));
+    if (text_of(evaluate, "windows") != NULL && events == 0 && duration_us == 0)
+        (void)COMPLAIN(self, evaluate, "windows", "E132",
+            "evaluate.windows: without evaluate.window there are no windows to write");
 }
 
 static void check_run(checker *self)
 {
     const tw_bound *checkpoint = tw_bound_map(self->root, "checkpoint");
-    const tw_bound *every = tw_bound_map(checkpoint, "every"), *evaluate = tw_bound_map(self->root, "evaluate");
+    const tw_bound *every = tw_bound_map(checkpoint, "every");
     bool has_dir = text_of(checkpoint, "dir") != NULL;
     if (!has_dir && checkpoint->node != NULL && checkpoint->node->count > 0)
         (void)COMPLAIN(self, checkpoint, "dir", "E124", "checkpoint.dir is missing: without it nothing is saved");
     if (has_dir && tw_option_int(every->values, "events") == 0 && tw_option_int(every->values, "time") == 0)
         (void)COMPLAIN(self, every, "time", "E124", "checkpoint.every: events and time are both 0");
     check_workers(self);
-    if (tw_option_int(evaluate->values, "window") > 0)
-        (void)COMPLAIN(self, evaluate, "window", "E120",
-            "evaluate.window is not supported by this version; figures are of the whole run and, as (last), since the "
-            "line before");
-    if (tw_option_count(evaluate->values, "metrics") > 0)
-        (void)COMPLAIN(self, evaluate, "metrics", "E120",
-            "evaluate.metrics is not supported by this version; all figures of the learner's task are shown");
+    check_evaluate(self);
 }
 
 static void check_drift(checker *self)

@@ -14,4 +14,7 @@ bool tw_check_follows(const tw_bound *source);
 /* "50000/s" or "50000": events a second, above 0. */
 bool tw_check_rate(const char *text, double *events_per_s);
 
+/* "100_000": events; "1h": a time. One of the two is set, the other is 0; "0": both are. */
+bool tw_check_span(const char *text, uint64_t *events, int64_t *duration_us);
+
 #endif

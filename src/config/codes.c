@@ -156,6 +156,12 @@ static const tw_code codes[] = {
     {"E131", "plug-in not installed",
         "No source, format, learner, solver or sink has this name here. The hint lists those that are available.",
         "插件未安装", "没有该名称的数据源、格式、学习器、求解器或输出。提示中列出了可用的名称。"},
+    {"E132", "evaluation settings do not fit",
+        "Windows of event time need source.time.field; a file of windows needs evaluate.window; slices and groups name "
+        "fields of the features. The message says what is missing.",
+        "评估设置不匹配",
+        "按事件时间的窗口需要 source.time.field；窗口文件需要 evaluate.window；slices 与 groups "
+        "必须是特征中的字段。消息中说明了缺少什么。"},
     {"E201", "no checkpoint", "The directory holds no checkpoint, or does not exist. Check the path, or train first.",
         "没有检查点", "目录中没有检查点或目录不存在。请检查路径，或先进行训练。"},
     {"E202", "damaged checkpoint",

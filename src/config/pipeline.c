@@ -201,7 +201,9 @@ static tw_status fill_run(tw_pipeline *self, tw_error *error)
     self->checkpoint_keep = small(checkpoint->values, "keep");
     self->checkpoint_events = (uint64_t)tw_option_int(every, "events");
     self->checkpoint_us = tw_option_int(every, "time");
-    self->evaluate_window = (uint64_t)tw_option_int(evaluate, "window");
+    (void)tw_check_span(tw_option_text(evaluate, "window"), &self->window_events, &self->window_us);
+    self->windows_path = tw_option_text(evaluate, "windows");
+    self->threshold = tw_option_real(evaluate, "threshold");
     self->is_auc_exact = is_word(evaluate, "auc", "exact");
     fill_drift(tw_bound_map(tw_bound_map(self->bound, "evaluate"), "drift")->values, &self->drift);
     self->serve_zmq = tw_option_text(serve, "zmq");

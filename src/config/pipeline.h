@@ -2,8 +2,8 @@
  *
  * Beyond unknown keys, types, ranges and missing keys these are refused (code):
  *   E105  no source; a column without `field` that is not a constant
- *   E120  alerts, publish, tests; workers > 1 with sources that follow, standard input, sinks or a dead-letter
- *         file; staleness other than 0; evaluate.window and metrics
+ *   E120  alerts, publish, tests; workers > 1 with sources that follow, standard input, sinks, a dead-letter file or a
+ *         file of windows; staleness other than 0
  *   E121  features.hash.bits with model.table: exact, or with other model.bits; model.bits with model.table: exact
  *   E122  a source that follows and is not the last; several passes over one that follows or that is standard input;
  *         sources of one sequence with different formats
@@ -17,7 +17,9 @@
  *   E128  model.loss for a learner without that option, or against params.loss
  *   E129  evaluate.drift.delta of 1 or more with adwin
  *   E130  mode batch with endless sources only; a solver with mode online; solver ftrl or sgd for another learner;
- *         options of passes with a batch solver, options of mode batch without it */
+ *         options of passes with a batch solver, options of mode batch without it
+
+ *   E132  evaluate.window by time without source.time.field; evaluate.windows without evaluate.window */
 #ifndef TW_CONFIG_PIPELINE_H
 #define TW_CONFIG_PIPELINE_H
 
@@ -136,9 +138,12 @@ typedef struct tw_pipeline {
     int64_t checkpoint_us;      /* 0: not by time */
     uint32_t checkpoint_keep;
 
-    uint64_t evaluate_window; /* 0: the whole run */
+    uint64_t window_events;   /* 0: no windows by events */
+    int64_t window_us;        /* 0: no windows by event time */
+    const char *windows_path; /* NULL: none */
     bool is_auc_exact;
     tw_text_list metrics; /* empty: all */
+    double threshold;
     tw_pipeline_drift drift;
 
     tw_pipeline_sink *sink; /* [n_sinks] */

@@ -29,7 +29,7 @@ static tw_status add_cell(tw_text *out, const char *text, tw_error *error)
 static tw_status add_range(tw_text *out, const tw_option *option, tw_error *error)
 {
     char low[TW_REAL_TEXT_SIZE], high[TW_REAL_TEXT_SIZE];
-    if (option->type == TW_OPTION_CHOICE)
+    if (option->choices != NULL)
         return add_cell(out, option->choices, error);
     if (option->min == 0.0 && option->max == 0.0)
         return TW_STATUS_OK;

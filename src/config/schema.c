@@ -255,10 +255,15 @@ static const tw_config_block drift_block = {"evaluate.drift",
     no_children, TW_PLUGIN_NONE};
 
 static const tw_option evaluate_options[] = {
-    OPTION_INT(
-        "window", "0", 0, 9e15, "events over which windowed figures are taken; this version supports 0: the whole run"),
+    OPTION_TEXT("window", "0", "length of tumbling windows, events such as 100_000 or event time such as 1h; 0 = none"),
+    OPTION_TEXT("windows", NULL, "file that takes the figures of each finished window, one JSON object a line"),
     OPTION_CHOICE("auc", "binned", "binned|exact", "exact keeps every score in memory"),
-    OPTION_LIST("metrics", "figures to show; this version shows all"),
+    {"metrics", TW_OPTION_LIST, NULL, 0, 0,
+        "loss|logloss|best_constant_logloss|normalized_entropy|auc|auc_error|gauc|gauc_events|calibration|accuracy|"
+        "precision|recall|f1|kappa|kappa_no_change|mse|rmse|mae|r2|inertia|calibration_table",
+        false, "figures to give, the others are null; absent: all of the learner's task"},
+    {"threshold", TW_OPTION_REAL, "0.5", 1e-9, 0.999999999, NULL, false,
+        "binary: a prediction above it counts as class 1"},
     OPTION_END,
 };
 static const tw_config_child evaluate_children[] = {CHILD("drift", TW_CHILD_MAP, &drift_block), CHILD_END};

@@ -60,6 +60,36 @@ static tw_status engine_restore(tw_engine *self, const tw_manifest *manifest, tw
     return status;
 }
 
+static tw_status note_window(void *context, const tw_window *window, tw_error *error)
+{
+    tw_engine *self = context;
+    bool is_wanted = self->window_log != NULL && !self->fit.is_measured;
+    return is_wanted ? tw_window_log_add(self->window_log, window, error) : TW_STATUS_OK;
+}
+
+static tw_status make_metrics(tw_engine *self, tw_metrics **out, tw_error *error)
+{
+    const tw_evaluation *evaluation = &self->options.evaluation;
+    tw_metrics_options metrics = {
+        .is_exact = evaluation->is_auc_exact,
+        .threshold = evaluation->threshold,
+        .figures = evaluation->figures,
+        .window = evaluation->window,
+        .on_window = note_window,
+        .window_context = self,
+    };
+    return tw_metrics_create(tw_model_traits(self->options.model), &metrics, out, error);
+}
+
+static tw_status open_window_log(tw_engine *self, tw_error *error)
+{
+    const tw_engine_options *options = &self->options;
+    if (options->evaluation.window_path == NULL)
+        return TW_STATUS_OK;
+    const tw_section *saved = options->resume != NULL ? tw_manifest_find(options->resume, "windows") : NULL;
+    return tw_window_log_open(options->evaluation.window_path, saved, &self->window_log, error);
+}
+
 static tw_status engine_open(tw_engine *self, tw_error *error)
 {
     const tw_engine_options *options = &self->options;
@@ -68,8 +98,7 @@ static tw_status engine_open(tw_engine *self, tw_error *error)
     self->scores = tw_alloc(n_scores * sizeof *self->scores);
     if (self->scores == NULL)
         return tw_no_memory(error, n_scores * sizeof *self->scores);
-    tw_status status =
-        tw_metrics_create(traits->task, traits->n_outputs, options->has_exact_auc, &self->metrics, error);
+    tw_status status = make_metrics(self, &self->metrics, error);
     if (status == TW_STATUS_OK && options->resume != NULL)
         status = engine_restore(self, options->resume, error);
     if (status == TW_STATUS_OK && options->resume == NULL) {
@@ -82,6 +111,8 @@ static tw_status engine_open(tw_engine *self, tw_error *error)
     if (status == TW_STATUS_OK)
         status = tw_outputs_open(
             options->sink, options->n_sinks, options->bad.dead_letter, traits, positions, &self->outputs, error);
+    if (status == TW_STATUS_OK)
+        status = open_window_log(self, error);
     if (status == TW_STATUS_OK)
         status = tw_checkpointer_create(&options->checkpoint, options->model, &self->checkpointer, error);
     return status;
@@ -114,6 +145,7 @@ void tw_engine_destroy(tw_engine **self)
     *self = NULL;
     tw_checkpointer_destroy(&engine->checkpointer);
     tw_outputs_close(&engine->outputs);
+    tw_window_log_close(&engine->window_log);
     tw_metrics_destroy(&engine->metrics);
     tw_splits_fini(&engine->splits);
     (void)pthread_cond_destroy(&engine->checkpointed);
@@ -235,11 +267,10 @@ tw_status engine_report_records(tw_engine *self, const tw_work *work, tw_error *
 /* Figures of a fitted model on its own data are no progressive ones: they end where learning goes on. */
 static tw_status drop_fitted_figures(tw_engine *self, tw_error *error)
 {
-    const tw_learner_traits *traits = tw_model_traits(self->options.model);
     tw_metrics *fresh = NULL;
     if (!self->fit.is_measured)
         return TW_STATUS_OK;
-    tw_status status = tw_metrics_create(traits->task, traits->n_outputs, self->options.has_exact_auc, &fresh, error);
+    tw_status status = make_metrics(self, &fresh, error);
     if (status < 0)
         return status;
     (void)pthread_mutex_lock(&self->mutex);
@@ -272,6 +303,8 @@ static tw_status engine_account(tw_engine *self, tw_work *work, tw_error *error)
     if (has_drifted)
         engine_tell(self, TW_ENGINE_DRIFT, NULL);
     status = tw_outputs_write(self->outputs, builder, self->scores, error);
+    if (status == TW_STATUS_OK && self->window_log != NULL)
+        status = tw_window_log_flush(self->window_log, false, error);
     if (status == TW_STATUS_OK && builder->n_bad > 0)
         status = engine_report_records(self, work, error);
     return status;
@@ -351,6 +384,14 @@ bool tw_engine_is_online_manifest(const tw_manifest *manifest)
     return manifest->events > 0 && tw_manifest_find(manifest, "fit") == NULL;
 }
 
+uint32_t tw_engine_calibration(tw_engine *self, tw_calibration_row *out)
+{
+    (void)pthread_mutex_lock(&self->mutex);
+    uint32_t n = tw_metrics_calibration(self->metrics, out);
+    (void)pthread_mutex_unlock(&self->mutex);
+    return n;
+}
+
 uint64_t tw_engine_run_events(const tw_engine *self)
 {
     return self->run_events;
@@ -403,6 +444,8 @@ static tw_status capture_sections(tw_engine *self, tw_manifest *out, tw_error *e
         status = capture_drift(monitor, out, error);
     if (status == TW_STATUS_OK)
         status = tw_outputs_save(self->outputs, out, error);
+    if (status == TW_STATUS_OK && self->window_log != NULL)
+        status = tw_window_log_save(self->window_log, out, error);
     return status;
 }
 

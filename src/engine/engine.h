@@ -45,10 +45,19 @@ typedef struct tw_bad_policy {
     const char *dead_letter; /* copies of malformed records; NULL: none */
 } tw_bad_policy;
 
+/* How the scores are measured. */
+typedef struct tw_evaluation {
+    bool is_auc_exact;       /* keep every score */
+    double threshold;        /* metrics.h */
+    tw_figure_set figures;   /* 0: all */
+    tw_window_policy window; /* both 0: none */
+    const char *window_path; /* file of finished windows (window_log.h); NULL: none */
+} tw_evaluation;
+
 typedef struct tw_engine_options {
-    tw_model *model;    /* borrowed; rows attached */
-    bool is_learning;   /* false: score only */
-    bool has_exact_auc; /* keep every score */
+    tw_model *model;  /* borrowed; rows attached */
+    bool is_learning; /* false: score only */
+    tw_evaluation evaluation;
     const tw_input *input;
     size_t n_inputs;
     const tw_sink_spec *sink;
@@ -92,6 +101,9 @@ bool tw_engine_is_online_manifest(const tw_manifest *manifest);
 /* Runs until the inputs end, `stop` is set or a limit is reached, then saves a last checkpoint. OK also for a stop.
  * DATA: too many malformed records, or nothing but malformed ones. */
 TW_MUST_USE tw_status tw_engine_run(tw_engine *self, tw_error *error);
+
+/* The calibration table of the whole run (sums.h); out [TW_CALIBRATION_BINS]. Returns the number of rows. */
+uint32_t tw_engine_calibration(tw_engine *self, tw_calibration_row *out);
 
 /* All figures now. is_last_reset: "(last)" figures start over. */
 void tw_engine_report(tw_engine *self, bool is_last_reset, tw_report *out);

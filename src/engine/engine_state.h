@@ -6,6 +6,7 @@
 
 #include "engine/engine.h"
 #include "engine/pump.h"
+#include "engine/window_log.h"
 
 /* Saved in the manifest's section "counters". */
 typedef struct engine_counters {
@@ -17,6 +18,7 @@ struct tw_engine {
     tw_engine_options options;
     tw_metrics *metrics;
     tw_outputs *outputs;
+    tw_window_log *window_log; /* NULL: none */
     tw_checkpointer *checkpointer;
     float *scores;
     tw_splits splits;   /* how far outputs and metrics are */

@@ -151,6 +151,7 @@ static tw_status measure(history *self, tw_error *error)
     uint64_t event[MEASURE_BATCH], n_events = self->data.matrix.n_events;
     uint32_t room = engine->options.batch_events < MEASURE_BATCH ? engine->options.batch_events : MEASURE_BATCH;
     tw_status status = TW_STATUS_OK;
+    engine->fit.is_measured = true; /* from here on: no windows either */
     for (uint64_t at = 0; at < n_events && status == TW_STATUS_OK && !is_stop_wanted(engine); at += room) {
         uint32_t n = n_events - at < room ? (uint32_t)(n_events - at) : room;
         for (uint32_t i = 0; i < n; i++)

@@ -1,57 +1,66 @@
 #include "engine/metrics.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/alloc.h"
-#include "math/kernels.h"
-
-enum { N_BINS = 8192, BINS_PER_UNIT = 256, N_TOGETHER = 64 };
-static const size_t bin_bytes = sizeof(double[N_BINS][2]);
-
-/* What is saved, in this order, as f64 and u64. */
-typedef struct metric_sums {
-    uint64_t events, labelled, positives, scored;
-    double weight, label, label_squared, prediction;
-    double loss; /* logloss, or squared error */
-    double absolute_error;
-    double distance;
-    double last_weight, last_loss; /* since the last report that reset them */
-} metric_sums;
-
-typedef struct scored_event {
-    float score, weight;
-    uint32_t is_positive;
-} scored_event;
+#include "engine/kept.h"
+#include "engine/sums.h"
+#include "math/function.h"
 
 struct tw_metrics {
     const tw_kernels *kernels;
-    tw_task task;
-    uint32_t n_outputs;
-    bool is_exact;
-    metric_sums sum;
-    scored_event *event; /* exact AUC: every labelled event */
-    size_t n_events, capacity;
-    double *bin; /* [N_BINS][2]: weight of negatives and positives */
+    tw_learner_traits traits;
+    tw_metrics_options options;
+    tw_sums finished, open; /* of finished windows, and since then; without windows all is in `open` */
+    bool has_kept;
+    tw_kept kept;
+    uint64_t window_number;  /* of finished ones */
+    int64_t window_start_us; /* time windows: of the open one; INT64_MIN: not known yet */
+    tw_window window;        /* the last finished one; number 0: none */
 };
 
-tw_status tw_metrics_create(tw_task task, uint32_t n_outputs, bool is_exact, tw_metrics **out, tw_error *error)
+static bool has_windows(const tw_metrics *self)
+{
+    return self->options.window.events > 0 || self->options.window.us > 0;
+}
+
+static tw_sums_options sums_of(const tw_metrics *self)
+{
+    double t = self->options.threshold > 0 ? self->options.threshold : 0.5;
+    return (tw_sums_options){
+        .task = self->traits.task,
+        .has_probability = self->traits.task == TW_TASK_BINARY && self->traits.link == TW_LINK_LOGISTIC,
+        .margin = t == 0.5 ? 0.0f : (float)(tw_log(t) - tw_log(1 - t)),
+        .n_bins = TW_AUC_BINS,
+        .has_calibration = true,
+    };
+}
+
+tw_status tw_metrics_create(
+    const tw_learner_traits *traits, const tw_metrics_options *options, tw_metrics **out, tw_error *error)
 {
     *out = NULL;
     tw_metrics *self = tw_alloc_zero(sizeof *self);
     if (self == NULL)
         return tw_no_memory(error, sizeof *self);
     self->kernels = tw_kernels_best();
-    self->task = task;
-    self->n_outputs = n_outputs;
-    self->is_exact = is_exact && task == TW_TASK_BINARY;
-    if (task == TW_TASK_BINARY) {
-        self->bin = tw_alloc_zero(bin_bytes);
-        if (self->bin == NULL) {
-            tw_free(self);
-            return tw_no_memory(error, bin_bytes);
-        }
+    self->traits = *traits;
+    self->options = *options;
+    if (options->figures == 0)
+        self->options.figures = TW_FIGURES_ALL;
+    bool is_binary = traits->task == TW_TASK_BINARY;
+    self->options.is_exact = options->is_exact && is_binary;
+    self->options.has_groups = options->has_groups && is_binary;
+    self->has_kept = self->options.is_exact || self->options.has_groups;
+    self->kept.limit = self->options.is_exact ? 0 : options->group_events;
+    self->window_start_us = INT64_MIN;
+    tw_sums_options sums = sums_of(self);
+    tw_status status = tw_sums_init(&self->open, &sums, error);
+    if (status == TW_STATUS_OK && has_windows(self))
+        status = tw_sums_init(&self->finished, &sums, error);
+    if (status < 0) {
+        tw_metrics_destroy(&self);
+        return status;
     }
     *out = self;
     return TW_STATUS_OK;
@@ -61,265 +70,227 @@ void tw_metrics_destroy(tw_metrics **self)
 {
     if (*self == NULL)
         return;
-    tw_free((*self)->bin);
-    tw_free((*self)->event);
+    tw_sums_fini(&(*self)->finished);
+    tw_sums_fini(&(*self)->open);
+    tw_kept_fini(&(*self)->kept);
     tw_free(*self);
     *self = NULL;
 }
 
-static size_t bin_of(float margin)
+static const tw_sums *finished_of(const tw_metrics *self)
 {
-    float at = (margin + (float)N_BINS / (2 * BINS_PER_UNIT)) * BINS_PER_UNIT;
-    if (!(at > 0))
-        return 0;
-    return at < (float)(N_BINS - 1) ? (size_t)at : N_BINS - 1;
+    return has_windows(self) ? &self->finished : NULL;
 }
 
-/* loss_if_positive: the loss that the event has with label 1. */
-static void add_binary(
-    metric_sums *sum, double *bin, float label, float weight, float margin, double probability, double loss_if_positive)
+/* --- windows ------------------------------------------------------------------------------------------------------ */
+
+static tw_status finish_window(tw_metrics *self, tw_error *error)
 {
-    double w = (double)weight;
-    double loss = w * (loss_if_positive + (1.0 - (double)label) * (double)margin);
-    sum->labelled++;
-    sum->weight += w;
-    sum->label += w * (double)label;
-    sum->prediction += w * probability;
-    sum->loss += loss;
-    sum->last_weight += w;
-    sum->last_loss += loss;
-    sum->positives += label > 0.5f;
-    bin[bin_of(margin) * 2 + (label > 0.5f)] += w;
+    const uint64_t before = self->finished.value.events;
+    tw_window *window = &self->window;
+    *window = (tw_window){
+        .number = ++self->window_number,
+        .from_event = before + 1,
+        .to_event = before + self->open.value.events,
+        .from_us = self->window_start_us,
+        .to_us = self->window_start_us == INT64_MIN ? INT64_MIN : self->window_start_us + self->options.window.us,
+    };
+    tw_sums_figures(&self->open, NULL, &window->figures);
+    tw_figures_keep(&window->figures, self->options.figures);
+    tw_sums_merge(&self->finished, &self->open);
+    tw_sums_reset(&self->open);
+    if (self->options.on_window == NULL)
+        return TW_STATUS_OK;
+    return self->options.on_window(self->options.window_context, window, error);
 }
 
-static void add_binary_batch(tw_metrics *self, const tw_batch *batch, const float *scores)
+/* The largest multiple of the window's length that is not after the time. */
+static int64_t start_of_window(const tw_metrics *self, int64_t time_us)
 {
-    float margin[N_TOGETHER];
-    double probability[N_TOGETHER], loss[N_TOGETHER];
-    metric_sums sum = self->sum;
-    for (uint32_t start = 0; start < batch->n_events; start += N_TOGETHER) {
-        uint32_t left = batch->n_events - start, n = left < N_TOGETHER ? left : N_TOGETHER;
-        for (uint32_t i = 0; i < n; i++)
-            margin[i] = scores[(size_t)(start + i) * self->n_outputs];
-        self->kernels->logistic(margin, probability, loss, n);
-        for (uint32_t i = 0; i < n; i++) {
-            float label = batch->label[start + i];
-            if (!isnan(label))
-                add_binary(&sum, self->bin, label, batch->weight[start + i], margin[i], probability[i], loss[i]);
-        }
+    int64_t length = self->options.window.us, rest = time_us % length;
+    if (rest < 0)
+        rest += length;
+    return time_us < INT64_MIN + length ? INT64_MIN + 1 : time_us - rest;
+}
+
+static bool is_later(const tw_metrics *self, int64_t time_us)
+{
+    if (time_us == INT64_MIN)
+        return false;
+    return self->window_start_us == INT64_MIN || time_us - self->options.window.us >= self->window_start_us;
+}
+
+/* How many of the events from `first` on belong to the open window; opens a later one if the first does. */
+static tw_status take_window(tw_metrics *self, const tw_batch *batch, uint32_t first, uint32_t *n, tw_error *error)
+{
+    const tw_window_policy *policy = &self->options.window;
+    tw_status status = TW_STATUS_OK;
+    if (policy->events > 0 && policy->events - self->open.value.events < *n)
+        *n = (uint32_t)(policy->events - self->open.value.events);
+    if (policy->us == 0 || batch->time_us == NULL)
+        return status;
+    if (is_later(self, batch->time_us[first])) {
+        if (self->window_start_us != INT64_MIN && self->open.value.events > 0)
+            status = finish_window(self, error);
+        self->window_start_us = start_of_window(self, batch->time_us[first]);
     }
-    self->sum = sum;
-}
-
-static void add_regression(tw_metrics *self, float label, float weight, float score)
-{
-    metric_sums *sum = &self->sum;
-    double w = (double)weight;
-    double y = (double)label;
-    double residual = y - (double)score;
-    sum->weight += w;
-    sum->label += w * y;
-    sum->label_squared += w * y * y;
-    sum->prediction += w * (double)score;
-    sum->loss += w * residual * residual;
-    sum->absolute_error += w * fabs(residual);
-    sum->last_weight += w;
-    sum->last_loss += w * residual * residual;
-}
-
-static void add_distance(tw_metrics *self, float weight, float distance)
-{
-    if (isnan(distance))
-        return;
-    self->sum.scored++;
-    self->sum.weight += (double)weight;
-    self->sum.distance += (double)weight * (double)distance;
-    self->sum.last_weight += (double)weight;
-    self->sum.last_loss += (double)weight * (double)distance;
-}
-
-static tw_status keep_exact(tw_metrics *self, const tw_batch *batch, const float *scores, tw_error *error)
-{
-    tw_status status =
-        tw_grow(&self->event, sizeof *self->event, &self->capacity, self->n_events + batch->n_events, error);
-    for (uint32_t i = 0; i < batch->n_events && status == TW_STATUS_OK; i++) {
-        if (!isnan(batch->label[i]))
-            self->event[self->n_events++] = (scored_event){
-                .score = scores[(size_t)i * self->n_outputs],
-                .weight = batch->weight[i],
-                .is_positive = batch->label[i] > 0.5f,
-            };
+    for (uint32_t i = 1; i < *n; i++) {
+        if (is_later(self, batch->time_us[first + i]))
+            *n = i;
     }
     return status;
 }
 
+/* --- adding ------------------------------------------------------------------------------------------------------- */
+
 tw_status tw_metrics_add(tw_metrics *self, const tw_batch *batch, const float *scores, tw_error *error)
 {
-    if (self->is_exact) {
-        tw_status status = keep_exact(self, batch, scores, error);
+    tw_judged judged;
+    tw_status status = TW_STATUS_OK;
+    uint32_t n = 0;
+    for (uint32_t first = 0; first < batch->n_events && status == TW_STATUS_OK; first += n) {
+        n = batch->n_events - first < TW_JUDGED_MAX ? batch->n_events - first : TW_JUDGED_MAX;
+        status = take_window(self, batch, first, &n, error);
         if (status < 0)
             return status;
+        tw_judge(self->kernels, &self->traits, batch, scores, first, n, &judged);
+        if (self->has_kept)
+            status =
+                tw_kept_add(&self->kept, &judged, self->options.has_groups ? batch->n_facets - 1 : UINT32_MAX, error);
+        tw_sums_add(&self->open, &judged, 0, n);
+        if (status == TW_STATUS_OK && self->open.value.events == self->options.window.events)
+            status = finish_window(self, error);
     }
-    self->sum.events += batch->n_events;
-    if (self->task == TW_TASK_BINARY) {
-        add_binary_batch(self, batch, scores);
-        return TW_STATUS_OK;
+    return status;
+}
+
+/* --- figures ------------------------------------------------------------------------------------------------------ */
+
+static void report_kept(tw_metrics *self, tw_figures *out)
+{
+    if (self->options.has_groups && self->kept.count > 0)
+        out->gauc = tw_kept_gauc(&self->kept, &out->gauc_events);
+    /* Scores of a run that did not keep them are missing: then the bins know more. */
+    if (self->options.is_exact && self->kept.count == out->labelled) {
+        out->auc = tw_kept_auc(&self->kept);
+        out->auc_error = isnan(out->auc) ? (double)NAN : 0;
     }
-    for (uint32_t i = 0; i < batch->n_events; i++) {
-        float score = scores[(size_t)i * self->n_outputs];
-        if (self->task == TW_TASK_CLUSTERING) {
-            add_distance(self, batch->weight[i], score);
-            continue;
-        }
-        if (self->task == TW_TASK_COUNTING || isnan(batch->label[i]))
-            continue;
-        self->sum.labelled++;
-        add_regression(self, batch->label[i], batch->weight[i], score);
-    }
-    return TW_STATUS_OK;
-}
-
-/* Area by the trapezoid over bins: a pair in one bin counts a half, so `error` is half the share of such pairs. */
-static double auc_binned(const tw_metrics *self, double *error)
-{
-    double negatives = 0, positives = 0, area = 0, tied = 0;
-    for (size_t i = 0; i < N_BINS; i++) {
-        double n = self->bin[i * 2], p = self->bin[i * 2 + 1];
-        area += p * (negatives + n / 2);
-        tied += p * n;
-        negatives += n;
-        positives += p;
-    }
-    *error = tied / 2 / (negatives * positives);
-    return area / (negatives * positives);
-}
-
-static int event_compare(const void *left, const void *right)
-{
-    float a = ((const scored_event *)left)->score, b = ((const scored_event *)right)->score;
-    return (a > b) - (a < b);
-}
-
-static double auc_exact(tw_metrics *self)
-{
-    if (self->n_events == 0)
-        return (double)NAN;
-    qsort(self->event, self->n_events, sizeof *self->event, event_compare);
-    double sum[2] = {0, 0}, area = 0;
-    for (size_t i = 0; i < self->n_events;) {
-        double tied[2] = {0, 0};
-        float score = self->event[i].score;
-        for (; i < self->n_events && self->event[i].score == score; i++)
-            tied[self->event[i].is_positive] += (double)self->event[i].weight;
-        area += tied[1] * (sum[0] + tied[0] / 2);
-        sum[0] += tied[0];
-        sum[1] += tied[1];
-    }
-    return area / (sum[0] * sum[1]);
-}
-
-static double entropy(double share)
-{
-    if (!(share > 0 && share < 1))
-        return share == 0 || share == 1 ? 0.0 : (double)NAN;
-    return -share * log(share) - (1 - share) * log1p(-share);
-}
-
-static double ratio(double numerator, double denominator)
-{
-    return denominator != 0 ? numerator / denominator : (double)NAN;
-}
-
-static void report_nothing(tw_report *out)
-{
-    double none = (double)NAN;
-    out->logloss = out->logloss_last = out->best_constant_logloss = out->normalized_entropy = none;
-    out->auc = out->calibration = out->mse = out->mae = out->r2 = out->inertia = out->inertia_last = none;
-    out->auc_error = 0;
 }
 
 void tw_metrics_report(tw_metrics *self, bool is_last_reset, tw_report *out)
 {
-    metric_sums *sum = &self->sum;
-    report_nothing(out);
-    out->task = self->task;
-    out->events = sum->events;
-    out->positives = sum->positives;
-    double last = ratio(sum->last_loss, sum->last_weight);
-    if (self->task == TW_TASK_BINARY) {
-        out->logloss = ratio(sum->loss, sum->weight);
-        out->logloss_last = last;
-        out->best_constant_logloss = entropy(ratio(sum->label, sum->weight));
-        out->normalized_entropy = ratio(out->logloss, out->best_constant_logloss);
-        out->calibration = ratio(sum->prediction, sum->label);
-        out->auc = self->is_exact ? auc_exact(self) : auc_binned(self, &out->auc_error);
-    } else if (self->task == TW_TASK_REGRESSION) {
-        double variance = ratio(sum->label_squared, sum->weight) - pow(ratio(sum->label, sum->weight), 2);
-        out->mse = ratio(sum->loss, sum->weight);
-        out->mae = ratio(sum->absolute_error, sum->weight);
-        out->r2 = variance > 0 ? 1 - out->mse / variance : (double)NAN;
-        out->calibration = ratio(sum->prediction, sum->label);
-    } else if (self->task == TW_TASK_CLUSTERING) {
-        out->inertia = ratio(sum->distance, sum->weight);
-        out->inertia_last = last;
+    double last = tw_sums_last(&self->open, finished_of(self));
+    tw_sums_figures(&self->open, finished_of(self), &out->figures);
+    if (self->has_kept)
+        report_kept(self, &out->figures);
+    tw_figures_keep(&out->figures, self->options.figures);
+    out->task = self->traits.task;
+    out->has_windows = has_windows(self);
+    out->window = self->window;
+    if (self->window.number == 0)
+        tw_figures_clear(&out->window.figures);
+    out->logloss_last = self->open.options.has_probability ? last : (double)NAN;
+    out->inertia_last = self->traits.task == TW_TASK_CLUSTERING ? last : (double)NAN;
+    if (is_last_reset) {
+        tw_sums_reset_last(&self->open);
+        tw_sums_reset_last(&self->finished);
     }
-    if (is_last_reset)
-        sum->last_loss = sum->last_weight = 0;
 }
 
-/* Layout: magic u64, task u64, sums, number of bins in use u64, then (index u64, negatives f64, positives f64) each. */
-static const uint64_t metrics_magic = 0x3153434952544d54u; /* "TMTRICS1" */
+uint32_t tw_metrics_calibration(const tw_metrics *self, tw_calibration_row *out)
+{
+    if ((self->options.figures & TW_FIGURES_CALIBRATION_TABLE) == 0)
+        return 0;
+    return tw_sums_calibration(&self->open, finished_of(self), out);
+}
 
-typedef struct saved_bin {
-    uint64_t index;
-    double weight[2];
-} saved_bin;
+/* --- state -------------------------------------------------------------------------------------------------------- */
+
+/* Layout: magic, task, window policy, number and start, has it a last window, that window; the sums of finished windows
+ * (where there is a policy) and the open one; kept events. */
+static const uint64_t magic = 0x3253434952544d54u, magic_1 = 0x3153434952544d54u; /* "TMTRICS2", "TMTRICS1" */
+
+static tw_status put_head(const tw_metrics *self, tw_text *out, tw_error *error)
+{
+    uint64_t head[6] = {magic, (uint64_t)self->traits.task, self->options.window.events,
+        (uint64_t)self->options.window.us, self->window_number, (uint64_t)self->window_start_us};
+    tw_status status = tw_state_put(out, head, sizeof head, error);
+    return status == TW_STATUS_OK ? tw_state_put(out, &self->window, sizeof self->window, error) : status;
+}
 
 tw_status tw_metrics_save(const tw_metrics *self, void **bytes, size_t *size, tw_error *error)
 {
-    uint64_t n_bins = 0;
-    for (size_t i = 0; self->bin != NULL && i < N_BINS; i++)
-        n_bins += self->bin[i * 2] != 0 || self->bin[i * 2 + 1] != 0;
-    uint64_t head[2] = {metrics_magic, (uint64_t)self->task};
-    *size = sizeof head + sizeof self->sum + sizeof n_bins + n_bins * sizeof(saved_bin);
-    char *at = tw_alloc(*size);
-    *bytes = at;
-    if (at == NULL)
-        return tw_no_memory(error, *size);
-    memcpy(at, head, sizeof head);
-    memcpy(at += sizeof head, &self->sum, sizeof self->sum);
-    memcpy(at += sizeof self->sum, &n_bins, sizeof n_bins);
-    at += sizeof n_bins;
-    for (size_t i = 0; self->bin != NULL && i < N_BINS; i++) {
-        saved_bin bin = {i, {self->bin[i * 2], self->bin[i * 2 + 1]}};
-        if (bin.weight[0] == 0 && bin.weight[1] == 0)
-            continue;
-        memcpy(at, &bin, sizeof bin);
-        at += sizeof bin;
+    tw_text out = {0};
+    tw_status status = put_head(self, &out, error);
+    if (status == TW_STATUS_OK && has_windows(self))
+        status = tw_sums_save(&self->finished, &out, error);
+    if (status == TW_STATUS_OK)
+        status = tw_sums_save(&self->open, &out, error);
+    if (status == TW_STATUS_OK)
+        status = tw_kept_save(&self->kept, &out, error);
+    if (status < 0)
+        tw_text_fini(&out);
+    *bytes = out.bytes;
+    *size = out.size;
+    return status;
+}
+
+/* Sums of windows of another length, or of none: they count, and windows start anew. */
+static void take_other_windows(tw_metrics *self, tw_state_reader *from, bool has_finished, tw_sums *scratch)
+{
+    tw_sums *all = has_windows(self) ? &self->finished : &self->open;
+    tw_sums_load(all, from);
+    if (!has_finished)
+        return;
+    tw_sums_load(scratch, from);
+    tw_sums_merge(all, scratch);
+}
+
+static tw_status take_sums(tw_metrics *self, const tw_window_policy *policy, tw_state_reader *from, tw_error *error)
+{
+    bool has_finished = policy->events > 0 || policy->us > 0;
+    if (policy->events == self->options.window.events && policy->us == self->options.window.us) {
+        if (has_finished)
+            tw_sums_load(&self->finished, from);
+        tw_sums_load(&self->open, from);
+        return TW_STATUS_OK;
     }
+    tw_sums scratch;
+    tw_sums_options options = sums_of(self);
+    tw_status status = tw_sums_init(&scratch, &options, error);
+    if (status < 0)
+        return status;
+    take_other_windows(self, from, has_finished, &scratch);
+    tw_sums_fini(&scratch);
+    self->open.label_before = has_windows(self) ? self->finished.label_before : self->open.label_before;
+    self->window_number = 0;
+    self->window_start_us = INT64_MIN;
+    memset(&self->window, 0, sizeof self->window);
     return TW_STATUS_OK;
 }
 
 tw_status tw_metrics_load(tw_metrics *self, const void *bytes, size_t size, tw_error *error)
 {
-    uint64_t head[2], n_bins;
-    const char *at = bytes;
-    size_t fixed = sizeof head + sizeof self->sum + sizeof n_bins;
-    if (size < fixed)
-        return tw_error_set(error, TW_STATUS_CORRUPT, "saved metrics: %zu bytes, at least %zu needed", size, fixed);
-    memcpy(head, at, sizeof head);
-    memcpy(&n_bins, at + sizeof head + sizeof self->sum, sizeof n_bins);
-    if (head[0] != metrics_magic || head[1] != (uint64_t)self->task || n_bins > N_BINS ||
-        size != fixed + n_bins * sizeof(saved_bin) || (n_bins > 0 && self->bin == NULL))
+    tw_state_reader from = {.at = bytes, .left = size};
+    uint64_t head[6];
+    tw_state_take(&from, head, sizeof head);
+    if (head[0] == magic_1)
+        return tw_error_set(error, TW_STATUS_CONFLICT,
+            "saved metrics: format 1 of an older program, this one reads format 2: go on with that program, or start "
+            "over with --fresh");
+    if (from.is_bad || head[0] != magic || head[1] != (uint64_t)self->traits.task)
         return tw_error_set(error, TW_STATUS_CORRUPT, "saved metrics: of another task or version");
-    memcpy(&self->sum, at + sizeof head, sizeof self->sum);
-    for (uint64_t i = 0; i < n_bins; i++) {
-        saved_bin bin;
-        memcpy(&bin, at + fixed + i * sizeof bin, sizeof bin);
-        if (bin.index >= N_BINS)
-            return tw_error_set(
-                error, TW_STATUS_CORRUPT, "saved metrics: bin %llu of %d", (unsigned long long)bin.index, N_BINS);
-        memcpy(&self->bin[bin.index * 2], bin.weight, sizeof bin.weight);
-    }
-    return TW_STATUS_OK;
+    self->window_number = head[4];
+    self->window_start_us = (int64_t)head[5];
+    tw_state_take(&from, &self->window, sizeof self->window);
+    tw_window_policy policy = {head[2], (int64_t)head[3]};
+    tw_status status = take_sums(self, &policy, &from, error);
+    if (status == TW_STATUS_OK)
+        status = tw_kept_load(&self->kept, &from, error);
+    if (status == TW_STATUS_OK && (from.is_bad || from.left > 0))
+        status =
+            tw_error_set(error, TW_STATUS_CORRUPT, "saved metrics: %zu bytes, which is not what they describe", size);
+    if (status == TW_STATUS_OK && !self->has_kept)
+        tw_kept_fini(&self->kept);
+    return status;
 }

@@ -1,24 +1,34 @@
-/* metrics.h: progressive evaluation: every event is scored before it is learned, and the figures are sums over events
- * in order, so they do not depend on the batch size. Sums are weighted by importance unless said otherwise.
- *
- * logloss             mean of log(1 + exp(-m)) + (1 - y) m, m the margin, natural logarithm
- * best constant       H(b) = -b log b - (1 - b) log(1 - b), b = weighted share of positives
- * normalized entropy  logloss / H(b) (He et al. 2014, "Practical lessons from predicting clicks on ads")
- * AUC                 P(score of a positive > score of a negative) + P(equal) / 2. Streaming: from 8,192 bins over
- * margins -16 .. 16; its error is at most half the share of pairs that fall into one bin. Exact on request. calibration
- * sum of predictions / sum of labels mse, mae, r2        r2 = 1 - sum (y - p)^2 / sum (y - mean y)^2 inertia mean
- * squared distance to the nearest centre before the event moves it */
+/* metrics.h: progressive evaluation: every event is scored before it is learned, and the figures (figures.h) are made
+ * from sums over events in order, so they do not depend on the batch size. With windows, the sums of the run are those
+ * of its windows. One thread per object. */
 #ifndef TW_ENGINE_METRICS_H
 #define TW_ENGINE_METRICS_H
 
 #include "engine/report.h"
+#include "engine/sums.h"
 #include "thalweg/batch.h"
 
 typedef struct tw_metrics tw_metrics;
 
-/* `is_exact`: keeps 12 bytes an event to give the exact AUC (evaluation of bounded data). */
+/* A window is finished; called while its last event (or, by time, the first one of a later window) is added. An error
+ * ends the call of tw_metrics_add with it. */
+typedef tw_status (*tw_window_listener)(void *context, const tw_window *window, tw_error *error);
+
+typedef struct tw_metrics_options {
+    bool is_exact;           /* keeps 24 bytes an event to give the exact AUC; else 8,192 bins and a stated error */
+    double threshold;        /* binary: a prediction above it is class 1; 0: 0.5. Learners without probabilities: the
+                                score's sign stands for 0.5, its margin log(t / (1 - t)) for another one */
+    tw_figure_set figures;   /* those to give, 0: all */
+    tw_window_policy window; /* both 0: none */
+    tw_window_listener on_window; /* may be NULL */
+    void *window_context;
+    bool has_groups;       /* gauc: the last of the batch's facets is the group ... */
+    uint64_t group_events; /* ... over so many of the newest events; 0: all */
+} tw_metrics_options;
+
+/* Everything is copied. */
 TW_MUST_USE tw_status tw_metrics_create(
-    tw_task task, uint32_t n_outputs, bool is_exact, tw_metrics **out, tw_error *error);
+    const tw_learner_traits *traits, const tw_metrics_options *options, tw_metrics **out, tw_error *error);
 void tw_metrics_destroy(tw_metrics **self);
 
 /* scores: [n_events x n_outputs], raw (margins for a binary task). Events without label count but do not enter the
@@ -28,7 +38,12 @@ TW_MUST_USE tw_status tw_metrics_add(tw_metrics *self, const tw_batch *batch, co
 /* Fills the quality figures of `out` and leaves the others alone; `is_last_reset`: the "(last)" figures start over. */
 void tw_metrics_report(tw_metrics *self, bool is_last_reset, tw_report *out);
 
-/* Little-endian bytes for the checkpoint (sparse: a few KiB), and back. Release with tw_free. */
+/* The calibration table of the whole run; out [TW_CALIBRATION_BINS]. Returns the number of rows. */
+uint32_t tw_metrics_calibration(const tw_metrics *self, tw_calibration_row *out);
+
+/* Little-endian bytes for the checkpoint (sparse: a few KiB), and back. Release with tw_free. State of another window
+ * length is taken over, with the windows starting anew. CORRUPT: damaged or of another task; CONFLICT: written by a
+ * program whose format this one does not read. */
 TW_MUST_USE tw_status tw_metrics_save(const tw_metrics *self, void **bytes, size_t *size, tw_error *error);
 TW_MUST_USE tw_status tw_metrics_load(tw_metrics *self, const void *bytes, size_t size, tw_error *error);
 

@@ -6,25 +6,19 @@
 #include <stddef.h>
 
 #include "engine/drift.h"
-#include "thalweg/learner.h"
+#include "engine/window.h"
 
 typedef struct tw_report {
     tw_task task;
     uint64_t events, bad_events; /* learned or scored; malformed records */
-    uint64_t positives;          /* events with label 1, unweighted */
     uint64_t bytes;              /* uncompressed input */
     uint64_t batches;
     uint64_t rewinds; /* times that a lost shard made the run read again */
     double seconds, events_per_second;
-    /* Progressive: each event is scored before it is learned. Weighted means. */
-    double logloss, logloss_last; /* whole run; since the last call of tw_engine_report with `is_last_reset` */
-    double best_constant_logloss; /* entropy of the base rate */
-    double normalized_entropy;    /* logloss / best_constant_logloss */
-    double auc;
-    double auc_error;             /* bound on the error of a binned AUC; 0: exact */
-    double calibration;           /* sum of predictions / sum of labels */
-    double mse, mae, r2;          /* regression */
-    double inertia, inertia_last; /* clustering: mean squared distance to the centre assigned before learning */
+    tw_figures figures;                /* progressive, of the whole run: each event is scored before it is learned */
+    double logloss_last, inertia_last; /* since the last call of tw_engine_report with `is_last_reset` */
+    bool has_windows;                  /* the pipeline asks for windows */
+    tw_window window;                  /* the last finished one; number 0: none yet, its figures are unknown */
     uint64_t clusters;
     uint64_t weights; /* rows with a non-zero weight; UINT64_MAX: not known */
     uint64_t model_version;

@@ -310,8 +310,9 @@ static void show_status(door_shared *shared, tw_desk *desk, http_answer *answer)
             out, json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "scored_events",
                      (json_int_t)report.events, "bad_events", (json_int_t)report.bad_events, "bytes",
                      (json_int_t)report.bytes, "rewinds", (json_int_t)report.rewinds, "seconds", figure(report.seconds),
-                     "events_per_second", figure(report.events_per_second), "logloss", figure(report.logloss), "auc",
-                     figure(report.auc), "inertia", figure(report.inertia), "lag_seconds", figure(report.lag_seconds)));
+                     "events_per_second", figure(report.events_per_second), "logloss", figure(report.figures.logloss),
+                     "auc", figure(report.figures.auc), "inertia", figure(report.figures.inertia), "lag_seconds",
+                     figure(report.lag_seconds)));
     }
     answer_json(answer, MHD_HTTP_OK, out);
 }

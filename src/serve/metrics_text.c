@@ -56,6 +56,27 @@ static void write_events(text_writer *self, const tw_report *report)
     write_value(self, "thalweg_events_total", labels, (double)report->bad_events);
 }
 
+/* The figures of the run under the names of the table, those of the last finished window as thalweg_window_*. */
+static void write_figures(text_writer *self, const tw_report *report)
+{
+    size_t n_figures = 0;
+    const tw_figure_entry *figure = tw_figure_table(&n_figures);
+    char name[80], help[160];
+    for (size_t i = 0; i < n_figures; i++) {
+        (void)snprintf(name, sizeof name, "thalweg_%s", figure[i].metric);
+        (void)snprintf(help, sizeof help, "%s.", figure[i].help);
+        write_one(self, name, "gauge", help, tw_figure_value(&report->figures, &figure[i]));
+    }
+    if (report->window.number == 0)
+        return;
+    write_one(self, "thalweg_windows_total", "counter", "Windows that are finished.", (double)report->window.number);
+    for (size_t i = 0; i < n_figures; i++) {
+        (void)snprintf(name, sizeof name, "thalweg_window_%s", figure[i].name);
+        (void)snprintf(help, sizeof help, "%s, in the last finished window.", figure[i].help);
+        write_one(self, name, "gauge", help, tw_figure_value(&report->window.figures, &figure[i]));
+    }
+}
+
 static void write_report(text_writer *self, const tw_report *report)
 {
     static const char gauge[] = "gauge", counter[] = "counter";
@@ -64,13 +85,7 @@ static void write_report(text_writer *self, const tw_report *report)
     write_one(self, "thalweg_source_backlog_bytes", gauge, "Bytes that are there and not read yet.",
         (double)report->backlog_bytes);
     write_one(self, "thalweg_event_lag_seconds", gauge, "Now minus the newest event time.", report->lag_seconds);
-    write_one(self, "thalweg_progressive_logloss", gauge, "Mean logloss, each event scored before it is learned.",
-        report->logloss);
-    write_one(self, "thalweg_progressive_auc", gauge, "Progressive AUC.", report->auc);
-    write_one(self, "thalweg_normalized_entropy_ratio", gauge, "Logloss over that of the best constant.",
-        report->normalized_entropy);
-    write_one(self, "thalweg_calibration_ratio", gauge, "Sum of predictions over sum of labels.", report->calibration);
-    write_one(self, "thalweg_inertia", gauge, "Mean squared distance to the nearest centre.", report->inertia);
+    write_figures(self, report);
     write_one(self, "thalweg_drifts_total", counter, "Lasting rises of the loss.",
         report->is_drift_watched ? (double)report->drift.drifts : (double)NAN);
     write_one(self, "thalweg_drift_last_event", gauge, "Number of the learned event at which the last one was found.",

@@ -269,9 +269,9 @@ static tw_status op_status(zmq_door *self, const zmq_request *request, tw_error 
             pack_key(&self->head, "bad_events");
             tw_pack_uint(&self->head, report.bad_events);
             pack_figure(&self->head, "events_per_second", report.events_per_second);
-            pack_figure(&self->head, "logloss", report.logloss);
-            pack_figure(&self->head, "auc", report.auc);
-            pack_figure(&self->head, "inertia", report.inertia);
+            pack_figure(&self->head, "logloss", report.figures.logloss);
+            pack_figure(&self->head, "auc", report.figures.auc);
+            pack_figure(&self->head, "inertia", report.figures.inertia);
             pack_figure(&self->head, "lag_seconds", report.lag_seconds);
         }
         send_reply(self, request, NULL, 0);

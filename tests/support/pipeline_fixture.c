@@ -190,6 +190,7 @@ static tw_status open_engine(pipeline *self, tw_error *error)
     tw_engine_options options = {
         .model = self->model,
         .is_learning = true,
+        .evaluation = {.window = {.events = 37}},
         .input = self->input,
         .n_inputs = setup->n_paths,
         .sink = &self->sink,
@@ -376,20 +377,12 @@ void pipeline_trace_free(pipeline_trace *self)
     memset(self, 0, sizeof *self);
 }
 
-static bool is_same_figure(double a, double b)
-{
-    return a == b || (isnan(a) && isnan(b));
-}
-
+/* Figures are doubles and counts: unknown ones are the same NaN. */
 static bool is_same_metrics(const tw_report *a, const tw_report *b)
 {
-    return a->events == b->events && a->bad_events == b->bad_events && a->positives == b->positives &&
-           a->bytes == b->bytes && is_same_figure(a->logloss, b->logloss) &&
-           is_same_figure(a->best_constant_logloss, b->best_constant_logloss) &&
-           is_same_figure(a->normalized_entropy, b->normalized_entropy) && is_same_figure(a->auc, b->auc) &&
-           is_same_figure(a->auc_error, b->auc_error) && is_same_figure(a->calibration, b->calibration) &&
-           is_same_figure(a->mse, b->mse) && is_same_figure(a->mae, b->mae) && is_same_figure(a->r2, b->r2) &&
-           is_same_figure(a->inertia, b->inertia);
+    return a->events == b->events && a->bad_events == b->bad_events && a->bytes == b->bytes &&
+           memcmp(&a->figures, &b->figures, sizeof a->figures) == 0 &&
+           memcmp(&a->window, &b->window, sizeof a->window) == 0;
 }
 
 static bool is_same_bytes(const void *a, size_t a_size, const void *b, size_t b_size)

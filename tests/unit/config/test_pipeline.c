@@ -209,8 +209,12 @@ static void wrong_values_name_value_and_limit(void **state)
         "features.columns[0]: expected a map such as {field: price, as: numeric}");
     expect_problem(SMALL "features: {columns: [{field: a, as: numerik}]}\n", 1, "did you mean \"numeric\"?");
     expect_problem(SMALL "features: {crosses: [a, b]}\n", 2, "features.crosses[0]: expected a list of fields");
-    expect_problem(SMALL "evaluate: {metrics: [logloss]}\n", 1, "evaluate.metrics is not supported");
-    expect_problem(SMALL "evaluate: {window: 100}\n", 1, "evaluate.window is not supported");
+    expect_problem(SMALL "evaluate: {metrics: [logloss, rank]}\n", 1, "evaluate.metrics: \"rank\" is not one of loss|");
+    expect_problem(SMALL "evaluate: {window: soon}\n", 1, "evaluate.window: expected events such as 100_000");
+    expect_problem(SMALL "evaluate: {window: -1}\n", 1, "evaluate.window: expected events such as 100_000");
+    expect_problem(SMALL "evaluate: {window: 1h}\n", 1, "error[E132]: evaluate.window: windows of 1h need event times");
+    expect_problem(SMALL "evaluate: {windows: w.jsonl}\n", 1, "error[E132]: evaluate.windows");
+    expect_problem(SMALL "evaluate: {threshold: 1}\n", 1, "error[E104]: evaluate.threshold");
     expect_problem(
         "version: 1\nsource: {path: [a], format: json, rate: fast}\nmodel: {type: ftrl}\n", 1, "events a second");
 }

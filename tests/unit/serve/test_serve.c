@@ -214,8 +214,8 @@ static void metrics_are_prometheus_text(void **state)
         char value[64], *end = NULL, labels[512] = "";
         if (sscanf(line, "# TYPE %127s", type) == 1 || line[0] == '#')
             continue;
-        if (sscanf(line, "%127[a-z_]{%511[^}]} %63s", name, labels, value) != 3)
-            assert_int_equal(sscanf(line, "%127[a-z_] %63s", name, value), 2);
+        if (sscanf(line, "%127[a-z0-9_]{%511[^}]} %63s", name, labels, value) != 3)
+            assert_int_equal(sscanf(line, "%127[a-z0-9_] %63s", name, value), 2);
         (void)strtod(value, &end);
         assert_true(end != value && *end == '\0');
         assert_int_equal(strncmp(name, type, strlen(type)), 0);

@@ -1,0 +1,22 @@
+/* report_json.h: the report of a run or an evaluation as one JSON object with the documented keys. */
+#ifndef TW_CMD_REPORT_JSON_H
+#define TW_CMD_REPORT_JSON_H
+
+#include "engine/engine.h"
+
+/* What a report says besides the figures. */
+typedef struct report_details {
+    const char *learner;
+    const char *checkpoint; /* NULL: null */
+    uint64_t clusters;      /* 0: null */
+    tw_calibration_row calibration[TW_CALIBRATION_BINS];
+    uint32_t n_calibration;
+} report_details;
+
+/* Fills what the engine (NULL: nothing) knows; the rest is zeroed. */
+void report_details_take(report_details *self, tw_engine *engine);
+
+/* Unknown figures are null. NULL: no memory. Release with free(). */
+char *report_to_json(const tw_report *report, const report_details *details);
+
+#endif
