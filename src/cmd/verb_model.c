@@ -1,4 +1,4 @@
-/* model ls and model show: what is in a directory of checkpoints. */
+/* model ls and model show: what is in a directory of checkpoints; the other words have files of their own. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -8,14 +8,18 @@
 
 #include "base/alloc.h"
 #include "cmd/console.h"
+#include "cmd/model_verbs.h"
 #include "cmd/rows_text.h"
 #include "cmd/verbs.h"
 
 static const flag_spec model_flags[] = {
     {"model", 'm', "DIR", "directory of checkpoints"},
-    {"version", 0, "N", "checkpoint to show; the newest by default"},
-    {"format", 0, "text|json", "json prints every row, sorted by key (text)"},
-    {"top", 0, "N", "rows of the largest weights that text shows (20)"},
+    {"version", 0, "N", "checkpoint to show or export; the newest by default"},
+    {"format", 0, "text|json", "show: json prints every row, sorted by key; diff: one JSON object (text)"},
+    {"top", 0, "N", "rows of the largest weights, or changes of weights, that are shown (20)"},
+    {"form", 0, "json|score", "export: json is the whole model, score is for thalweg_score.c (json)"},
+    {"output", 'o', "FILE", "export: where it goes; - is standard output, the default"},
+    {"force", 0, NULL, "import: into a directory that holds a model, as its newest version"},
     {NULL, 0, NULL, NULL},
 };
 
@@ -112,6 +116,22 @@ static int show_checkpoint(const char *directory, uint64_t version, const flags 
     return tw_status_exit_code(status);
 }
 
+/* The words that take a file or two models beside --model. */
+static int model_other(const verb *self, const flags *given, const char *what, uint64_t version)
+{
+    const char *model = flags_text(given, "model", NULL);
+    const char *first = given->n_arguments > 1 ? given->argument[1] : NULL;
+    const char *second = given->n_arguments > 2 ? given->argument[2] : NULL;
+    if (strcmp(what, "diff") == 0 && second != NULL)
+        return model_diff(given, first, second);
+    if (strcmp(what, "import") == 0 && first != NULL && (model != NULL || second != NULL))
+        return model_import(given, first, model != NULL ? model : second);
+    if (strcmp(what, "export") == 0 && (model != NULL || first != NULL))
+        return model_export(given, model != NULL ? model : first, version);
+    return verb_misused(self, "expected: model ls DIR, model show DIR, model export --model DIR, "
+                              "model import FILE --model DIR, or model diff A B");
+}
+
 static int model_main(const verb *self, int argc, char **argv)
 {
     flags given;
@@ -122,12 +142,13 @@ static int model_main(const verb *self, int argc, char **argv)
         return code;
     const char *what = given.n_arguments > 0 ? given.argument[0] : "";
     const char *directory = flags_text(&given, "model", given.n_arguments > 1 ? given.argument[1] : NULL);
-    if (directory == NULL || (strcmp(what, "ls") != 0 && strcmp(what, "show") != 0))
-        return verb_misused(self, "expected: model ls DIR, or model show DIR");
     if (flags_count(&given, "version", 0, INT64_MAX, &version, &error) < 0)
         return verb_misused(self, "%s", error.message);
+    if (directory == NULL || (strcmp(what, "ls") != 0 && strcmp(what, "show") != 0))
+        return model_other(self, &given, what, version);
     return strcmp(what, "ls") == 0 ? list_checkpoints(directory) : show_checkpoint(directory, version, &given);
 }
 
-const verb verb_model = {"model", "model ls|show [--model] DIR [OPTIONS]",
-    "Versions of a model; its weights, or all its rows as JSON.", model_flags, model_main};
+const verb verb_model = {"model", "model ls|show|export|import|diff [ARGUMENTS] [OPTIONS]",
+    "Versions of a model; its weights; the whole of it in and out of files; what differs between two.", model_flags,
+    model_main};

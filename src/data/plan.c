@@ -354,6 +354,53 @@ const char *tw_plan_field_name(const tw_plan *self, uint16_t field)
     return field < self->n_columns ? self->column[field].name : "";
 }
 
+static tw_plan_role plan_role(const tw_plan *self, uint32_t field)
+{
+    static const tw_plan_role roles[] = {
+        [TW_COLUMN_NUMERIC] = TW_PLAN_NUMERIC,
+        [TW_COLUMN_CATEGORICAL] = TW_PLAN_CATEGORICAL,
+        [TW_COLUMN_SET] = TW_PLAN_SET,
+        [TW_COLUMN_CONSTANT] = TW_PLAN_UNUSED,
+        [TW_COLUMN_LABEL] = TW_PLAN_UNUSED,
+        [TW_COLUMN_WEIGHT] = TW_PLAN_UNUSED,
+        [TW_COLUMN_TIME] = TW_PLAN_UNUSED,
+        [TW_COLUMN_IGNORE] = TW_PLAN_UNUSED,
+    };
+    int kind = self->column[field].kind;
+    if (kind == PLAN_AUTO)
+        return TW_PLAN_AUTO;
+    if (kind != PLAN_HIDDEN)
+        return roles[kind];
+    if ((int)field == self->constant)
+        return TW_PLAN_CONSTANT;
+    return field == 0 ? TW_PLAN_SPACE : TW_PLAN_CROSS;
+}
+
+tw_plan_field tw_plan_field_at(const tw_plan *self, uint16_t field)
+{
+    const plan_column *column = &self->column[field];
+    tw_plan_field out = {
+        .role = plan_role(self, field),
+        .name = column->name,
+        .size = column->size,
+        .is_log1p = column->is_log1p,
+        .is_scaled = column->is_scaled,
+        .has_missing = column->has_missing,
+        .separator = column->separator,
+        .dense = column->dense,
+        .missing = column->missing,
+        .key = column->key,
+        .seed = column->seed,
+    };
+    for (uint32_t i = 0; i < self->n_crosses && out.role == TW_PLAN_CROSS; i++) {
+        if (self->cross[i].id != field)
+            continue;
+        out.n_crossed = self->cross[i].n_fields;
+        memcpy(out.crossed, self->cross[i].field, sizeof out.crossed);
+    }
+    return out;
+}
+
 uint32_t tw_plan_n_columns(const tw_plan *self)
 {
     return self->n_declared;

@@ -83,6 +83,34 @@ const uint16_t *tw_plan_scaled(const tw_plan *self, uint32_t *n_fields);
 uint32_t tw_plan_n_fields(const tw_plan *self);
 const char *tw_plan_field_name(const tw_plan *self, uint16_t field);
 
+/* A compiled field by its id, for export. SPACE: the default namespace; a cross has its crossed fields. */
+typedef enum tw_plan_role {
+    TW_PLAN_NUMERIC,
+    TW_PLAN_CATEGORICAL,
+    TW_PLAN_SET,
+    TW_PLAN_CONSTANT,
+    TW_PLAN_UNUSED, /* label, weight, time, ignored */
+    TW_PLAN_AUTO,   /* numeric or categorical by each value */
+    TW_PLAN_SPACE,
+    TW_PLAN_CROSS,
+} tw_plan_role;
+
+typedef struct tw_plan_field {
+    tw_plan_role role;
+    const char *name; /* borrowed */
+    uint32_t size;
+    bool is_log1p, is_scaled, has_missing;
+    char separator;
+    int32_t dense; /* column of the dense row; -1: none */
+    double missing;
+    uint64_t key, seed; /* of the field as a numeric feature; of texts in it */
+    uint32_t n_crossed;
+    uint16_t crossed[TW_CROSS_MAX_FIELDS];
+} tw_plan_field;
+
+/* field < tw_plan_n_fields. */
+tw_plan_field tw_plan_field_at(const tw_plan *self, uint16_t field);
+
 /* Declared feature fields, for request forms and metadata: index < tw_plan_n_columns. */
 uint32_t tw_plan_n_columns(const tw_plan *self);
 const tw_column_spec *tw_plan_column(const tw_plan *self, uint32_t index);

@@ -203,6 +203,16 @@ tw_params *tw_model_params(tw_model *self)
     return self->params;
 }
 
+const void *tw_model_learner_state(const tw_model *self)
+{
+    return self->learner;
+}
+
+const void *tw_model_scaler_state(const tw_model *self)
+{
+    return self->scaler;
+}
+
 tw_status tw_model_plan_create(const tw_model *self, tw_plan **out, tw_error *error)
 {
     return tw_plan_create(&self->spec.plan, out, error);

@@ -56,6 +56,10 @@ tw_params *tw_model_params(tw_model *self); /* for the engine's thread only */
  * learner's `flight` between a pull and its push: batches are learned in slices. Before the first batch. */
 void tw_model_set_workers(tw_model *self, uint32_t n_workers);
 
+/* State blocks of the learner and of the scaler (NULL: nothing is scaled), for export. Engine's thread only. */
+const void *tw_model_learner_state(const tw_model *self);
+const void *tw_model_scaler_state(const tw_model *self);
+
 /* A plan of its own for a thread that decodes rows for this model (plans are not shared between threads). */
 TW_MUST_USE tw_status tw_model_plan_create(const tw_model *self, tw_plan **out, tw_error *error);
 /* A batch builder that fits the model (dense width). */
