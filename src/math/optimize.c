@@ -16,6 +16,7 @@ typedef struct search {
     tw_pairs pairs;
     double *memory;
     double *x, *gradient, *steep, *direction, *trial, *trial_gradient, *trial_steep;
+    bool *is_fixed; /* [n], tw_owlqn only */
     double value, trial_value, l1;
     size_t n, n_l1;
 } search;
@@ -92,7 +93,7 @@ static void take_trial(search *self)
 static tw_status search_init(
     search *self, const tw_function *function, const tw_optimize_options *options, bool is_smooth, tw_error *error)
 {
-    size_t n = function->n, size = (is_smooth ? 4 : 6) * n * sizeof(double) + 1;
+    size_t n = function->n, size = (is_smooth ? 4 : 6) * n * sizeof(double) + (is_smooth ? 0 : n * sizeof(bool)) + 1;
     *self = (search){.function = function, .options = options, .n = n};
     self->memory = tw_alloc(size);
     if (self->memory == NULL)
@@ -103,6 +104,7 @@ static tw_status search_init(
     self->trial_gradient = self->memory + 3 * n;
     self->steep = is_smooth ? self->gradient : self->memory + 4 * n;
     self->trial_steep = is_smooth ? self->trial_gradient : self->memory + 5 * n;
+    self->is_fixed = (bool *)(void *)(self->memory + (is_smooth ? 4 : 6) * n);
     self->l1 = is_smooth ? 0.0 : options->l1;
     self->n_l1 = is_smooth || options->l1 == 0.0 ? 0 : options->n_l1;
     return tw_pairs_init(&self->pairs, n, options->memory, options->scale, error);
@@ -156,7 +158,7 @@ static bool lbfgs_step(search *self)
 {
     double step = 1.0, reached, slope;
     const tw_line line = {self, along_direction};
-    tw_pairs_direction(&self->pairs, self->gradient, self->direction);
+    tw_pairs_direction(&self->pairs, self->gradient, NULL, self->direction);
     slope = tw_dot_double(self->gradient, self->direction, self->n);
     return slope < 0.0 && tw_line_search(&line, self->value, slope, &step, &reached);
 }
@@ -171,14 +173,24 @@ static void project_trial(search *self, double step)
     }
 }
 
-static bool owlqn_step(search *self)
+/* The direction of L-BFGS among the variables that can move: those not at 0, and those that leave 0 downhill. */
+static double owlqn_direction(search *self)
 {
-    tw_pairs_direction(&self->pairs, self->steep, self->direction);
+    for (size_t j = 0; j < self->n; j++)
+        self->is_fixed[j] = j < self->n_l1 && self->x[j] == 0.0 && self->steep[j] == 0.0;
+    tw_pairs_direction(&self->pairs, self->steep, self->is_fixed, self->direction);
     for (size_t j = 0; j < self->n_l1; j++) {
-        if (self->direction[j] * self->steep[j] >= 0.0)
+        if (self->x[j] == 0.0 && self->direction[j] * self->steep[j] >= 0.0)
             self->direction[j] = 0.0;
     }
+    return tw_dot_double(self->steep, self->direction, self->n);
+}
+
+static bool owlqn_step(search *self)
+{
     double step = 1.0;
+    if (!(owlqn_direction(self) < 0.0))
+        return false;
     for (int cut = 0; cut < OWLQN_CUTS; cut++, step *= 0.5) {
         double slope = 0.0, reached_slope = 0.0;
         project_trial(self, step);
@@ -187,9 +199,7 @@ static bool owlqn_step(search *self)
             slope += self->steep[j] * (self->trial[j] - self->x[j]);
             reached_slope += self->trial_steep[j] * (self->trial[j] - self->x[j]);
         }
-        if (!(slope < 0.0))
-            return false;
-        if (tw_line_decreases(self->value, slope, 1.0, self->trial_value, reached_slope))
+        if (slope < 0.0 && tw_line_decreases(self->value, slope, 1.0, self->trial_value, reached_slope))
             return true;
     }
     return false;

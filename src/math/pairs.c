@@ -52,27 +52,65 @@ void tw_pairs_add(tw_pairs *self, const double *x, const double *x_before, const
     self->count += self->count < self->capacity;
 }
 
+/* sum a_j b_j over the variables that are not fixed, and sum b_j^2 / D_j if asked for. */
+static double free_dot(const tw_pairs *self, const double *a, const double *b, const bool *is_fixed)
+{
+    double sum = 0.0;
+    if (is_fixed == NULL)
+        return tw_dot_double(a, b, self->n);
+    for (size_t j = 0; j < self->n; j++)
+        sum += is_fixed[j] ? 0.0 : a[j] * b[j];
+    return sum;
+}
+
+static double free_square(const tw_pairs *self, const double *y, const bool *is_fixed)
+{
+    double sum = 0.0;
+    for (size_t j = 0; j < self->n; j++)
+        sum += is_fixed != NULL && is_fixed[j] ? 0.0 : y[j] * y[j] / (self->scale == NULL ? 1.0 : self->scale[j]);
+    return sum;
+}
+
 static void add_multiple(double *to, double factor, const double *from, size_t n)
 {
     for (size_t j = 0; j < n; j++)
         to[j] += factor * from[j];
 }
 
-void tw_pairs_direction(tw_pairs *self, const double *g, double *direction)
+/* Sets inverse[] to 1 / (s'y) over the free variables, 0 for a pair to be passed over; the newest good one gives gamma.
+ */
+static double weigh_pairs(tw_pairs *self, const bool *is_fixed)
+{
+    double gamma = 1.0;
+    for (uint32_t i = self->count; i-- > 0;) {
+        uint32_t at = (self->newest + self->capacity - i) % self->capacity;
+        const double *s = self->s + at * self->n, *y = self->y + at * self->n;
+        double curvature = free_dot(self, s, y, is_fixed), ratio = curvature / free_square(self, y, is_fixed);
+        bool is_good = curvature > DBL_MIN && ratio > DBL_EPSILON;
+        self->inverse[at] = is_good ? 1.0 / curvature : 0.0;
+        gamma = is_good ? ratio : gamma;
+    }
+    return gamma;
+}
+
+void tw_pairs_direction(tw_pairs *self, const double *g, const bool *is_fixed, double *direction)
 {
     size_t n = self->n;
+    double gamma = is_fixed == NULL ? self->gamma : weigh_pairs(self, is_fixed);
     for (size_t j = 0; j < n; j++)
-        direction[j] = -g[j];
+        direction[j] = is_fixed != NULL && is_fixed[j] ? 0.0 : -g[j];
     for (uint32_t i = 0; i < self->count; i++) {
         uint32_t at = (self->newest + self->capacity - i) % self->capacity;
-        self->mix[at] = self->inverse[at] * tw_dot_double(self->s + at * n, direction, n);
+        self->mix[at] = self->inverse[at] * free_dot(self, self->s + at * n, direction, is_fixed);
         add_multiple(direction, -self->mix[at], self->y + at * n, n);
     }
     for (size_t j = 0; j < n; j++)
-        direction[j] *= self->scale == NULL ? self->gamma : self->gamma / self->scale[j];
+        direction[j] *= self->scale == NULL ? gamma : gamma / self->scale[j];
     for (uint32_t i = self->count; i-- > 0;) {
         uint32_t at = (self->newest + self->capacity - i) % self->capacity;
-        double rest = self->mix[at] - self->inverse[at] * tw_dot_double(self->y + at * n, direction, n);
+        double rest = self->mix[at] - self->inverse[at] * free_dot(self, self->y + at * n, direction, is_fixed);
         add_multiple(direction, rest, self->s + at * n, n);
     }
+    for (size_t j = 0; is_fixed != NULL && j < n; j++)
+        direction[j] = is_fixed[j] ? 0.0 : direction[j];
 }

@@ -3,6 +3,7 @@
 #ifndef TW_MATH_PAIRS_H
 #define TW_MATH_PAIRS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "thalweg/status.h"
@@ -25,7 +26,9 @@ void tw_pairs_clear(tw_pairs *self);
  * which would spoil the matrix, is left out. */
 void tw_pairs_add(tw_pairs *self, const double *x, const double *x_before, const double *g, const double *g_before);
 
-/* direction = -H g (two-loop recursion: Nocedal and Wright, algorithm 7.4); H = D^-1 without pairs. */
-void tw_pairs_direction(tw_pairs *self, const double *g, double *direction);
+/* direction = -H g (two-loop recursion: Nocedal and Wright, algorithm 7.4); H = D^-1 without pairs. With is_fixed [n],
+ * NULL for none, the matrix is that of the other variables alone, from the pairs cut to them, and direction is 0 where
+ * a variable is fixed. */
+void tw_pairs_direction(tw_pairs *self, const double *g, const bool *is_fixed, double *direction);
 
 #endif
