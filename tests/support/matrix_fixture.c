@@ -305,6 +305,7 @@ static void add_event(const tw_fit_problem *problem, uint64_t i, const double *x
 void matrix_newton(const tw_fit_problem *problem, double l2, double *x)
 {
     size_t columns = problem->matrix->n_columns, n = columns + problem->has_bias;
+    bool is_bounded = problem->loss.kind != TW_LOSS_SQUARED; /* no coordinate moves by more than 1 */
     memset(x, 0, (columns + 1) * sizeof *x);
     for (int step = 0; step < 50; step++) {
         long double *h = calloc(n * n, sizeof *h), *g = calloc(n, sizeof *g), largest = 0.0L;
@@ -319,7 +320,7 @@ void matrix_newton(const tw_fit_problem *problem, double l2, double *x)
         for (size_t j = 0; j < n; j++)
             largest = fabsl(g[j]) > largest ? fabsl(g[j]) : largest;
         for (size_t j = 0; j < n; j++)
-            x[j] -= (double)(g[j] / (largest > 1.0L ? largest : 1.0L)); /* no coordinate moves by more than 1 */
+            x[j] -= (double)(g[j] / (is_bounded && largest > 1.0L ? largest : 1.0L));
         free(h);
         free(g);
     }
