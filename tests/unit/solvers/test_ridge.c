@@ -66,30 +66,27 @@ static void weights_equal_the_slow_elimination(void **state)
     }
 }
 
-/* Powers of x in 100 .. 104: the condition number of the squares is beyond what is well conditioned. */
+/* Two columns that differ by 2^-18 in every third event: the normal equations would keep two digits. */
 static void an_ill_conditioned_matrix_is_solved_by_qr(void **state)
 {
     matrix_fixture data = {0};
-    double want[4];
     solver_run run;
     (void)state;
     skip_without_blas();
     for (int i = 0; i < 1000; i++) {
-        float x = 100.0f + (float)(i % 128) / 32.0f;
-        matrix_begin(&data, (float)(i % 7) + x, 1.0f);
+        float x = (float)(i % 32), d = i % 3 == 1 ? 1.0f / 262144.0f : 0.0f;
+        matrix_begin(&data, 2.0f * x + d, 1.0f);
         matrix_add(&data, 0, x);
-        matrix_add(&data, 1, x * x);
-        matrix_add(&data, 2, x * x * x);
+        matrix_add(&data, 1, x + d);
     }
-    const tw_fit_problem problem = squared(&data, true);
-    matrix_newton(&problem, 0.0, want);
-    solver_run_open(&run, &tw_solver_ridge, "l2=0", &problem);
-    assert_int_equal(run.status, TW_STATUS_OK);
-    double least = matrix_objective(&problem, 0.0, 0.0, want, want[3], NULL);
-    assert_near(matrix_objective(&problem, 0.0, 0.0, run.weight, run.solution.bias, NULL), least, 1e-9);
-    for (int j = 0; j < 3; j++)
-        assert_near(run.weight[j], want[j], 1e-3);
-    solver_run_close(&run);
+    for (int has_bias = 0; has_bias < 2; has_bias++) {
+        const tw_fit_problem problem = squared(&data, has_bias == 1);
+        solver_run_open(&run, &tw_solver_ridge, "l2=0", &problem);
+        assert_int_equal(run.status, TW_STATUS_OK);
+        assert_near(run.weight[0], 1.0, 1e-8);
+        assert_near(run.weight[1], 1.0, 1e-8);
+        solver_run_close(&run);
+    }
     matrix_free(&data);
 }
 
