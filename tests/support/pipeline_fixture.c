@@ -32,6 +32,9 @@
 #define TW_SINK(name) extern const tw_sink_ops tw_sink_##name;
 #include "sinks/sinks.def"
 #undef TW_SINK
+#define TW_SOLVER(name) extern const tw_solver_ops tw_solver_##name;
+#include "solvers/solvers.def"
+#undef TW_SOLVER
 
 enum { BATCH_EVENTS = 256, HASH_SEED = 7, HASH_BITS = 14 };
 
@@ -57,6 +60,9 @@ const tw_registry *pipeline_registry(void)
 #define TW_SINK(name) assert_int_equal(tw_registry_add_sink(&registry, &tw_sink_##name, &error), TW_STATUS_OK);
 #include "sinks/sinks.def"
 #undef TW_SINK
+#define TW_SOLVER(name) assert_int_equal(tw_registry_add_solver(&registry, &tw_solver_##name, &error), TW_STATUS_OK);
+#include "solvers/solvers.def"
+#undef TW_SOLVER
     return &registry;
 }
 
