@@ -377,14 +377,14 @@ static void figures_are_the_fitted_models_until_a_live_event_comes(void **state)
     pipeline_run(&setup, &fitted);
     setup.fit = NULL;
     pipeline_run(&setup, &online);
-    assert_true(fitted.report.logloss < online.report.logloss);
+    assert_true(fitted.report.figures.logloss < online.report.figures.logloss);
     assert_int_equal(fitted.report.bad_events, online.report.bad_events);
     assert_int_equal(fitted.report.bytes, online.report.bytes);
     setup.fit = &self->fit;
     setup.path[1] = self->live;
     setup.n_paths = 2;
     pipeline_run(&setup, &live);
-    assert_true(live.report.positives < N_LIVE);
+    assert_true(live.report.figures.positives < N_LIVE);
     assert_int_equal(live.report.events, N_HISTORY + N_LIVE);
     pipeline_trace_free(&fitted);
     pipeline_trace_free(&live);
