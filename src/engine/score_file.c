@@ -185,6 +185,18 @@ static void order_field(score_file *self, uint32_t field)
     self->order[at] = field;
 }
 
+static tw_status check_missing_texts(const score_file *self, tw_error *error)
+{
+    const tw_plan_spec *spec = &tw_model_spec_of(self->model)->plan;
+    for (uint32_t i = 0; i < spec->n_missing_text; i++) {
+        if (strlen(spec->missing_text[i]) > NAME_MAX_SIZE)
+            return tw_error_set(error, TW_STATUS_UNSUPPORTED,
+                "missing value %.40s...: a text of %zu bytes; the score form takes %u", spec->missing_text[i],
+                strlen(spec->missing_text[i]), (unsigned)NAME_MAX_SIZE);
+    }
+    return TW_STATUS_OK;
+}
+
 static tw_status take_plan(score_file *self, tw_error *error)
 {
     tw_status status = tw_model_plan_create(self->model, &self->plan, error);
@@ -320,7 +332,7 @@ static void put_header(const score_file *self, uint64_t file_size, uint32_t text
     const tw_table_spec *spec = tw_model_table_spec(self->model);
     tw_wire_put_bytes(out, "THALWSCO", 8);
     tw_wire_put(out, SCORE_FORMAT, 4);
-    tw_wire_put(out, (uint64_t)tw_plan_is_automatic(self->plan) | (uint64_t)(self->width > 0) << 1, 4);
+    tw_wire_put(out, 0, 4);
     tw_wire_put(out, file_size, 8);
     tw_wire_put(out, 0, 8); /* the checksum comes last */
     tw_wire_put(out, spec->hash_seed, 8);
@@ -340,7 +352,7 @@ static void put_header(const score_file *self, uint64_t file_size, uint32_t text
     tw_wire_put(out, text_size, 4);
     tw_wire_put(out, self->width, 4);
     tw_wire_put(out, self->form.n_centres, 4);
-    tw_wire_put(out, 0, 4);
+    tw_wire_put(out, (uint64_t)tw_plan_is_automatic(self->plan) | (uint64_t)(self->width > 0) << 1, 4);
 }
 
 /* Returns the size of the text. With out->bytes NULL only sizes are counted. */
@@ -376,6 +388,8 @@ static tw_status take_all(score_file *self, tw_error *error)
             "learner %s: its scores are no sum of weights and no nearest centre: it has no score form; use --form json",
             learner->name);
     tw_status status = take_plan(self, error);
+    if (status == TW_STATUS_OK)
+        status = check_missing_texts(self, error);
     if (status == TW_STATUS_OK)
         status = take_constants(self, error);
     if (status == TW_STATUS_OK)

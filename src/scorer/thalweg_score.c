@@ -427,8 +427,8 @@ static int keys_are_good(const tws_model *self)
 
 static void get_header(tws_model *self, const unsigned char *at)
 {
-    self->is_automatic = (int)(get_32(at + 12) & 1);
-    self->is_dense = (int)(get_32(at + 12) >> 1 & 1);
+    self->is_automatic = (int)(get_32(at + 124) & 1);
+    self->is_dense = (int)(get_32(at + 124) >> 1 & 1);
     self->hash_seed = get_64(at + 32);
     self->version = get_64(at + 40);
     self->events = get_64(at + 48);
@@ -486,7 +486,8 @@ int tws_open(tws_model *self, const void *bytes, size_t size)
         return TWS_DAMAGED;
     if (get_32(start + 8) != TWS_FORMAT)
         return TWS_VERSION;
-    if (get_64(start + 16) != size || get_64(start + 24) != tws_hash(start + 32, size - 32, 0))
+    if (get_32(start + 12) != 0 || get_32(start + 124) > 3 || get_64(start + 16) != size ||
+        get_64(start + 24) != tws_hash(start + 32, size - 32, 0))
         return TWS_DAMAGED;
     uint64_t left = size - HEADER_SIZE;
     get_header(self, start);
