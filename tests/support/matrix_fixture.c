@@ -1,5 +1,6 @@
 #include "support/matrix_fixture.h"
 
+#include <errno.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include <zlib.h>
 
 #include "base/alloc.h"
+#include "base/fault.h"
 #include "support/learner_fixture.h"
 #include "thalweg/learner.h"
 
@@ -135,7 +137,8 @@ bool matrix_load_csv(matrix_fixture *self, const char *name, unsigned first, uns
     return gzclose(file) == Z_OK;
 }
 
-static void run(solver_run *self, const tw_solver_ops *ops, const char *text, const tw_fit_problem *problem)
+static void run(
+    solver_run *self, const tw_solver_ops *ops, const char *text, const tw_fit_problem *problem, uint64_t failing)
 {
     tw_option_values *options = NULL;
     char copy[256], *kept = NULL;
@@ -147,23 +150,33 @@ static void run(solver_run *self, const tw_solver_ops *ops, const char *text, co
         *value = '\0';
         assert_int_equal(tw_option_set(options, word, value + 1, &self->error), TW_STATUS_OK);
     }
+    if (failing > 0)
+        tw_fault_arm(TW_FAULT_ALLOC, failing, ENOMEM, false);
     self->status = ops->solve(options, problem, &self->solution, &self->error);
+    if (failing > 0)
+        tw_fault_disarm(TW_FAULT_ALLOC);
     tw_option_values_destroy(&options);
 }
 
-void solver_run_open(solver_run *self, const tw_solver_ops *ops, const char *options, const tw_fit_problem *problem)
+void solver_run_starved(
+    solver_run *self, const tw_solver_ops *ops, const char *options, const tw_fit_problem *problem, uint64_t nth)
 {
     memset(self, 0, sizeof *self);
     self->weight = calloc((size_t)problem->matrix->n_columns + 1, sizeof *self->weight);
     assert_non_null(self->weight);
     self->solution.weight = self->weight;
-    run(self, ops, options, problem);
+    run(self, ops, options, problem, nth);
+}
+
+void solver_run_open(solver_run *self, const tw_solver_ops *ops, const char *options, const tw_fit_problem *problem)
+{
+    solver_run_starved(self, ops, options, problem, 0);
 }
 
 void solver_run_again(solver_run *self, const tw_solver_ops *ops, const char *options, const tw_fit_problem *problem)
 {
     self->solution.has_start = true;
-    run(self, ops, options, problem);
+    run(self, ops, options, problem, 0);
 }
 
 void solver_run_close(solver_run *self)

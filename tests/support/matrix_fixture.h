@@ -42,6 +42,9 @@ typedef struct solver_run {
 
 /* options: "l2=1 tolerance=1e-9". Fails the test for options that the solver does not have. */
 void solver_run_open(solver_run *self, const tw_solver_ops *ops, const char *options, const tw_fit_problem *problem);
+/* As solver_run_open, with the `nth` allocation inside the solver failing. */
+void solver_run_starved(
+    solver_run *self, const tw_solver_ops *ops, const char *options, const tw_fit_problem *problem, uint64_t nth);
 void solver_run_close(solver_run *self);
 
 /* As above from the weights and bias that `self` holds; status, error and solution are replaced. */
