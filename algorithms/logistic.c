@@ -367,8 +367,12 @@ static void logistic_learn_event(
 }
 
 /* What would leave the range of the row's floats. */
-static tw_status logistic_check(
-    const tw_batch *batch, uint32_t i, const logistic_event *event, float peak, tw_error *error)
+static tw_status logistic_check(const logistic_state *self,
+    const tw_batch *batch,
+    uint32_t i,
+    const logistic_event *event,
+    float peak,
+    tw_error *error)
 {
     if (!isfinite(event->score) || fabs(event->score) >= LOGISTIC_SCORE_LIMIT)
         return tw_error_set(error, TW_STATUS_NUMERIC,
@@ -379,7 +383,19 @@ static tw_status logistic_check(
         return tw_error_set(error, TW_STATUS_NUMERIC,
             "logistic: event %u of the batch holds %g; values, labels and weights may be at most %g", i, (double)peak,
             (double)LOGISTIC_VALUE_LIMIT);
+    if (self->loss.kind == TW_LOSS_POISSON && batch->label[i] < 0.0f)
+        return tw_error_set(error, TW_STATUS_INVALID,
+            "logistic: the label of event %u of the batch is %g; with poisson loss the least is 0", i,
+            (double)batch->label[i]);
     return TW_STATUS_OK;
+}
+
+/* p of the file's head; of logistic loss without the cancellation on the side of the label. */
+static double logistic_pull(const logistic_state *self, double score, double label)
+{
+    if (self->loss.kind == TW_LOSS_LOGISTIC)
+        return label > 0.5 ? tw_sigmoid(-score) : -tw_sigmoid(score);
+    return -tw_loss_slope(self->loss, score, label);
 }
 
 /* Learns event i, which is scored. The clock moves with events that have nothing to teach too. */
@@ -392,7 +408,7 @@ static tw_status logistic_learn_scored(logistic_state *self,
 {
     event->label = (double)batch->label[i];
     event->weight = (double)batch->weight[i];
-    event->pull = -tw_loss_slope(self->loss, event->score, event->label);
+    event->pull = logistic_pull(self, event->score, event->label);
     if (self->rule.is_fading) {
         tw_forgetting_clock clock;
         tw_status status = tw_forgetting_advance(&self->forgetting, "logistic", rows, batch, i, &clock, error);
@@ -416,7 +432,7 @@ static tw_status logistic_learn(void *self_, const tw_batch *batch, const tw_row
         scores[i] = (float)event.score;
         if (isnan(batch->label[i]) || batch->weight[i] == 0.0f)
             continue;
-        tw_status status = logistic_check(batch, i, &event, peak, error);
+        tw_status status = logistic_check(self, batch, i, &event, peak, error);
         if (!status)
             status = logistic_learn_scored(self, batch, rows, i, &event, error);
         if (status)
@@ -479,6 +495,33 @@ static void logistic_start_row(
         *logistic_tick(&self->rule, row) = tw_forgetting_now(&self->forgetting, rows);
 }
 
+static tw_status logistic_check_start(double w, double curvature, tw_error *error)
+{
+    if (fabs(w) <= LOGISTIC_SCORE_LIMIT && curvature >= 0.0 && curvature <= LOGISTIC_SCORE_LIMIT * LOGISTIC_SCORE_LIMIT)
+        return TW_STATUS_OK;
+    return tw_error_set(error, TW_STATUS_NUMERIC,
+        "logistic: a weight of %g with curvature %g cannot be started from; the limits are %g and %g", w, curvature,
+        LOGISTIC_SCORE_LIMIT, LOGISTIC_SCORE_LIMIT * LOGISTIC_SCORE_LIMIT);
+}
+
+static tw_status logistic_start_bias(
+    const logistic_state *self, const tw_rows *rows, const tw_weights *weights, tw_error *error)
+{
+    logistic_scale *scale = rows->block[self->scale_block];
+    logistic_row *bias = logistic_bias(self, rows);
+    if (bias == NULL)
+        return tw_error_set(
+            error, TW_STATUS_INVALID, "logistic: the weights have a bias of %g, the model has bias off", weights->bias);
+    tw_status status = logistic_check_start(weights->bias, weights->bias_curvature, error);
+    if (status)
+        return status;
+    bias->largest = 1.0f;
+    logistic_start_row(self, bias, weights->bias, weights->bias_curvature, rows);
+    scale->spread += weights->bias_curvature;
+    scale->weight += weights->bias_curvature;
+    return TW_STATUS_OK;
+}
+
 /* The curvatures are sums of gradients as g is. Theirs over all features, each divided by largest^2, against that of
  * the constant is the mean of the spread of an event, weighted by its squared slope: spread / weight. */
 static tw_status logistic_warm_start(
@@ -486,32 +529,36 @@ static tw_status logistic_warm_start(
 {
     const logistic_state *self = self_;
     logistic_scale *scale = rows->block[self->scale_block];
-    logistic_row *bias = logistic_bias(self, rows);
-    (void)error;
+    for (uint32_t e = 0; e < batch->n_entries; e++) {
+        tw_status status = logistic_check_start((double)weights->weight[e], (double)weights->curvature[e], error);
+        if (status)
+            return status;
+    }
     if (self->rule.is_fading)
         scale->tick = tw_forgetting_now(&self->forgetting, rows);
     for (uint32_t e = 0; e < batch->n_entries; e++) {
         logistic_row *row = rows->row[e];
-        row->largest = fabsf(batch->value[e]);
-        double curvature = weights->curvature != NULL ? (double)weights->curvature[e] : 0.0;
+        double size = fabs((double)batch->value[e]), curvature = (double)weights->curvature[e];
+        row->largest = (float)size;
         logistic_start_row(self, row, (double)weights->weight[e], curvature, rows);
-        if (bias != NULL && row->largest > 0.0f)
-            scale->spread += curvature / ((double)row->largest * (double)row->largest);
+        scale->spread += self->has_bias && size > 0.0 ? curvature / (size * size) : 0.0;
     }
-    if (weights->has_bias && bias != NULL) {
-        bias->largest = 1.0f;
-        logistic_start_row(self, bias, weights->bias, weights->bias_curvature, rows);
-        scale->spread += weights->bias_curvature;
-        scale->weight += weights->bias_curvature;
-    }
-    return TW_STATUS_OK;
+    return weights->has_bias ? logistic_start_bias(self, rows, weights, error) : TW_STATUS_OK;
 }
 
-/* As for ftrl, whose alpha is half of this rate's step for features of size 1. Not measured yet. */
+/* As for ftrl, whose alpha is half of this rate's step for features of size 1. A rate that stale rows make too large is
+ * lowered by the events themselves. With a half-life the steps do not shrink for good, and T stops there. */
 static double logistic_flight(const void *self_, uint64_t events_learned)
 {
     const logistic_state *self = self_;
-    return 0.05 / self->rate * sqrt((double)events_learned);
+    double events = (double)events_learned, most = 1e4;
+    if (self->rule.is_fading) {
+        most = self->forgetting.ticks_per_event > 0.0
+                   ? TW_TICKS_PER_HALF_LIFE / (0.69314718055994531 * self->forgetting.ticks_per_event)
+                   : most;
+        events = events < most ? events : most;
+    }
+    return 0.05 / self->rate * sqrt(events);
 }
 
 static bool logistic_hasten(void *self_, const tw_rows *rows, double half_lives)

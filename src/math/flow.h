@@ -83,7 +83,7 @@ static inline tw_flow tw_flow_poisson(double score, double label, double h, doub
     if (h * k * (label + 1.0 / v) < TW_FLOW_SMALL) {
         return (tw_flow){pull * h, pull};
     }
-    v = v * left + (z < TW_FLOW_SMALL ? h * k : (1.0 - left) / label);
+    v = v * left + (z < TW_FLOW_SMALL ? h * k * (1.0 - 0.5 * z) : (1.0 - left) / label);
     return (tw_flow){(-tw_log(v) - score) / k, label - 1.0 / v};
 }
 

@@ -37,6 +37,9 @@ static const char *const option_lines[][2] = {
     {"ftrl", "alpha=0.1 l1=0.1"},
     {"ftrl", "alpha=0.1 l1=0.1 half_life=300"},
     {"ftrl", "loss=squared half_life_time=30m"},
+    {"logistic", ""},
+    {"logistic", "l1=0.0001 l2=0.001 half_life=300"},
+    {"logistic", "loss=squared half_life_time=30m"},
     {"kmeans", "k=4 init_events=50 decay=0.999"},
 };
 enum { N_OPTION_LINES = sizeof option_lines / sizeof *option_lines };

@@ -18,7 +18,7 @@ enum label_kind { BINARY, REAL, COUNT };
 
 /* The update as papers and head of the source give it, dense, in double, with libm; coordinate N_ROWS is the bias. */
 typedef struct reference {
-    double rate, adapt, beta, l1, l2;
+    double rate, adapt, beta, l1, l2, half_life; /* of events */
     double w[N_ROWS + 1], g[N_ROWS + 1], largest[N_ROWS + 1], trace[N_ROWS + 1];
     double spread, weight, labels, pace, squares;
     tw_loss loss;
@@ -87,6 +87,18 @@ static void take_in(reference *self, const double *x, double square, double *cha
     }
 }
 
+/* Every sum of the past, at every event. */
+static void fade(reference *self)
+{
+    double kept = self->half_life > 0 ? exp2(-1 / self->half_life) : 1;
+    for (int i = 0; i <= N_ROWS; i++)
+        self->g[i] *= kept;
+    self->spread *= kept;
+    self->weight *= kept;
+    self->labels *= kept;
+    self->squares *= kept;
+}
+
 static double reference_learn(reference *self, const double *x, double label, double c)
 {
     double score = 0, drift = 0, change = 0;
@@ -95,6 +107,7 @@ static double reference_learn(reference *self, const double *x, double label, do
         drift += self->trace[i] * x[i];
     }
     double pull = pull_at(self, score, label);
+    fade(self);
     if (pull == 0)
         return score;
     take_in(self, x, c * pull * pull, &change);
@@ -146,6 +159,7 @@ static event_list make_events(uint32_t n, enum label_kind kind, bool is_weighted
         double x[N_ROWS + 1], label = 0;
         draw_event(&state, kind, x, &label);
         event_list_begin(&events, (float)label, is_weighted ? (float)(1 + test_random(&state) % 3) : 1.0f);
+        event_list_time(&events, (int64_t)i * 60000000); /* a minute each */
         for (uint32_t j = 0; j < N_ROWS; j++) {
             if (x[j] != 0)
                 event_list_add(&events, j, (float)x[j]);
@@ -234,20 +248,34 @@ static void lazy_shrinking_equals_shrinking_every_weight_at_every_event(void **s
     scores_equal_the_reference("l2=0.02", naive, BINARY, true);
 }
 
+static void a_lazy_half_life_equals_fading_every_row_at_every_event(void **state)
+{
+    (void)state;
+    reference naive = {.rate = 0.5, .adapt = 0.05, .beta = 0.01, .half_life = 20, .loss = {TW_LOSS_LOGISTIC, 0}};
+    scores_equal_the_reference("half_life=20", naive, BINARY, true);
+    naive.loss.kind = TW_LOSS_SQUARED;
+    scores_equal_the_reference("half_life=20 loss=squared", naive, REAL, true);
+    naive.half_life = 7.5;
+    scores_equal_the_reference("half_life_time=450s loss=squared", naive, REAL, true);
+}
+
 static void the_batch_size_does_not_change_a_bit(void **state)
 {
+    static const char *const options[] = {"", "l1=0.001 half_life=50", "loss=hinge l2=0.01 half_life_time=1h"};
     event_list events = make_events(N_EVENTS, BINARY, true);
-    learner_fixture one, many;
     float *scores = malloc(events.n_events * sizeof *scores);
     (void)state;
     assert_non_null(scores);
-    learner_fixture_open(&one, &tw_learner_logistic, "", 0, N_ROWS);
-    learner_fixture_open(&many, &tw_learner_logistic, "", 0, N_ROWS);
-    assert_int_equal(learner_fixture_learn(&one, &events, 0, events.n_events, 1, scores, NULL), TW_STATUS_OK);
-    assert_int_equal(learner_fixture_learn(&many, &events, 0, events.n_events, 97, scores, NULL), TW_STATUS_OK);
-    assert_true(learner_fixture_equals(&one, &many));
-    learner_fixture_close(&one);
-    learner_fixture_close(&many);
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        learner_fixture one, many;
+        learner_fixture_open(&one, &tw_learner_logistic, options[i], 0, N_ROWS);
+        learner_fixture_open(&many, &tw_learner_logistic, options[i], 0, N_ROWS);
+        assert_int_equal(learner_fixture_learn(&one, &events, 0, events.n_events, 1, scores, NULL), TW_STATUS_OK);
+        assert_int_equal(learner_fixture_learn(&many, &events, 0, events.n_events, 97, scores, NULL), TW_STATUS_OK);
+        assert_true(learner_fixture_equals(&one, &many));
+        learner_fixture_close(&one);
+        learner_fixture_close(&many);
+    }
     event_list_free(&events);
     free(scores);
 }
@@ -362,6 +390,7 @@ int main(void)
         cmocka_unit_test(quantile_scores_equal_a_slow_reference),
         cmocka_unit_test(poisson_scores_equal_a_slow_reference),
         cmocka_unit_test(lazy_shrinking_equals_shrinking_every_weight_at_every_event),
+        cmocka_unit_test(a_lazy_half_life_equals_fading_every_row_at_every_event),
         cmocka_unit_test(the_batch_size_does_not_change_a_bit),
         cmocka_unit_test(scaling_a_feature_from_the_start_changes_no_score),
         cmocka_unit_test(an_event_of_any_weight_never_overshoots_its_label),
