@@ -138,6 +138,15 @@ static tw_drift_options drift_of(const tw_pipeline_drift *from)
     };
 }
 
+tw_gate_options assembly_gate(const assembly *self)
+{
+    const tw_pipeline *pipeline = self->pipeline;
+    tw_gate_options out = {.over = pipeline->require_over, .threshold = pipeline->threshold};
+    for (uint32_t i = 0; i < pipeline->n_required && i < TW_GATE_MAX; i++)
+        out.require[out.n_required++] = (tw_gate_requirement){pipeline->require[i].figure, pipeline->require[i].limit};
+    return out;
+}
+
 tw_status assembly_build(assembly *self, tw_error *error)
 {
     const tw_pipeline *pipeline = self->pipeline;
@@ -162,9 +171,12 @@ tw_status assembly_build(assembly *self, tw_error *error)
         .ignores_labels = self->ignores_labels,
         .drift = drift_of(&pipeline->drift),
     };
+    tw_gate_options gate = assembly_gate(self);
     status = tw_model_create(&spec, &self->model, error);
     if (status == TW_STATUS_OK && pipeline->is_batch)
         status = tw_fit_check(self->model, tw_registry_solver(&self->registry, pipeline->solver), error);
+    if (status == TW_STATUS_OK)
+        status = tw_gate_check(&gate, tw_model_traits(self->model)->task, pipeline->learner, error);
     return status;
 }
 

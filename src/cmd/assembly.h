@@ -39,6 +39,9 @@ TW_MUST_USE tw_status assembly_build(assembly *self, tw_error *error);
 /* An assembly with the pipeline that checkpoint `manifest` was made by, neither checked nor built yet. */
 TW_MUST_USE tw_status assembly_of_manifest(assembly *self, const tw_manifest *manifest, tw_error *error);
 
+/* The pipeline's gate; what it points to is borrowed from the pipeline. */
+tw_gate_options assembly_gate(const assembly *self);
+
 /* Local rows as the manifest (NULL: none) has them. */
 TW_MUST_USE tw_status assembly_attach_local(
     assembly *self, const char *directory, const tw_manifest *manifest, tw_error *error);

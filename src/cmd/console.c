@@ -318,9 +318,13 @@ void console_event(console *self, tw_engine_event event, const tw_report *report
         if (self->style == PROGRESS_JSON)
             print_json(self, report, "checkpoint");
         else if (self->style == PROGRESS_TABLE)
-            console_note("checkpoint %06llu | %s events | %.1f MB | %.2f s, learning not paused",
+            console_note("checkpoint %06llu | %s events | %.1f MB | %.2f s, learning not paused%s",
                 (unsigned long long)report->model_version, grouped(report->events, events),
-                (double)report->checkpoint_bytes / 1e6, report->checkpoint_seconds);
+                (double)report->checkpoint_bytes / 1e6, report->checkpoint_seconds,
+                report->is_gated && report->refusal[0] == '\0' ? " | published" : "");
+        if (report->refusal[0] != '\0' && self->style != PROGRESS_JSON)
+            console_note("thalweg: warning: version %06llu is not published: %s",
+                (unsigned long long)report->model_version, report->refusal);
         break;
     case TW_ENGINE_FAILED_CHECKPOINT:
         console_note(

@@ -5,6 +5,9 @@
 
 #include "cmd/flags.h"
 
+/* Serves version --to, or the published one before that which is served; with --release the newest one again. */
+int model_rollback(const flags *given, const char *directory);
+
 /* The checkpoint as JSON lines or as a score file, to the file of --output (- or none: standard output). */
 int model_export(const flags *given, const char *directory, uint64_t version);
 

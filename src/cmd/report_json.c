@@ -113,6 +113,8 @@ char *report_to_json(const tw_report *report, const report_details *details)
     put(out, "window", json_window(&report->window));
     put(out, "clusters", details->clusters > 0 ? json_count(details->clusters) : json_null());
     put(out, "model_version", report->model_version > 0 ? json_count(report->model_version) : json_null());
+    put(out, "published_version", report->published_version > 0 ? json_count(report->published_version) : json_null());
+    put(out, "refused_versions", json_count(report->refused_versions));
     put(out, "checkpoint", details->checkpoint != NULL ? json_string(details->checkpoint) : json_null());
     put(out, "checkpoint_failures", json_count(report->checkpoint_failures));
     put(out, "drifts", report->is_drift_watched ? json_count(drift->drifts) : json_null());

@@ -276,7 +276,8 @@ static tw_status make_engine(session *self, tw_error *error)
         .checkpoint = {.directory = pipeline->checkpoint_dir,
             .every_events = pipeline->checkpoint_events,
             .every_us = pipeline->checkpoint_us,
-            .keep = pipeline->checkpoint_keep},
+            .keep = pipeline->checkpoint_keep,
+            .gate = assembly_gate(all)},
         .pipeline_text = all->canonical.bytes,
         .resume = self->manifest.id != 0 ? &self->manifest : NULL,
         .has_first_checkpoint = self->manifest.id == 0 && self->newest_id > 0,
@@ -319,6 +320,9 @@ static tw_status start_server(session *self, tw_error *error)
             .checkpoint = self->engine != NULL ? hook_checkpoint : NULL,
             .report = self->engine != NULL ? hook_report : NULL},
     };
+    if (status == TW_STATUS_OK && pipeline->checkpoint_dir != NULL)
+        status = publisher_start(pipeline->checkpoint_dir, self->assembly->model, pipeline->n_required > 0,
+            self->served, &self->publisher, error);
     if (status == TW_STATUS_OK)
         status = tw_server_start(&options, &self->server, error);
     if (status == TW_STATUS_OK && self->console.style == PROGRESS_TABLE) {
@@ -437,6 +441,7 @@ int session_run(assembly *all, const session_options *options)
     }
     int code = ran < 0 && crew_code != 0 ? crew_code : exit_code_of(&self, ran);
     tw_server_stop(&self.server);
+    publisher_stop(&self.publisher);
     tw_served_destroy(&self.served);
     tw_engine_destroy(&self.engine);
     tw_model_destroy(&all->model);

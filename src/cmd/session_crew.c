@@ -95,6 +95,7 @@ static tw_status poll_checkpoint(crew_run *self, tw_error *error)
     tw_report *report = self->report;
     report->checkpoints++;
     report->model_version = result.id;
+    report->published_version = result.id;
     report->checkpoint_bytes = result.bytes;
     report->checkpoint_seconds = result.seconds;
     report->checkpoint_wall_us = tw_clock_wall_us();

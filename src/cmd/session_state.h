@@ -4,6 +4,7 @@
 #define TW_CMD_SESSION_STATE_H
 
 #include "cmd/children.h"
+#include "cmd/publisher.h"
 #include "cmd/session.h"
 #include "serve/server.h"
 
@@ -21,6 +22,7 @@ typedef struct session {
     tw_engine *engine; /* NULL: workers learn */
     tw_served *served;
     tw_server *server;
+    publisher *publisher;
     const atomic_bool *stop; /* set: the user wants the run to end */
 } session;
 

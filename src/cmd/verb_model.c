@@ -1,4 +1,5 @@
-/* model ls and model show: what is in a directory of checkpoints; the other words have files of their own. */
+/* model ls and model show: what is in a directory of checkpoints and which of it is served; the other words have files
+ * of their own. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include "cmd/model_verbs.h"
 #include "cmd/rows_text.h"
 #include "cmd/verbs.h"
+#include "engine/versions.h"
 
 static const flag_spec model_flags[] = {
     {"model", 'm', "DIR", "directory of checkpoints"},
@@ -20,6 +22,8 @@ static const flag_spec model_flags[] = {
     {"form", 0, "json|score", "export: json is the whole model, score is for thalweg_score.c (json)"},
     {"output", 'o', "FILE", "export: where it goes; - is standard output, the default"},
     {"force", 0, NULL, "import: into a directory that holds a model, as its newest version"},
+    {"to", 0, "N", "rollback: version to go back to; by default the published one before that which is served"},
+    {"release", 0, NULL, "rollback: serves the newest published version again"},
     {NULL, 0, NULL, NULL},
 };
 
@@ -33,12 +37,54 @@ static void print_time(int64_t time_us)
     (void)printf("%-21s", text);
 }
 
+/* What there is to say about a version besides its size. */
+static void print_state(const tw_version *version, uint64_t served, uint64_t pinned)
+{
+    char reason[TW_GATE_REASON_SIZE];
+    tw_verdict_reason(&version->verdict, reason);
+    if (version->state == TW_VERSION_REFUSED)
+        (void)printf("refused: %s", reason);
+    else
+        (void)printf("published");
+    if (version->id == pinned)
+        (void)printf(", served (pinned)");
+    else if (version->id == served)
+        (void)printf(", served");
+    (void)printf("\n");
+}
+
+static tw_status print_version(const char *directory, const tw_version *version, const uint64_t served[2])
+{
+    tw_manifest manifest = {0};
+    tw_error error = {0};
+    tw_status status = tw_checkpoint_read(directory, version->id, &manifest, NULL, &error);
+    (void)printf("%06" PRIu64 "    ", version->id);
+    if (status < 0 || version->state == TW_VERSION_DAMAGED) {
+        (void)printf("damaged: %s\n", status < 0 ? error.message : version->damage.message);
+        tw_manifest_fini(&manifest);
+        return status < 0 ? status : TW_STATUS_CORRUPT;
+    }
+    uint64_t bytes = 0, rows = 0;
+    for (uint32_t f = 0; f < manifest.files.n_files; f++) {
+        bytes += manifest.files.file[f].size;
+        rows += manifest.files.file[f].rows;
+    }
+    print_time(manifest.created_us);
+    (void)printf(
+        "%14" PRIu64 "%12" PRIu64 "%10.2f  %-10s  ", manifest.events, rows, (double)bytes / 1e6, manifest.learner);
+    print_state(version, served[0], served[1]);
+    tw_manifest_fini(&manifest);
+    return TW_STATUS_OK;
+}
+
 static int list_checkpoints(const char *directory)
 {
-    uint64_t *ids = NULL;
+    tw_version *version = NULL;
     size_t n = 0;
+    uint64_t served[2] = {0, 0}; /* served; pinned */
+    bool is_pinned = false;
     tw_error error = {0};
-    tw_status status = tw_checkpoint_list(directory, &ids, &n, &error);
+    tw_status status = tw_versions_list(directory, &version, &n, &error);
     if (status == TW_STATUS_OK && n == 0) {
         status = tw_error_set(
             &error, TW_STATUS_NOT_FOUND, "%s: holds no checkpoint; check the path, or train first", directory);
@@ -46,30 +92,23 @@ static int list_checkpoints(const char *directory)
     }
     if (status < 0) {
         console_error(&error);
+        tw_free(version);
         return tw_status_exit_code(status);
     }
     int code = 0;
-    (void)printf("%-8s  %-21s%14s%12s%10s  %s\n", "version", "made", "events", "rows", "MB", "learner");
-    for (size_t i = 0; i < n; i++) {
-        tw_manifest manifest = {0};
-        status = tw_checkpoint_read(directory, ids[i], &manifest, NULL, &error);
-        if (status < 0) {
-            (void)printf("%06" PRIu64 "    damaged: %s\n", ids[i], error.message);
-            code = tw_status_exit_code(status);
-            continue;
-        }
-        uint64_t bytes = 0, rows = 0;
-        for (uint32_t f = 0; f < manifest.files.n_files; f++) {
-            bytes += manifest.files.file[f].size;
-            rows += manifest.files.file[f].rows;
-        }
-        (void)printf("%06" PRIu64 "    ", ids[i]);
-        print_time(manifest.created_us);
-        (void)printf(
-            "%14" PRIu64 "%12" PRIu64 "%10.2f  %s\n", manifest.events, rows, (double)bytes / 1e6, manifest.learner);
-        tw_manifest_fini(&manifest);
+    status = tw_versions_choose(directory, 0, &served[0], &is_pinned, NULL, &error);
+    if (status < 0 && status != TW_STATUS_NOT_FOUND) {
+        console_error(&error);
+        code = tw_status_exit_code(status);
     }
-    tw_free(ids);
+    served[1] = is_pinned ? served[0] : 0;
+    (void)printf("%-8s  %-21s%14s%12s%10s  %-10s  %s\n", "version", "made", "events", "rows", "MB", "learner", "state");
+    for (size_t i = 0; i < n; i++) {
+        status = print_version(directory, &version[i], served);
+        if (status < 0)
+            code = tw_status_exit_code(status);
+    }
+    tw_free(version);
     return code;
 }
 
@@ -122,13 +161,18 @@ static int model_other(const verb *self, const flags *given, const char *what, u
     const char *model = flags_text(given, "model", NULL);
     const char *first = given->n_arguments > 1 ? given->argument[1] : NULL;
     const char *second = given->n_arguments > 2 ? given->argument[2] : NULL;
+    bool is_rollback = strcmp(what, "rollback") == 0, is_released = flags_has(given, "release");
+    if ((is_released || flags_has(given, "to")) && (!is_rollback || (is_released && flags_has(given, "to"))))
+        return verb_misused(self, "--to and --release, one of them, belong to model rollback");
+    if (is_rollback && (model != NULL || first != NULL))
+        return model_rollback(given, model != NULL ? model : first);
     if (strcmp(what, "diff") == 0 && second != NULL)
         return model_diff(given, first, second);
     if (strcmp(what, "import") == 0 && first != NULL && (model != NULL || second != NULL))
         return model_import(given, first, model != NULL ? model : second);
     if (strcmp(what, "export") == 0 && (model != NULL || first != NULL))
         return model_export(given, model != NULL ? model : first, version);
-    return verb_misused(self, "expected: model ls DIR, model show DIR, model export --model DIR, "
+    return verb_misused(self, "expected: model ls DIR, model show DIR, model rollback DIR, model export --model DIR, "
                               "model import FILE --model DIR, or model diff A B");
 }
 
@@ -149,6 +193,7 @@ static int model_main(const verb *self, int argc, char **argv)
     return strcmp(what, "ls") == 0 ? list_checkpoints(directory) : show_checkpoint(directory, version, &given);
 }
 
-const verb verb_model = {"model", "model ls|show|export|import|diff [ARGUMENTS] [OPTIONS]",
-    "Versions of a model; its weights; the whole of it in and out of files; what differs between two.", model_flags,
-    model_main};
+const verb verb_model = {"model", "model ls|show|rollback|export|import|diff [ARGUMENTS] [OPTIONS]",
+    "Versions of a model, and which is served; its weights; the whole of it in and out of files; what differs between "
+    "two.",
+    model_flags, model_main};

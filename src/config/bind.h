@@ -41,6 +41,9 @@ tw_bound_child *tw_bound_child_of(const tw_bound *self, const char *name);
 tw_bound *tw_bound_map(const tw_bound *self, const char *name);
 tw_place tw_bound_place(const tw_bound *self, const char *option);
 
+/* publish.require: there is a figure among its options. */
+bool tw_bound_has_requirement(const tw_bound *require);
+
 /* Sets an option of bound values as if the file said so; a bad value is a problem at `place`. `path` is the block's. */
 TW_MUST_USE tw_status tw_bound_set(const tw_tree *tree,
     tw_option_values *values,

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/limit.h"
 #include "config/pipeline.h"
 
 typedef struct checker {
@@ -398,6 +399,14 @@ static void check_workers(checker *self)
         (void)COMPLAIN(self, self->root, "workers", "E120",
             "workers: several workers score events in no fixed order, so sinks are not written; use workers: 1 or "
             "remove sinks");
+    const tw_bound *publish = tw_bound_map(self->root, "publish");
+    const tw_bound *drift = tw_bound_map(tw_bound_map(self->root, "evaluate"), "drift");
+    if (publish->node != NULL)
+        (void)COMPLAIN(self, tw_bound_map(publish, "require"), "over", "E120",
+            "publish.require: the newest events of several workers have no order; use workers: 1 or remove publish");
+    if (!is_word(drift, "detector", "none"))
+        (void)COMPLAIN(self, drift, "detector", "E120",
+            "evaluate.drift: several workers learn events in no fixed order; use workers: 1 or detector: none");
     if (text_of(tw_bound_map(self->root, "evaluate"), "windows") != NULL)
         (void)COMPLAIN(self, tw_bound_map(self->root, "evaluate"), "windows", "E120",
             "evaluate.windows: written by one worker only; use workers: 1 or remove it");
@@ -501,6 +510,41 @@ static void check_train(checker *self)
         check_pass_options(self, train);
 }
 
+/* --- publishing --------------------------------------------------------------------------------------------------- */
+
+bool tw_bound_has_requirement(const tw_bound *require)
+{
+    for (const tw_option *option = require->block->options; option->name != NULL; option++) {
+        if (option->type == TW_OPTION_TEXT && tw_option_has(require->values, option->name))
+            return true;
+    }
+    return false;
+}
+
+static void check_publish(checker *self)
+{
+    const tw_bound *publish = tw_bound_map(self->root, "publish"), *require = tw_bound_map(publish, "require");
+    if (publish->node == NULL)
+        return;
+    if (!tw_bound_has_requirement(require)) {
+        tw_problem *problem = COMPLAIN(self, require, "over", "E133", "publish.require names no figure");
+        tw_problem_hint(problem, "publish: {require: {auc: \">= 0.70\", over: 100_000}}");
+    }
+    for (const tw_option *option = require->block->options; option->name != NULL; option++) {
+        tw_limit limit;
+        if (option->type != TW_OPTION_TEXT || !tw_option_has(require->values, option->name) ||
+            tw_limit_parse(tw_option_text(require->values, option->name), &limit))
+            continue;
+        tw_problem *problem = COMPLAIN(self, require, option->name, "E133",
+            "publish.require.%s: expected >=, <=, > or < and a number, found \"%.80s\"", option->name,
+            tw_option_text(require->values, option->name));
+        tw_problem_hint(problem, "%s: \">= 0.70\", with quotes", option->name);
+    }
+    if (text_of(tw_bound_map(self->root, "checkpoint"), "dir") == NULL)
+        (void)COMPLAIN(
+            self, require, "over", "E133", "publish: only checkpoints are published; checkpoint.dir is missing");
+}
+
 tw_status tw_check_pipeline(const tw_tree *tree, tw_bound *pipeline, tw_problems *problems, tw_error *error)
 {
     checker self = {tree, pipeline, problems, error};
@@ -511,5 +555,6 @@ tw_status tw_check_pipeline(const tw_tree *tree, tw_bound *pipeline, tw_problems
     check_run(&self);
     check_drift(&self);
     check_train(&self);
+    check_publish(&self);
     return apply_loss(&self);
 }

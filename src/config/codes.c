@@ -162,6 +162,12 @@ static const tw_code codes[] = {
         "评估设置不匹配",
         "按事件时间的窗口需要 source.time.field；窗口文件需要 evaluate.window；slices 与 groups "
         "必须是特征中的字段。消息中说明了缺少什么。"},
+    {"E133", "publish requirement does not fit",
+        "publish.require names at least one figure of the learner's task, each with >=, <=, > or < and a number in "
+        "quotes, and needs checkpoint.dir.",
+        "发布条件不匹配",
+        "publish.require 至少要有一个适合学习器任务的指标，写成带引号的 >=、<=、> 或 < 加数字，并且需要 "
+        "checkpoint.dir。"},
     {"E201", "no checkpoint", "The directory holds no checkpoint, or does not exist. Check the path, or train first.",
         "没有检查点", "目录中没有检查点或目录不存在。请检查路径，或先进行训练。"},
     {"E202", "damaged checkpoint",
@@ -180,6 +186,12 @@ static const tw_code codes[] = {
     {"E205", "table is full",
         "Rows have reached model.max_bytes. Raise the limit, use table: hashed, or use fewer features.", "表已满",
         "行占用达到 model.max_bytes。请提高上限、使用 table: hashed 或减少特征。"},
+    {"E206", "no version is published",
+        "There are checkpoints, but publish.require refused all of them, so that none may be served. `thalweg model "
+        "ls` says why. Learn on, or change the requirement: it holds for the versions that come.",
+        "没有已发布的版本",
+        "目录中有检查点，但都被 publish.require 拒绝，因此没有可用于服务的版本。`thalweg model ls` "
+        "会说明原因。可继续训练，或修改条件（只影响之后的版本）。"},
     {"E301", "shard cannot be reached",
         "A parameter-server shard does not answer. It is tried again; nothing is learned meanwhile.", "无法连接分片",
         "参数服务器分片没有响应。程序会重试，期间不进行学习。"},

@@ -185,6 +185,20 @@ static tw_status fill_train(tw_pipeline *self, tw_error *error)
     return tw_option_set(train->values, "mode", "batch", error);
 }
 
+static void fill_publish(tw_pipeline *self)
+{
+    const tw_option_values *from = tw_bound_map(tw_bound_map(self->bound, "publish"), "require")->values;
+    for (const tw_option *option = tw_option_table(from); option->name != NULL; option++) {
+        if (option->type != TW_OPTION_TEXT || !tw_option_has(from, option->name) ||
+            self->n_required == TW_PIPELINE_MAX_REQUIREMENTS)
+            continue;
+        tw_pipeline_requirement *requirement = &self->require[self->n_required];
+        requirement->figure = option->name;
+        self->n_required += tw_limit_parse(tw_option_text(from, option->name), &requirement->limit);
+    }
+    self->require_over = small(from, "over");
+}
+
 static tw_status fill_run(tw_pipeline *self, tw_error *error)
 {
     const tw_option_values *servers = tw_bound_map(self->bound, "parameter_servers")->values;
@@ -206,6 +220,7 @@ static tw_status fill_run(tw_pipeline *self, tw_error *error)
     self->threshold = tw_option_real(evaluate, "threshold");
     self->is_auc_exact = is_word(evaluate, "auc", "exact");
     fill_drift(tw_bound_map(tw_bound_map(self->bound, "evaluate"), "drift")->values, &self->drift);
+    fill_publish(self);
     self->serve_zmq = tw_option_text(serve, "zmq");
     self->serve_http = tw_option_text(serve, "http");
     self->serve_max_body = (uint64_t)tw_option_int(serve, "max_body");

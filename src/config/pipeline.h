@@ -2,8 +2,8 @@
  *
  * Beyond unknown keys, types, ranges and missing keys these are refused (code):
  *   E105  no source; a column without `field` that is not a constant
- *   E120  alerts, publish, tests; workers > 1 with sources that follow, standard input, sinks, a dead-letter file or a
- *         file of windows; staleness other than 0
+ *   E120  alerts, tests; workers > 1 with sources that follow, standard input, sinks, a dead-letter file, a file of
+ *         windows, evaluate.drift or publish; staleness other than 0
  *   E121  features.hash.bits with model.table: exact, or with other model.bits; model.bits with model.table: exact
  *   E122  a source that follows and is not the last; several passes over one that follows or that is standard input;
  *         sources of one sequence with different formats
@@ -18,11 +18,12 @@
  *   E129  evaluate.drift.delta of 1 or more with adwin
  *   E130  mode batch with endless sources only; a solver with mode online; solver ftrl or sgd for another learner;
  *         options of passes with a batch solver, options of mode batch without it
-
- *   E132  evaluate.window by time without source.time.field; evaluate.windows without evaluate.window */
+ *   E132  evaluate.window by time without source.time.field; evaluate.windows without evaluate.window
+ *   E133  publish.require without a figure or without checkpoint.dir, or with something else than a limit */
 #ifndef TW_CONFIG_PIPELINE_H
 #define TW_CONFIG_PIPELINE_H
 
+#include "base/limit.h"
 #include "config/schema.h"
 #include "config/tree.h"
 
@@ -32,6 +33,7 @@ enum {
     TW_PIPELINE_MAX_CROSSES = 256,
     TW_PIPELINE_MAX_POSITIVE = 16,
     TW_PIPELINE_DEFAULT_BITS = 22,
+    TW_PIPELINE_MAX_REQUIREMENTS = 16,
 };
 
 typedef struct tw_text_list {
@@ -85,6 +87,11 @@ typedef struct tw_pipeline_sink {
     const char *type;
     const tw_option_values *options;
 } tw_pipeline_sink;
+
+typedef struct tw_pipeline_requirement {
+    const char *figure; /* "auc" */
+    tw_limit limit;
+} tw_pipeline_requirement;
 
 typedef enum tw_pipeline_detector {
     TW_PIPELINE_NO_DETECTOR,
@@ -145,6 +152,10 @@ typedef struct tw_pipeline {
     tw_text_list metrics; /* empty: all */
     double threshold;
     tw_pipeline_drift drift;
+
+    tw_pipeline_requirement require[TW_PIPELINE_MAX_REQUIREMENTS]; /* of publish */
+    uint32_t n_required;
+    uint32_t require_over; /* learned events */
 
     tw_pipeline_sink *sink; /* [n_sinks] */
     uint32_t n_sinks;

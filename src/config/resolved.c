@@ -149,11 +149,14 @@ static tw_status write_words(writer *self, const char *name, const tw_node *list
 
 static tw_status write_block(writer *self, const tw_bound *bound, int level, bool *is_first);
 
-/* A block that says nothing: no value, or checkpoints without a directory, whose periods would be an error alone. */
+/* A block that says nothing: no value; checkpoints without a directory, or a gate without a figure: the rest of either
+ * would be an error alone. */
 static bool has_content(const tw_bound *bound)
 {
     if (strcmp(bound->path, "checkpoint") == 0)
         return tw_option_has(bound->values, "dir");
+    if (strcmp(bound->path, "publish") == 0)
+        return tw_bound_has_requirement(tw_bound_map(bound, "require"));
     for (const tw_option *option = bound->block->options; option->name != NULL; option++) {
         if (tw_option_has(bound->values, option->name))
             return true;

@@ -294,6 +294,40 @@ static const tw_config_child serve_children[] = {
 static const tw_config_block serve_block = {
     "serve", "Predictions from the model while it is trained.", serve_options, serve_children, TW_PLUGIN_NONE};
 
+static const tw_option require_options[] = {
+    OPTION_TEXT("loss", NULL, "limit on the mean of the learner's own loss"),
+    OPTION_TEXT("logloss", NULL, "limit on the mean logloss, such as \"<= 0.45\""),
+    OPTION_TEXT("normalized_entropy", NULL, "limit on logloss over that of the best constant, such as \"< 1\""),
+    OPTION_TEXT("auc", NULL, "limit on the exact AUC, such as \">= 0.70\""),
+    OPTION_TEXT("calibration", NULL, "limit on the sum of predictions over the sum of labels"),
+    OPTION_TEXT("accuracy", NULL, "limit on the share of right classes"),
+    OPTION_TEXT("precision", NULL, "limit on the precision of class 1"),
+    OPTION_TEXT("recall", NULL, "limit on the recall of class 1"),
+    OPTION_TEXT("f1", NULL, "limit on F1 of class 1"),
+    OPTION_TEXT("kappa", NULL, "limit on Cohen's kappa"),
+    OPTION_TEXT("kappa_no_change", NULL, "limit on kappa against repeating the label before"),
+    OPTION_TEXT("mse", NULL, "limit on the mean squared error (regression)"),
+    OPTION_TEXT("rmse", NULL, "limit on its root (regression)"),
+    OPTION_TEXT("mae", NULL, "limit on the mean absolute error (regression)"),
+    OPTION_TEXT("r2", NULL, "limit on the share of variance explained (regression)"),
+    OPTION_TEXT("inertia", NULL, "limit on the mean squared distance (clustering)"),
+    OPTION_INT("over",
+        "10_000",
+        1,
+        1e6,
+        "the newest learned events that the figures are of, each scored before it was learned; with fewer, no version "
+        "is published; 12 bytes an event are kept"),
+    OPTION_END,
+};
+static const tw_config_block require_block = {"publish.require",
+    "What a checkpoint must keep to be served. A limit is >=, <=, > or < and a number. One that fails is saved, for "
+    "resuming, and marked as refused; the newest one that passed is served instead.",
+    require_options, no_children, TW_PLUGIN_NONE};
+static const tw_config_child publish_children[] = {CHILD("require", TW_CHILD_MAP, &require_block), CHILD_END};
+static const tw_option publish_options[] = {OPTION_END};
+static const tw_config_block publish_block = {
+    "publish", "Which checkpoints are served.", publish_options, publish_children, TW_PLUGIN_NONE};
+
 static const tw_option train_options[] = {
     OPTION_CHOICE("mode",
         "online",
@@ -358,7 +392,7 @@ static const tw_config_child root_children[] = {
     CHILD("train", TW_CHILD_MAP, &train_block),
     CHILD("engine", TW_CHILD_MAP, &engine_block),
     REFUSED("alerts", "write scores to a sink and watch them there"),
-    REFUSED("publish", "checkpoints are the published model; serve them with `thalweg serve`"),
+    CHILD("publish", TW_CHILD_MAP, &publish_block),
     REFUSED("tests", "remove the block, or run `thalweg predict` on sample rows"),
     CHILD_END,
 };

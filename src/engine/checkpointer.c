@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "engine/versions.h"
 
 enum { MAX_ID_STEP = 1 << 20 };
 
@@ -22,6 +23,7 @@ struct tw_checkpointer {
     uint64_t last_events;
     pthread_t committer;
     atomic_bool is_committed;
+    tw_verdict verdict, next_verdict; /* of the last checkpoint; of the one that is being committed */
     tw_status commit_status;
     tw_error commit_error;
 };
@@ -62,6 +64,11 @@ void tw_checkpointer_destroy(tw_checkpointer **self)
     tw_manifest_fini(&(*self)->manifest);
     tw_free(*self);
     *self = NULL;
+}
+
+void tw_checkpointer_set_verdict(tw_checkpointer *self, const tw_verdict *verdict)
+{
+    self->verdict = *verdict;
 }
 
 bool tw_checkpointer_is_running(const tw_checkpointer *self)
@@ -112,9 +119,17 @@ tw_status tw_checkpointer_start(tw_checkpointer *self, tw_manifest *manifest, tw
 static void *checkpointer_commit(void *argument)
 {
     tw_checkpointer *self = argument;
-    self->commit_status = tw_checkpoint_commit(self->policy.directory, &self->manifest, &self->commit_error);
-    if (self->commit_status == TW_STATUS_OK)
-        self->commit_status = tw_checkpoint_prune(self->policy.directory, self->policy.keep, &self->commit_error);
+    const tw_checkpoint_policy *policy = &self->policy;
+    tw_status status = TW_STATUS_OK;
+    self->next_verdict = (tw_verdict){.is_published = true};
+    if (policy->gate.n_required > 0)
+        status = tw_gate_judge(&policy->gate, tw_model_traits(self->model), &self->verdict, &self->manifest,
+            &self->next_verdict, &self->commit_error);
+    if (status == TW_STATUS_OK)
+        status = tw_checkpoint_commit(policy->directory, &self->manifest, &self->commit_error);
+    if (status == TW_STATUS_OK)
+        status = tw_versions_prune(policy->directory, policy->keep, &self->commit_error);
+    self->commit_status = status;
     atomic_store(&self->is_committed, true);
     return NULL;
 }
@@ -157,11 +172,15 @@ tw_status tw_checkpointer_poll(tw_checkpointer *self, tw_checkpoint_result *resu
             *error = self->commit_error;
         return self->commit_status;
     }
+    self->verdict = self->next_verdict;
+    if (self->policy.gate.n_required == 0)
+        self->verdict.published_version = self->manifest.id;
     *result = (tw_checkpoint_result){
         .id = self->manifest.id,
         .events = self->manifest.events,
         .bytes = rows_bytes(&self->manifest),
         .seconds = (double)(tw_clock_monotonic_us() - self->started_us) / 1e6,
+        .verdict = self->verdict,
     };
     tw_model_set_version(self->model, self->manifest.id, self->manifest.created_us);
     return TW_STATUS_OK;

@@ -32,6 +32,17 @@ static tw_status engine_take_splits(tw_engine *self, const tw_split *split, size
     return status;
 }
 
+static tw_status restore_verdict(tw_engine *self, const tw_manifest *manifest, tw_error *error)
+{
+    const tw_section *window = tw_manifest_find(manifest, "window");
+    tw_status status = tw_verdict_read(manifest, &self->verdict, error);
+    if (self->verdict.is_published)
+        self->verdict.published_version = manifest->id;
+    if (status == TW_STATUS_OK && self->recent != NULL && window != NULL)
+        status = tw_recent_load(self->recent, window->bytes, window->size, error);
+    return status;
+}
+
 static tw_status engine_restore(tw_engine *self, const tw_manifest *manifest, tw_error *error)
 {
     const tw_section *metrics = tw_manifest_find(manifest, "metrics");
@@ -51,6 +62,8 @@ static tw_status engine_restore(tw_engine *self, const tw_manifest *manifest, tw
     tw_status status = engine_take_splits(self, manifest->split, manifest->n_splits, error);
     if (status == TW_STATUS_OK)
         status = tw_metrics_load(self->metrics, metrics->bytes, metrics->size, error);
+    if (status == TW_STATUS_OK)
+        status = restore_verdict(self, manifest, error);
     const tw_section *drift = tw_manifest_find(manifest, "drift");
     tw_drift *monitor = tw_model_drift(self->options.model);
     if (status == TW_STATUS_OK && monitor != NULL && drift != NULL) {
@@ -99,6 +112,9 @@ static tw_status engine_open(tw_engine *self, tw_error *error)
     if (self->scores == NULL)
         return tw_no_memory(error, n_scores * sizeof *self->scores);
     tw_status status = make_metrics(self, &self->metrics, error);
+    const tw_gate_options *gate = &options->checkpoint.gate;
+    if (status == TW_STATUS_OK && gate->n_required > 0 && options->is_learning)
+        status = tw_recent_create(traits->task, traits->n_outputs, gate->over, &self->recent, error);
     if (status == TW_STATUS_OK && options->resume != NULL)
         status = engine_restore(self, options->resume, error);
     if (status == TW_STATUS_OK && options->resume == NULL) {
@@ -115,6 +131,8 @@ static tw_status engine_open(tw_engine *self, tw_error *error)
         status = open_window_log(self, error);
     if (status == TW_STATUS_OK)
         status = tw_checkpointer_create(&options->checkpoint, options->model, &self->checkpointer, error);
+    if (status == TW_STATUS_OK)
+        tw_checkpointer_set_verdict(self->checkpointer, &self->verdict);
     return status;
 }
 
@@ -147,6 +165,7 @@ void tw_engine_destroy(tw_engine **self)
     tw_outputs_close(&engine->outputs);
     tw_window_log_close(&engine->window_log);
     tw_metrics_destroy(&engine->metrics);
+    tw_recent_destroy(&engine->recent);
     tw_splits_fini(&engine->splits);
     (void)pthread_cond_destroy(&engine->checkpointed);
     (void)pthread_mutex_destroy(&engine->mutex);
@@ -294,6 +313,8 @@ static tw_status engine_account(tw_engine *self, tw_work *work, tw_error *error)
         tw_batch batch = tw_builder_batch(builder);
         status = tw_metrics_add(self->metrics, &batch, self->scores, error);
         engine_count_records(self, builder);
+        if (self->recent != NULL)
+            tw_recent_add(self->recent, &batch, self->scores);
         has_drifted = note_drift(self);
     }
     self->is_dirty = true;
@@ -369,6 +390,10 @@ void tw_engine_report(tw_engine *self, bool is_last_reset, tw_report *out)
     out->checkpoint_wall_us = self->last_checkpoint_wall_us;
     out->is_drift_watched = tw_model_drift(self->options.model) != NULL;
     out->drift = self->drift;
+    out->is_gated = self->recent != NULL;
+    out->published_version = self->verdict.published_version;
+    out->refused_versions = self->verdict.refused_versions;
+    tw_verdict_reason(&self->verdict, out->refusal);
     (void)pthread_mutex_unlock(&self->mutex);
     out->weights = UINT64_MAX;
     out->model_version = stamp.version;
@@ -421,6 +446,17 @@ static tw_status capture_drift(const tw_drift *monitor, tw_manifest *out, tw_err
     return status;
 }
 
+static tw_status capture_window(const tw_recent *recent, tw_manifest *out, tw_error *error)
+{
+    void *bytes = NULL;
+    size_t size = 0;
+    tw_status status = tw_recent_save(recent, &bytes, &size, error);
+    if (status == TW_STATUS_OK)
+        status = tw_manifest_add(out, "window", bytes, size, error);
+    tw_free(bytes);
+    return status;
+}
+
 static tw_status capture_sections(tw_engine *self, tw_manifest *out, tw_error *error)
 {
     engine_counters counters = self->counters;
@@ -439,6 +475,8 @@ static tw_status capture_sections(tw_engine *self, tw_manifest *out, tw_error *e
     if (status == TW_STATUS_OK && self->options.pipeline_text != NULL)
         status =
             tw_manifest_add(out, "pipeline", self->options.pipeline_text, strlen(self->options.pipeline_text), error);
+    if (status == TW_STATUS_OK && self->recent != NULL)
+        status = capture_window(self->recent, out, error);
     tw_drift *monitor = tw_model_drift(self->options.model);
     if (status == TW_STATUS_OK && monitor != NULL)
         status = capture_drift(monitor, out, error);

@@ -27,6 +27,8 @@ struct tw_engine {
     engine_counters counters;
     uint64_t run_events, run_bytes;
     tw_drift_counts drift;
+    tw_recent *recent;  /* NULL: no gate */
+    tw_verdict verdict; /* of the last checkpoint */
     int64_t run_start_us;
     int64_t newest_event_us;
     tw_fit_figures fit;

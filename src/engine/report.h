@@ -22,6 +22,10 @@ typedef struct tw_report {
     uint64_t clusters;
     uint64_t weights; /* rows with a non-zero weight; UINT64_MAX: not known */
     uint64_t model_version;
+    uint64_t published_version; /* newest checkpoint that may be served; 0: none */
+    uint64_t refused_versions;  /* by the gate */
+    bool is_gated;
+    char refusal[256];      /* why the last checkpoint was refused; "": it was not */
     double lag_seconds;     /* now - newest event time; NaN without event times */
     uint64_t backlog_bytes; /* read by nobody yet */
     /* Batch training; solver "": none. */

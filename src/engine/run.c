@@ -166,6 +166,7 @@ static tw_status poll_checkpoint(tw_engine *self, tw_error *error)
     self->last_checkpoint_wall_us = tw_clock_wall_us();
     self->counters.checkpoints++;
     self->saved_events = result.events;
+    self->verdict = result.verdict;
     (void)pthread_mutex_unlock(&self->mutex);
     finish_request(self, TW_STATUS_OK, NULL);
     engine_tell(self, TW_ENGINE_CHECKPOINT, NULL);

@@ -86,6 +86,10 @@ static void write_report(text_writer *self, const tw_report *report)
         (double)report->backlog_bytes);
     write_one(self, "thalweg_event_lag_seconds", gauge, "Now minus the newest event time.", report->lag_seconds);
     write_figures(self, report);
+    write_one(self, "thalweg_published_version", gauge, "Newest checkpoint that may be served; 0: none.",
+        (double)report->published_version);
+    write_one(self, "thalweg_refused_versions_total", counter, "Checkpoints that publish.require refused.",
+        report->is_gated ? (double)report->refused_versions : (double)NAN);
     write_one(self, "thalweg_drifts_total", counter, "Lasting rises of the loss.",
         report->is_drift_watched ? (double)report->drift.drifts : (double)NAN);
     write_one(self, "thalweg_drift_last_event", gauge, "Number of the learned event at which the last one was found.",

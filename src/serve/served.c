@@ -21,6 +21,7 @@ struct tw_served {
     tw_model *model;
     bool is_owner;
     uint64_t generation;
+    char withheld[256]; /* why no rows are scored; "": they are */
 };
 
 tw_status tw_served_create(tw_model *model, bool is_owner, tw_served **out, tw_error *error)
@@ -57,9 +58,19 @@ void tw_served_swap(tw_served *self, tw_model *model, bool is_owner)
     self->model = model;
     self->is_owner = is_owner;
     self->generation++;
+    self->withheld[0] = '\0';
     (void)pthread_rwlock_unlock(&self->lock);
     (void)pthread_mutex_unlock(&self->gate);
     tw_model_destroy(&old);
+}
+
+void tw_served_withhold(tw_served *self, const char *reason)
+{
+    (void)pthread_mutex_lock(&self->gate);
+    (void)pthread_rwlock_wrlock(&self->lock);
+    (void)snprintf(self->withheld, sizeof self->withheld, "%s", reason);
+    (void)pthread_rwlock_unlock(&self->lock);
+    (void)pthread_mutex_unlock(&self->gate);
 }
 
 tw_model *tw_served_enter(tw_served *self, uint64_t *generation)
@@ -251,6 +262,8 @@ tw_status tw_desk_answer(tw_desk *self, tw_error *error)
 {
     size_t n_outputs = tw_model_traits(self->model)->n_outputs;
     size_t n = (size_t)self->n_rows * n_outputs;
+    if (self->served->withheld[0] != '\0')
+        return tw_error_set(error, TW_STATUS_UNAVAILABLE, "%s", self->served->withheld);
     tw_status status = tw_grow(&self->prediction, sizeof(double), &self->prediction_capacity, n, error);
     if (status == TW_STATUS_OK)
         status = tw_grow(&self->scored, sizeof(double), &self->scored_capacity, n, error);

@@ -14,6 +14,9 @@ void tw_served_destroy(tw_served **self);
  * returns nobody uses the old model, which is destroyed if owned. Any thread. */
 void tw_served_swap(tw_served *self, tw_model *model, bool is_owner);
 
+/* From here on rows are not scored: they are answered UNAVAILABLE with this reason (copied), until the next swap. */
+void tw_served_withhold(tw_served *self, const char *reason);
+
 /* Any thread. Between enter and leave the model stays. */
 tw_model *tw_served_enter(tw_served *self, uint64_t *generation);
 void tw_served_leave(tw_served *self);

@@ -130,7 +130,7 @@ static tw_status verify_rows(const char *directory, const tw_manifest *manifest,
     return status;
 }
 
-static tw_status read_one(const char *directory, uint64_t id, tw_manifest *out, tw_error *error)
+tw_status tw_checkpoint_peek(const char *directory, uint64_t id, tw_manifest *out, tw_error *error)
 {
     char name[TW_FILE_NAME_SIZE];
     manifest_name(id, name);
@@ -138,6 +138,14 @@ static tw_status read_one(const char *directory, uint64_t id, tw_manifest *out, 
     if (status == TW_STATUS_OK && out->id != id)
         status = tw_error_set(error, TW_STATUS_CORRUPT, "%s/%s: says that it is checkpoint %llu", directory, name,
             (unsigned long long)out->id);
+    if (status < 0)
+        tw_manifest_fini(out);
+    return status;
+}
+
+static tw_status read_one(const char *directory, uint64_t id, tw_manifest *out, tw_error *error)
+{
+    tw_status status = tw_checkpoint_peek(directory, id, out, error);
     if (status == TW_STATUS_OK)
         status = verify_rows(directory, out, error);
     if (status < 0)
@@ -185,27 +193,37 @@ tw_status tw_checkpoint_read(const char *directory, uint64_t id, tw_manifest *ou
     return status;
 }
 
-/* `oldest`, `newest`: of the checkpoints kept. What is above `newest` may be of one that is being made. */
-static bool is_obsolete(const char *name, uint64_t oldest, uint64_t newest)
+/* What stays. What is above `newest` may be of a checkpoint that is being made. */
+typedef struct kept {
+    uint64_t oldest, newest; /* of the newest `keep` */
+    const uint64_t *spared;
+    size_t n_spared;
+} kept;
+
+static bool is_obsolete(const kept *self, const char *name)
 {
     uint64_t id;
     const char *kind = file_id(name, &id);
     if (kind == NULL)
         return false;
     if (is_temporary(kind))
-        return id <= newest;
-    return id < oldest && (is_rows(kind) || strcmp(kind, "manifest") == 0);
+        return id <= self->newest;
+    for (size_t i = 0; i < self->n_spared; i++) {
+        if (self->spared[i] == id)
+            return false;
+    }
+    return id < self->oldest && (is_rows(kind) || strcmp(kind, "manifest") == 0);
 }
 
 /* Manifests go first, so that none is ever left without its rows. */
 static tw_status remove_obsolete(
-    const char *directory, const tw_names *names, const uint64_t range[2], bool are_manifests, tw_error *error)
+    const char *directory, const tw_names *names, const kept *range, bool are_manifests, tw_error *error)
 {
     for (size_t i = 0; i < names->count; i++) {
         char path[TW_STORE_PATH_SIZE];
         size_t size = strlen(names->name[i]);
         bool is_manifest = size > 9 && strcmp(names->name[i] + size - 9, ".manifest") == 0;
-        if (is_manifest != are_manifests || !is_obsolete(names->name[i], range[0], range[1]))
+        if (is_manifest != are_manifests || !is_obsolete(range, names->name[i]))
             continue;
         tw_status status = tw_store_path(path, directory, names->name[i], error);
         if (status == TW_STATUS_OK)
@@ -216,7 +234,8 @@ static tw_status remove_obsolete(
     return TW_STATUS_OK;
 }
 
-tw_status tw_checkpoint_prune(const char *directory, uint32_t keep, tw_error *error)
+tw_status tw_checkpoint_prune(
+    const char *directory, uint32_t keep, const uint64_t *spared, size_t n_spared, tw_error *error)
 {
     uint64_t *ids = NULL;
     size_t n_ids = 0;
@@ -224,16 +243,16 @@ tw_status tw_checkpoint_prune(const char *directory, uint32_t keep, tw_error *er
     tw_status status = tw_checkpoint_list(directory, &ids, &n_ids, error);
     if (status == TW_STATUS_OK)
         status = list_names(directory, &names, error);
-    size_t kept = keep == 0 ? 1 : keep;
-    uint64_t range[2] = {0, 0};
+    size_t n_kept = keep == 0 ? 1 : keep;
+    kept range = {.spared = spared, .n_spared = n_spared};
     if (n_ids > 0) {
-        range[0] = ids[n_ids > kept ? n_ids - kept : 0];
-        range[1] = ids[n_ids - 1];
+        range.oldest = ids[n_ids > n_kept ? n_ids - n_kept : 0];
+        range.newest = ids[n_ids - 1];
     }
     if (status == TW_STATUS_OK)
-        status = remove_obsolete(directory, &names, range, true, error);
+        status = remove_obsolete(directory, &names, &range, true, error);
     if (status == TW_STATUS_OK)
-        status = remove_obsolete(directory, &names, range, false, error);
+        status = remove_obsolete(directory, &names, &range, false, error);
     tw_names_free(&names);
     tw_free(ids);
     return status;

@@ -49,13 +49,18 @@ TW_MUST_USE tw_status tw_checkpoint_commit(const char *directory, const tw_manif
 TW_MUST_USE tw_status tw_checkpoint_read(
     const char *directory, uint64_t id, tw_manifest *out, tw_error *skipped, tw_error *error);
 
+/* Reads the manifest alone and verifies only it, not the row files. */
+TW_MUST_USE tw_status tw_checkpoint_peek(const char *directory, uint64_t id, tw_manifest *out, tw_error *error);
+
 /* Ids of manifests in `directory`, ascending (no verification); release with tw_free. A missing directory: none. */
 TW_MUST_USE tw_status tw_checkpoint_list(const char *directory, uint64_t **ids, size_t *n_ids, tw_error *error);
 
 /* The smallest id above all files there, whole or not. */
 TW_MUST_USE tw_status tw_checkpoint_next_id(const char *directory, uint64_t *id, tw_error *error);
 
-/* Removes all but the newest `keep` checkpoints, temporary files, and row files older than all kept manifests. */
-TW_MUST_USE tw_status tw_checkpoint_prune(const char *directory, uint32_t keep, tw_error *error);
+/* Removes all but the newest `keep` checkpoints and those of `spared` [n_spared], temporary files, and row files older
+ * than the newest `keep` that belong to none of them. */
+TW_MUST_USE tw_status tw_checkpoint_prune(
+    const char *directory, uint32_t keep, const uint64_t *spared, size_t n_spared, tw_error *error);
 
 #endif

@@ -60,8 +60,9 @@ static void what_does_not_touch_the_model_may_change(void **state)
     (void)state;
     static const char *const settings[] = {NULL, "name=b", "source.path=[x, y]", "source.format=json",
         "source.bad_records.dead_letter=x", "sinks=[{type: predictions, path: o}]", "serve.http=127.0.0.1:80",
-        "checkpoint.every.events=7", "engine.batch=9", "train.passes=3", "parameter_servers.shards=2",
-        "model.max_bytes=1GiB", "features.columns=[{field: v, as: categorical}, {field: u, as: categorical}]"};
+        "checkpoint.every.events=7", "engine.batch=9", "publish.require={auc: \"> 0.7\"}",
+        "evaluate.drift.detector=adwin", "train.passes=3", "parameter_servers.shards=2", "model.max_bytes=1GiB",
+        "features.columns=[{field: v, as: categorical}, {field: u, as: categorical}]"};
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
         expect_change(settings[i], TW_CHANGE_NONE, NULL);
 }

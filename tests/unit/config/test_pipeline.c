@@ -42,6 +42,7 @@ static const char good[] = "version: 1\n"
                            "checkpoint: {dir: ckpt/ctr, every: {events: 500_000, time: 60s}, keep: 5}\n"
                            "sinks: [{type: predictions, path: out.txt}]\n"
                            "serve: {zmq: \"tcp://127.0.0.1:5560\", http: \"127.0.0.1:8080\"}\n"
+                           "publish: {require: {auc: \">= 0.7\"}}\nevaluate: {drift: {detector: adwin}}\n"
                            "engine: {batch: 64, max_latency: 2ms}\n";
 
 typedef struct bench {
@@ -238,7 +239,6 @@ static void what_this_version_cannot_do_is_refused_not_ignored(void **state)
 {
     (void)state;
     expect_problem(SMALL "alerts: [{name: x}]\n", 1, "error[E120]: alerts: not supported by this version");
-    expect_problem(SMALL "publish: x\n", 1, "publish: not supported by this version");
     expect_problem(SMALL "tests: []\n", 1, "tests: not supported by this version");
     expect_problem(SMALL "workers: 2\nsinks: [{type: predictions, path: p}]\n", 1, "sinks are not written");
     expect_problem(SMALL "parameter_servers: {staleness: 4}\n", 1, "staleness: 4 is not supported");

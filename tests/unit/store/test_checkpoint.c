@@ -215,7 +215,7 @@ static void pruning_keeps_the_newest_checkpoints_and_what_may_be_in_the_making(v
     put(path, "x", 1);
     snprintf(path, sizeof path, "%s/000005.rows-0-of-1", directory);
     put(path, "x", 1);
-    OK(tw_checkpoint_prune(directory, 2, NULL));
+    OK(tw_checkpoint_prune(directory, 2, NULL, 0, NULL));
     tw_names names;
     OK(tw_directory_list(directory, &names, NULL));
     assert_int_equal(names.count, 5);

@@ -1,0 +1,122 @@
+/* The blocks publish and evaluate.drift of a pipeline file. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "config/pipeline.h"
+#include "support/config_catalogue.h"
+
+typedef struct bench {
+    tw_tree *tree;
+    tw_problems problems;
+    tw_pipeline *pipeline;
+    tw_text text;
+    tw_status status;
+} bench;
+
+static bench bind_text(const char *yaml)
+{
+    bench self = {0};
+    tw_error error = {0};
+    assert_int_equal(tw_tree_create(&self.tree, &error), TW_STATUS_OK);
+    self.status = tw_tree_parse(self.tree, "pipeline.yaml", yaml, strlen(yaml), &self.problems, &error);
+    if (self.status == TW_STATUS_OK)
+        self.status = tw_pipeline_create(self.tree, &test_catalogue, &self.problems, &self.pipeline, &error);
+    assert_int_equal(tw_problems_render(&self.problems, self.tree, &self.text, &error), TW_STATUS_OK);
+    if (self.text.bytes == NULL)
+        assert_int_equal(tw_text_add(&self.text, "", &error), TW_STATUS_OK);
+    return self;
+}
+
+static void bench_fini(bench *self)
+{
+    tw_pipeline_destroy(&self->pipeline);
+    tw_problems_fini(&self->problems);
+    tw_tree_destroy(&self->tree);
+    tw_text_fini(&self->text);
+}
+
+/* `yaml` must fail with exactly the message `expected` somewhere in the text, and with `n` problems. */
+static void expect_problem(const char *yaml, size_t n, const char *expected)
+{
+    bench self = bind_text(yaml);
+    if (self.status != TW_STATUS_CONFIG || self.problems.count != n || strstr(self.text.bytes, expected) == NULL)
+        print_message("for:\n%s\nwanted %zu with: %s\ngot:\n%s\n", yaml, n, expected, self.text.bytes);
+    assert_int_equal(self.status, TW_STATUS_CONFIG);
+    assert_int_equal(self.problems.count, n);
+    assert_non_null(strstr(self.text.bytes, expected));
+    assert_null(self.pipeline);
+    bench_fini(&self);
+}
+
+#define SMALL "version: 1\nsource: {path: [a], format: json}\nmodel: {type: ftrl}\n"
+
+#define SAVED SMALL "checkpoint: {dir: d}\n"
+
+static void a_gate_takes_figures_with_limits(void **state)
+{
+    (void)state;
+    bench self = bind_text(SAVED "publish: {require: {auc: \">= 0.70\", logloss: \"<0.45\", over: 100_000}}\n");
+    assert_int_equal(self.status, TW_STATUS_OK);
+    assert_int_equal(self.pipeline->n_required, 2);
+    assert_string_equal(self.pipeline->require[0].figure, "logloss");
+    assert_int_equal(self.pipeline->require[0].limit.kind, TW_BELOW);
+    assert_string_equal(self.pipeline->require[1].figure, "auc");
+    assert_true(self.pipeline->require[1].limit.bound == 0.7);
+    assert_int_equal(self.pipeline->require_over, 100000);
+    bench_fini(&self);
+}
+
+static void what_is_no_gate_is_refused(void **state)
+{
+    (void)state;
+    expect_problem(SAVED "publish: x\n", 1, "publish: expected a map");
+    expect_problem(SAVED "publish: {require: {}}\n", 1, "error[E133]: publish.require names no figure");
+    expect_problem(SAVED "publish: {require: {over: 10}}\n", 1, "names no figure");
+    expect_problem(SAVED "publish: {require: {auc: 0.7}}\n", 1, "publish.require.auc: expected >=, <=, > or <");
+    expect_problem(SAVED "publish: {require: {auc: \">= high\"}}\n", 1, "found \">= high\"");
+    expect_problem(SAVED "publish: {require: {acu: \">= 1\"}}\n", 2, "did you mean \"auc\"?");
+    expect_problem(SAVED "publish: {require: {auc: \"> 0.5\", over: 0}}\n", 1, "over");
+    expect_problem(SAVED "publish: {require: {auc: \"> 0.5\", over: 1000001}}\n", 1, "over");
+    expect_problem(SMALL "publish: {require: {auc: \"> 0.5\"}}\n", 1, "checkpoint.dir is missing");
+}
+
+static void a_drift_detector_has_the_defaults_of_its_kind(void **state)
+{
+    (void)state;
+    bench self = bind_text(SMALL "evaluate: {drift: {detector: adwin}}\n");
+    assert_int_equal(self.status, TW_STATUS_OK);
+    assert_int_equal(self.pipeline->drift.detector, TW_PIPELINE_ADWIN);
+    assert_true(self.pipeline->drift.delta == 0.002 && !self.pipeline->drift.is_forgetting);
+    bench_fini(&self);
+    self = bind_text(SMALL "evaluate: {drift: {detector: page_hinkley, action: forget, of: error}}\n");
+    assert_int_equal(self.status, TW_STATUS_OK);
+    assert_true(self.pipeline->drift.delta == 0.005 && self.pipeline->drift.threshold == 50.0);
+    assert_true(self.pipeline->drift.is_forgetting && self.pipeline->drift.half_lives == 3.0);
+    assert_true(self.pipeline->drift.is_of_error);
+    bench_fini(&self);
+    expect_problem(SMALL "evaluate: {drift: {detector: adwin, delta: 1}}\n", 1, "error[E129]");
+    expect_problem(SMALL "evaluate: {drift: {detector: kswin}}\n", 1, "none|adwin|page_hinkley");
+}
+
+static void several_workers_have_neither_gate_nor_drift(void **state)
+{
+    (void)state;
+    expect_problem(SAVED "workers: 2\npublish: {require: {auc: \"> 0.5\"}}\n", 1, "error[E120]: publish.require");
+    expect_problem(SMALL "workers: 2\nevaluate: {drift: {detector: adwin}}\n", 1, "error[E120]: evaluate.drift");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_gate_takes_figures_with_limits),
+        cmocka_unit_test(what_is_no_gate_is_refused),
+        cmocka_unit_test(a_drift_detector_has_the_defaults_of_its_kind),
+        cmocka_unit_test(several_workers_have_neither_gate_nor_drift),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
