@@ -40,6 +40,11 @@ static const char *const option_lines[][2] = {
     {"logistic", ""},
     {"logistic", "l1=0.0001 l2=0.001 half_life=300"},
     {"logistic", "loss=squared half_life_time=30m"},
+    {"linear", "optimizer=adagrad l1=1e-3 l2=1e-3"},
+    {"linear", "optimizer=adagrad half_life=300 schedule=inverse_sqrt"},
+    {"linear", "optimizer=sgd loss=squared rate=1e-8 l1=1e-3"},
+    {"linear", "optimizer=momentum loss=hinge l2=1e-3"},
+    {"linear", "optimizer=adam schedule=inverse half_life_time=30m"},
     {"kmeans", "k=4 init_events=50 decay=0.999"},
 };
 enum { N_OPTION_LINES = sizeof option_lines / sizeof *option_lines };

@@ -88,8 +88,8 @@ char *read_whole(const char *path, size_t *size); /* free; a missing file: NULL,
 void write_bytes(const char *path, const char *mode, const char *bytes, size_t size);
 
 /* A JSON-lines log: `n` events by seed, among them about `n_bad` malformed lines (never the last), blank lines, missing
- * numbers, importances 0, 0.5, 1 and 2, event times ten seconds apart, some late, some missing. Each event has categorical "id" (unique), "user", "item", numbers x0 .. x3 and
- * a label that depends on them. free. */
+ * numbers, importances 0, 0.5, 1 and 2, event times ten seconds apart, some late, some missing. Each event has
+ * categorical "id" (unique), "user", "item", numbers x0 .. x3 and a label that depends on them. free. */
 char *make_log(uint64_t seed, uint32_t n, uint32_t n_bad, size_t *size);
 
 #endif
