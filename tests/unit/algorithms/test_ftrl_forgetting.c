@@ -10,15 +10,15 @@
 
 #include <cmocka.h>
 
-#include "support/learner_fixture.h"
+#include "support/loss_reference.h"
 
 extern const tw_learner_ops tw_learner_ftrl;
 
 enum { N_ROWS = 24, N_EVENTS = 500, BIAS = N_ROWS };
 
 typedef struct reference {
-    tw_loss_kind loss;
-    double quantile, alpha, beta, l1, l2, half_life, half_life_us, z[N_ROWS + 1], n[N_ROWS + 1];
+    tw_loss loss;
+    double alpha, beta, l1, l2, half_life, half_life_us, z[N_ROWS + 1], n[N_ROWS + 1];
     int64_t newest_us;
 } reference;
 
@@ -31,25 +31,6 @@ static double reference_weight(const reference *self, int i)
 {
     double l1 = i == BIAS ? 0.0 : self->l1;
     return fabs(self->z[i]) <= l1 ? 0.0 : (copysign(l1, self->z[i]) - self->z[i]) / reference_scale(self, i);
-}
-
-static double slope(const reference *self, double s, double y)
-{
-    switch (self->loss) {
-    case TW_LOSS_LOGISTIC:
-        return 1 / (1 + exp(-s)) - y;
-    case TW_LOSS_SQUARED:
-        return s - y;
-    case TW_LOSS_HINGE:
-        return (2 * y - 1) * s < 1 ? 1 - 2 * y : 0;
-    case TW_LOSS_POISSON:
-        return exp(s) - y;
-    case TW_LOSS_QUANTILE:
-        return s < y ? -self->quantile : s > y ? 1 - self->quantile : 0;
-    case TW_LOSS_NONE:
-        break;
-    }
-    return 0;
 }
 
 /* n fades, w stays. */
@@ -88,43 +69,11 @@ static double reference_learn(reference *self, const event_list *events, uint32_
         return score;
     reference_tell_time(self, events->time_us[i]);
     for (int j = 0; j <= N_ROWS; j++) {
-        double g = c * slope(self, score, y) * x[j], n = self->n[j] + g * g;
+        double g = c * reference_slope(self->loss, score, y) * x[j], n = self->n[j] + g * g;
         self->z[j] += g - (sqrt(n) - sqrt(self->n[j])) / self->alpha * w[j];
         self->n[j] = n;
     }
     return score;
-}
-
-static float draw_label(tw_loss_kind loss, double margin, uint64_t *state)
-{
-    if (loss == TW_LOSS_LOGISTIC || loss == TW_LOSS_HINGE)
-        return test_uniform(state) < 1 / (1 + exp(-margin));
-    if (loss == TW_LOSS_POISSON)
-        return (float)floor(3 * test_uniform(state) * exp(0.5 * margin));
-    return (float)(margin + test_uniform(state));
-}
-
-/* Sparse events about ten seconds apart; some late, some without a time, a label or weight. */
-static event_list make_events(tw_loss_kind loss)
-{
-    event_list events = {0};
-    uint64_t state = 9;
-    for (uint32_t i = 0; i < N_EVENTS; i++) {
-        double margin = 0.0;
-        event_list_begin(&events, 0.0f, (float)(1 + test_random(&state) % 4) / 2);
-        for (uint32_t index = 0; index < N_ROWS; index++) {
-            if (test_uniform(&state) < 0.05 + 0.4 * (index % 4 == 0)) {
-                float value = (float)(2 * test_uniform(&state) - 0.7);
-                margin += (double)value * ((double)(index % 9) / 4 - 1);
-                event_list_add(&events, index, value);
-            }
-        }
-        events.label[i] = i % 17 == 3 ? NAN : draw_label(loss, margin, &state);
-        events.weight[i] = i % 19 == 4 ? 0.0f : events.weight[i];
-        if (i % 7 != 5)
-            event_list_time(&events, 1700000000000000 + (int64_t)i * 10000000 - (int64_t)(i % 5) * 13000000);
-    }
-    return events;
 }
 
 static void assert_weights_are(learner_fixture *learner, const reference *want)
@@ -143,7 +92,7 @@ static void assert_weights_are(learner_fixture *learner, const reference *want)
 static void assert_follows(const char *options, reference *want)
 {
     learner_fixture learner;
-    event_list events = make_events(want->loss);
+    event_list events = make_loss_events(want->loss.kind, N_ROWS, N_EVENTS);
     float scores[N_EVENTS];
     learner_fixture_open(&learner, &tw_learner_ftrl, options, 0, N_ROWS);
     assert_int_equal(learner_fixture_learn(&learner, &events, 0, N_EVENTS, 32, scores, NULL), TW_STATUS_OK);
@@ -158,16 +107,13 @@ static void assert_follows(const char *options, reference *want)
     event_list_free(&events);
 }
 
-static const char *const names[] = {"", "logistic", "squared", "hinge", "poisson", "quantile"};
-
 static void assert_every_loss_follows(const char *options, reference want)
 {
     for (int loss = TW_LOSS_LOGISTIC; loss <= TW_LOSS_QUANTILE; loss++) {
         char text[128];
         reference each = want;
-        each.loss = (tw_loss_kind)loss;
-        each.quantile = 0.3;
-        (void)snprintf(text, sizeof text, "%s loss=%s quantile=0.3", options, names[loss]);
+        each.loss = (tw_loss){(tw_loss_kind)loss, 0.3};
+        (void)snprintf(text, sizeof text, "%s loss=%s quantile=0.3", options, loss_names[loss]);
         assert_follows(text, &each);
     }
 }
@@ -197,25 +143,6 @@ static void a_half_life_in_event_time_equals_fading_every_row_as_time_passes(voi
         (reference){.alpha = 0.2, .beta = 1, .l1 = 0.2, .half_life_us = 20e6});
 }
 
-static double value_of(tw_loss_kind loss, double s, double y)
-{
-    switch (loss) {
-    case TW_LOSS_LOGISTIC:
-        return log(1 + exp(s)) - y * s;
-    case TW_LOSS_SQUARED:
-        return 0.5 * (s - y) * (s - y);
-    case TW_LOSS_HINGE:
-        return fmax(0, 1 - (2 * y - 1) * s);
-    case TW_LOSS_POISSON:
-        return exp(s) - y * s;
-    case TW_LOSS_QUANTILE:
-        return s < y ? 0.3 * (y - s) : 0.7 * (s - y);
-    case TW_LOSS_NONE:
-        break;
-    }
-    return 0;
-}
-
 /* With z = n = 0 a step leaves z = g. Row 1 has weight 0.4 and x = -1.3, row 0 weight 0 and x = 0.8. */
 static void first_steps_are_the_slope_of_every_loss(void **state)
 {
@@ -226,7 +153,7 @@ static void first_steps_are_the_slope_of_every_loss(void **state)
         event_list event = {0};
         float score;
         const double h = 1e-4, s = 0.4 * -1.3;
-        (void)snprintf(text, sizeof text, "alpha=1 beta=1 bias=false loss=%s quantile=0.3", names[loss]);
+        (void)snprintf(text, sizeof text, "alpha=1 beta=1 bias=false loss=%s quantile=0.3", loss_names[loss]);
         learner_fixture_open(&learner, &tw_learner_ftrl, text, 0, 2);
         event_list_begin(&event, 1.0f, 1.0f);
         event_list_add(&event, 0, 0.8f);
@@ -234,7 +161,8 @@ static void first_steps_are_the_slope_of_every_loss(void **state)
         float *rows = learner_fixture_row(&learner, 0);
         rows[2] = -0.4f; /* alpha = beta = 1: w = -z */
         assert_int_equal(learner_fixture_learn(&learner, &event, 0, 1, 1, &score, NULL), TW_STATUS_OK);
-        double up = value_of((tw_loss_kind)loss, s + 0.8 * h, 1), down = value_of((tw_loss_kind)loss, s - 0.8 * h, 1);
+        tw_loss of = {(tw_loss_kind)loss, 0.3};
+        double up = reference_loss(of, s + 0.8 * h, 1), down = reference_loss(of, s - 0.8 * h, 1);
         assert_true(fabs((double)rows[0] - (up - down) / (2 * h)) < 1e-5);
         learner_fixture_close(&learner);
         event_list_free(&event);
@@ -248,7 +176,7 @@ static void traits_name_loss_link_and_task(void **state)
     for (int loss = TW_LOSS_LOGISTIC; loss <= TW_LOSS_QUANTILE; loss++) {
         char text[64];
         learner_fixture learner;
-        (void)snprintf(text, sizeof text, "loss=%s quantile=0.25", names[loss]);
+        (void)snprintf(text, sizeof text, "loss=%s quantile=0.25", loss_names[loss]);
         learner_fixture_open(&learner, &tw_learner_ftrl, text, 0, 1);
         bool is_binary = loss == TW_LOSS_LOGISTIC || loss == TW_LOSS_HINGE;
         assert_int_equal(learner.traits.loss.kind, loss);
@@ -263,7 +191,7 @@ static void poisson_refuses_a_negative_label_and_keeps_the_rows(void **state)
 {
     (void)state;
     learner_fixture learner, before;
-    event_list events = make_events(TW_LOSS_POISSON);
+    event_list events = make_loss_events(TW_LOSS_POISSON, N_ROWS, N_EVENTS);
     float scores[N_EVENTS];
     tw_error error;
     events.label[20] = -1.0f;
@@ -283,7 +211,7 @@ static void an_event_that_fails_moves_no_clock(void **state)
 {
     (void)state;
     learner_fixture learner, before;
-    event_list events = make_events(TW_LOSS_LOGISTIC);
+    event_list events = make_loss_events(TW_LOSS_LOGISTIC, N_ROWS, N_EVENTS);
     float scores[N_EVENTS];
     tw_error error;
     events.label[20] = 1.0f;
@@ -339,7 +267,7 @@ static void batch_size_changes_no_bit_with_a_half_life(void **state)
 {
     (void)state;
     const char *const options[] = {"half_life=20 l1=0.1", "half_life_time=2m"};
-    event_list events = make_events(TW_LOSS_LOGISTIC);
+    event_list events = make_loss_events(TW_LOSS_LOGISTIC, N_ROWS, N_EVENTS);
     for (int o = 0; o < 2; o++) {
         float first[N_EVENTS], scores[N_EVENTS];
         learner_fixture want, got;
@@ -359,8 +287,8 @@ static void hastening_fades_as_much_and_moves_no_score(void **state)
 {
     (void)state;
     learner_fixture learner;
-    reference want = {.loss = TW_LOSS_LOGISTIC, .alpha = 0.2, .beta = 1, .l1 = 0.1, .half_life = 100};
-    event_list events = make_events(TW_LOSS_LOGISTIC);
+    reference want = {.loss = {.kind = TW_LOSS_LOGISTIC}, .alpha = 0.2, .beta = 1, .l1 = 0.1, .half_life = 100};
+    event_list events = make_loss_events(TW_LOSS_LOGISTIC, N_ROWS, N_EVENTS);
     float scores[N_EVENTS], before[N_EVENTS], after[N_EVENTS];
     learner_fixture_open(&learner, &tw_learner_ftrl, "alpha=0.2 beta=1 l1=0.1 half_life=100", 0, N_ROWS);
     assert_int_equal(learner_fixture_learn(&learner, &events, 0, 250, 50, scores, NULL), TW_STATUS_OK);
@@ -486,7 +414,8 @@ static void a_half_life_follows_a_change_sooner(void **state)
         learner_fixture_open(&learner, &tw_learner_ftrl, options[o], 0, 1);
         assert_int_equal(learner_fixture_learn(&learner, &events, 0, 8000, 64, scores, NULL), TW_STATUS_OK);
         for (int i = 7000; i < 8000; i++)
-            loss[o] += value_of(TW_LOSS_LOGISTIC, (double)scores[i], (double)events.label[i]) / 1000;
+            loss[o] +=
+                reference_loss((tw_loss){.kind = TW_LOSS_LOGISTIC}, (double)scores[i], (double)events.label[i]) / 1000;
         learner_fixture_close(&learner);
         event_list_free(&events);
         free(scores);
