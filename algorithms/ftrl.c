@@ -61,7 +61,7 @@ typedef struct ftrl_state {
     const tw_kernels *kernels;
     tw_ftrl_rule rule;
     tw_loss loss;
-    double alpha, beta, l1, l2, bias_l1, bias_l2;
+    double alpha, inverse_alpha, beta, l1, l2, bias_l1, bias_l2;
     tw_forgetting forgetting;
     bool has_bias, is_fading;
     uint32_t bias_block;
@@ -141,7 +141,8 @@ static tw_status ftrl_open(void *self_, const tw_option_values *options, tw_lear
     self->beta = tw_option_real(options, "beta");
     self->l1 = tw_option_real(options, "l1");
     self->l2 = tw_option_real(options, "l2");
-    self->rule = (tw_ftrl_rule){(float)(1.0 / self->alpha), (float)self->beta, (float)self->l1, (float)self->l2};
+    self->inverse_alpha = 1.0 / self->alpha;
+    self->rule = (tw_ftrl_rule){(float)self->inverse_alpha, (float)self->beta, (float)self->l1, (float)self->l2};
     self->bias_l1 = is_shrunk ? self->l1 : 0.0;
     self->bias_l2 = is_shrunk ? self->l2 : 0.0;
     self->has_bias = tw_option_bool(options, "bias");
@@ -191,10 +192,12 @@ static double ftrl_limited(double value)
 static void ftrl_fading_step(const ftrl_state *self, double *v, double *n, double kept, double g, double l1, double l2)
 {
     double w = ftrl_leave_zone(*v, l1), n_before = *n * kept, n_after = ftrl_limited(n_before + g * g);
-    double z = w == 0.0 && l1 > 0.0 ? -l1 * (*v / FTRL_ZONE) : ftrl_sum_of_weight(self, w, n_before, l1, l2);
-    double roots = sqrt(n_after) + sqrt(n_before);
-    z = ftrl_limited(z + g - (roots > 0.0 ? g * g / roots : 0.0) / self->alpha * w);
-    *v = ftrl_limited(ftrl_enter_zone(ftrl_weight_of_sum(self, z, n_after, l1, l2), z, l1));
+    double before = sqrt(n_before), after = sqrt(n_after), roots = before + after, inverse = self->inverse_alpha;
+    double z = -w * ((self->beta + before) * inverse + l2) - copysign(l1, w);
+    z = w == 0.0 ? (l1 > 0.0 ? -l1 * (*v / FTRL_ZONE) : 0.0) : z;
+    z = ftrl_limited(z + g - (roots > 0.0 ? g * g / roots : 0.0) * inverse * w);
+    w = fabs(z) <= l1 ? 0.0 : (copysign(l1, z) - z) / ((self->beta + after) * inverse + l2);
+    *v = ftrl_limited(ftrl_enter_zone(w, z, l1));
     *n = n_after;
 }
 
