@@ -11,6 +11,7 @@
  * Move    every KMEANS_TICK events one centre's cost of removal and gain by a second centre is looked at; once round,
  *         the cheapest centre moves to the largest gain if that lowers the sum of squared distances.
  *
+ * Sparse  see algorithms/kmeans_sparse.c; the rest of this is about dense input.
  * Blocks  centroids [k], halves [2 k] (move): records of math/codebook.h; sums and weights add, so several workers
  *         merge exactly; a centre is refreshed by the next event that comes to it
  *         progress [1]: kmeans_progress; clock [1] (forgetting): algorithms/forgetting.h
@@ -18,9 +19,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "algorithms/forgetting.h"
+#include "algorithms/kmeans.h"
 #include "math/function.h"
-#include "math/seeding.h"
 #include "thalweg/learner.h"
 
 enum {
@@ -29,7 +29,6 @@ enum {
     KMEANS_RESERVOIR_BYTES = 64 << 20,
     KMEANS_EVENTS_PER_CENTRE = 20,
     KMEANS_FIRST_PER_CENTRE = 4, /* events a centre at the first of the fits */
-    KMEANS_TICK = 32,            /* events between two looks: adds 1 / 32 to the distances of an event */
     KMEANS_HALF_EVENTS = 16,     /* events that a half must hold before its gain is believed */
 };
 
@@ -37,26 +36,6 @@ enum {
 static const float KMEANS_LENGTH_LIMIT = 1e36f;
 /* A gain is a noisy sum; it must beat the cost by this factor. */
 static const double KMEANS_GAIN_MARGIN = 1.1;
-
-typedef struct kmeans_progress {
-    uint64_t events, live; /* events learned; centres in use, always the first ones */
-    uint64_t cursor;       /* centres looked at so far, over all rounds */
-    double weight;         /* sum of importance, nothing forgotten */
-    double cost, gain;     /* the best of this round, and whose */
-    uint64_t from, to;
-} kmeans_progress;
-
-typedef struct kmeans_state {
-    const tw_kernels *kernels;
-    tw_forgetting forgetting;
-    uint64_t seed;
-    uint32_t k, width, n_reservoir; /* n_reservoir 0: init first */
-    uint32_t centroids, halves, progress, reservoir;
-    bool is_moving;
-    tw_seeding_rule rule;
-    size_t record_size, point_size;
-    double scratch[]; /* of the seeding */
-} kmeans_state;
 
 /* The blocks of one call. */
 typedef struct kmeans_view {
@@ -80,6 +59,11 @@ static const tw_option kmeans_options[] = {
         .min = 0,
         .max = 65536,
         .help = "width of a row; 0 takes the number of numeric columns"},
+    {.name = "input",
+        .type = TW_OPTION_CHOICE,
+        .fallback = "dense",
+        .choices = "dense|sparse",
+        .help = "sparse: events as features of any number, centres in a row of k sums a feature; no moves"},
     {.name = "decay",
         .type = TW_OPTION_REAL,
         .fallback = "1",
@@ -144,7 +128,7 @@ static tw_status kmeans_add_book(
 }
 
 /* Fields of kmeans_progress, in order. */
-static tw_status kmeans_add_progress(kmeans_state *self, tw_schema *schema, tw_error *error)
+tw_status tw_kmeans_add_progress(kmeans_state *self, tw_schema *schema, tw_error *error)
 {
     static const struct {
         const char *name;
@@ -191,7 +175,7 @@ static tw_status kmeans_add_blocks(kmeans_state *self, tw_schema *schema, tw_err
     if (status == TW_STATUS_OK && self->is_moving) {
         status = kmeans_add_book(self, schema, "halves", 2 * self->k, error);
     }
-    status = status ? status : kmeans_add_progress(self, schema, error);
+    status = status ? status : tw_kmeans_add_progress(self, schema, error);
     return status || self->n_reservoir == 0 ? status : kmeans_add_reservoir(self, schema, error);
 }
 
@@ -234,12 +218,13 @@ static tw_status kmeans_open(void *self_, const tw_option_values *options, tw_le
     int64_t dims = tw_option_int(options, "dims");
     self->kernels = tw_kernels_best();
     self->k = (uint32_t)tw_option_int(options, "k");
-    self->width = dims > 0 ? (uint32_t)dims : traits->dense_width;
+    self->is_sparse = strcmp(tw_option_text(options, "input"), "sparse") == 0;
+    self->width = self->is_sparse ? 0 : dims > 0 ? (uint32_t)dims : traits->dense_width;
     self->seed = (uint64_t)tw_option_int(options, "seed");
-    self->is_moving = tw_option_bool(options, "move") && self->k > 2;
+    self->is_moving = tw_option_bool(options, "move") && self->k > 2 && !self->is_sparse;
     self->n_reservoir = kmeans_reservoir_size(options);
     self->rule = strcmp(tw_option_text(options, "init"), "random") == 0 ? TW_SEEDING_RANDOM : TW_SEEDING_PLUS_PLUS;
-    if (self->width == 0) {
+    if (self->width == 0 && !self->is_sparse) {
         return tw_error_set(error, TW_STATUS_INVALID,
             "kmeans: the width of a row is unknown; declare numeric columns or set the option dims");
     }
@@ -248,7 +233,11 @@ static tw_status kmeans_open(void *self_, const tw_option_values *options, tw_le
     traits->n_outputs = 2;
     traits->dense_width = self->width;
     status = status ? status : kmeans_add_forgetting(self, options, &traits->schema, error);
-    return status ? status : kmeans_add_blocks(self, &traits->schema, error);
+    if (status) {
+        return status;
+    }
+    return self->is_sparse ? tw_kmeans_sparse_open(self, &traits->schema, error)
+                           : kmeans_add_blocks(self, &traits->schema, error);
 }
 
 static tw_codebook kmeans_book(const kmeans_state *self, void *records)
@@ -345,23 +334,6 @@ static void kmeans_look(kmeans_view *view)
     }
 }
 
-/* Moves the clock on by an event. */
-static tw_status kmeans_forget(
-    kmeans_view *view, const tw_batch *batch, const tw_rows *rows, uint32_t i, tw_error *error)
-{
-    const tw_forgetting *forgetting = &view->self->forgetting;
-    if (!tw_forgetting_is_on(forgetting)) {
-        return TW_STATUS_OK;
-    }
-    tw_forgetting_clock clock;
-    tw_status status = tw_forgetting_advance(forgetting, "kmeans", rows, batch, i, &clock, error);
-    if (status == TW_STATUS_OK) {
-        *(tw_forgetting_clock *)rows->block[forgetting->block] = clock;
-        view->now = tw_forgetting_tick(forgetting, &clock);
-    }
-    return status;
-}
-
 /* The event as the latest: a new centre or a step of centre j; kept while the reservoir has room. */
 static void kmeans_step(kmeans_view *view, const float *x, float weight, const float *score, uint32_t j)
 {
@@ -387,12 +359,42 @@ static void kmeans_step(kmeans_view *view, const float *x, float weight, const f
     progress->live = view->cells.live;
 }
 
+tw_status tw_kmeans_forget(
+    const kmeans_state *self, const tw_batch *batch, const tw_rows *rows, uint32_t i, uint64_t *now, tw_error *error)
+{
+    tw_forgetting_clock clock;
+    *now = 0;
+    if (!tw_forgetting_is_on(&self->forgetting)) {
+        return TW_STATUS_OK;
+    }
+    tw_status status = tw_forgetting_advance(&self->forgetting, "kmeans", rows, batch, i, &clock, error);
+    if (status == TW_STATUS_OK) {
+        *(tw_forgetting_clock *)rows->block[self->forgetting.block] = clock;
+        *now = tw_forgetting_tick(&self->forgetting, &clock);
+    }
+    return status;
+}
+
+tw_status tw_kmeans_check_length(double length, uint32_t event, tw_error *error)
+{
+    if (length <= (double)KMEANS_LENGTH_LIMIT) {
+        return TW_STATUS_OK;
+    }
+    return tw_error_set(error, TW_STATUS_NUMERIC,
+        "kmeans: the squared length of event %u of the batch is %g, the limit is %g; scale the columns", event, length,
+        (double)KMEANS_LENGTH_LIMIT);
+}
+
 static void kmeans_predict(const void *self, const tw_batch *batch, const tw_rows *rows, float *scores)
 {
     union {
         const void *in;
         kmeans_state *out;
-    } state = {self}; /* scoring writes nothing through the view */
+    } state = {self}; /* scoring writes nothing but scratch */
+    if (state.out->is_sparse) {
+        tw_kmeans_sparse_predict(state.out, batch, rows, scores);
+        return;
+    }
     kmeans_view view = kmeans_open_view(state.out, rows);
     for (uint32_t i = 0; i < batch->n_events; i++) {
         kmeans_score(&view, batch->dense + (size_t)i * batch->dense_width, scores + 2 * (size_t)i);
@@ -406,6 +408,9 @@ static void kmeans_score_form(
     const unsigned char *centroids = rows->block[self->centroids];
     (void)batch;
     (void)weight;
+    if (self->is_sparse) {
+        return;
+    }
     form->rule = TW_SCORE_NEAREST;
     form->centre = (const float *)(const void *)(centroids + tw_codebook_centre_offset(self->width));
     form->centre_stride = self->record_size / sizeof(float);
@@ -415,25 +420,89 @@ static void kmeans_score_form(
 static tw_status kmeans_learn(void *self_, const tw_batch *batch, const tw_rows *rows, float *scores, tw_error *error)
 {
     kmeans_state *self = self_;
+    if (self->is_sparse) {
+        return tw_kmeans_sparse_learn(self, batch, rows, scores, error);
+    }
     kmeans_view view = kmeans_open_view(self, rows);
     for (uint32_t i = 0; i < batch->n_events; i++) {
         const float *x = batch->dense + (size_t)i * batch->dense_width;
         float *score = scores + 2 * (size_t)i;
         float length = self->kernels->dot(x, x, self->width);
         uint32_t nearest = kmeans_score(&view, x, score);
-        if (!(length <= KMEANS_LENGTH_LIMIT)) {
-            return tw_error_set(error, TW_STATUS_NUMERIC,
-                "kmeans: the squared length of event %u of the batch is %g, the limit is %g; scale the columns", i,
-                (double)length, (double)KMEANS_LENGTH_LIMIT);
+        tw_status status = tw_kmeans_check_length((double)length, i, error);
+        if (status == TW_STATUS_OK && batch->weight[i] > 0.0f) {
+            status = tw_kmeans_forget(self, batch, rows, i, &view.now, error);
+        }
+        if (status) {
+            return status;
         }
         if (batch->weight[i] > 0.0f) {
-            tw_status status = kmeans_forget(&view, batch, rows, i, error);
-            if (status) {
-                return status;
-            }
             kmeans_step(&view, x, batch->weight[i], score, nearest);
         }
     }
+    return TW_STATUS_OK;
+}
+
+/* What is left in sum of n events of equal weight, all forgetting done, as a part of n. */
+static double kmeans_left(const kmeans_state *self, uint64_t n)
+{
+    double rate = self->forgetting.ticks_per_event * (tw_log(2.0) / TW_TICKS_PER_HALF_LIFE);
+    return rate > 0.0 && n > 0 ? (1.0 - tw_exp(-rate * (double)n)) / (1.0 - tw_exp(-rate)) / (double)n : 1.0;
+}
+
+static tw_status kmeans_check_centres(const kmeans_state *self, const tw_weights *weights, tw_error *error)
+{
+    if (self->is_sparse) {
+        return tw_error_set(error, TW_STATUS_UNSUPPORTED, "kmeans: a warm start needs input: dense");
+    }
+    if (!weights->centre || weights->n_centres > self->k) {
+        return tw_error_set(error, TW_STATUS_INVALID, "kmeans: a warm start of %u centres; at least 1, at most k %u",
+            weights->centre ? weights->n_centres : 0, self->k);
+    }
+    for (uint32_t j = 0; j < weights->n_centres; j++) {
+        double length = 0.0;
+        for (uint32_t d = 0; d < self->width; d++) {
+            length += weights->centre[(size_t)j * self->width + d] * weights->centre[(size_t)j * self->width + d];
+        }
+        if (!(length <= (double)KMEANS_LENGTH_LIMIT) || !(weights->centre_weight[j] >= 0.0)) {
+            return tw_error_set(error, TW_STATUS_NUMERIC,
+                "kmeans: centre %u has squared length %g and weight %g, the limits are %g and 0", j, length,
+                weights->centre_weight[j], (double)KMEANS_LENGTH_LIMIT);
+        }
+    }
+    return TW_STATUS_OK;
+}
+
+/* The centres with the weight that a stream of so many events would have left; no reservoir is filled any more. */
+static tw_status kmeans_warm_start(
+    void *self_, const tw_batch *batch, const tw_rows *rows, const tw_weights *weights, tw_error *error)
+{
+    kmeans_state *self = self_;
+    double total = 0.0, left = kmeans_left(self, weights->events);
+    (void)batch;
+    tw_status status = kmeans_check_centres(self, weights, error);
+    if (status) {
+        return status;
+    }
+    kmeans_view view = kmeans_open_view(self, rows);
+    const tw_codebook *book = &view.cells.centre;
+    view.now = tw_forgetting_is_on(&self->forgetting) ? tw_forgetting_now(&self->forgetting, rows) : 0;
+    view.cells.live = 0;
+    for (uint32_t j = 0; j < weights->n_centres; j++) {
+        if (weights->centre_weight[j] > 0.0) {
+            const double *centre = weights->centre + (size_t)j * self->width;
+            uint32_t to = view.cells.live++;
+            tw_codebook_set(book, to, centre, weights->centre_weight[j] * left, view.now);
+            total += weights->centre_weight[j];
+        }
+    }
+    for (uint64_t h = 0; self->is_moving && h < 2 * (uint64_t)self->k; h++) {
+        tw_codebook_empty(&view.cells.half, h, view.now);
+    }
+    uint64_t events = weights->events > 0 ? weights->events : 1;
+    *view.progress =
+        (kmeans_progress){.live = view.cells.live, .events = events > self->n_reservoir ? events : self->n_reservoir};
+    view.progress->weight = total / (double)events * (double)view.progress->events;
     return TW_STATUS_OK;
 }
 
@@ -453,6 +522,7 @@ const tw_learner_ops tw_learner_kmeans = {
     .open = kmeans_open,
     .predict = kmeans_predict,
     .learn = kmeans_learn,
+    .warm_start = kmeans_warm_start,
     .hasten = kmeans_hasten,
     .score_form = kmeans_score_form,
 };

@@ -58,6 +58,17 @@ void tw_codebook_add(const tw_codebook *self, uint64_t j, const float *x, double
     }
 }
 
+void tw_codebook_set(const tw_codebook *self, uint64_t j, const double *mean, double weight, uint64_t now)
+{
+    double *sum = tw_codebook_sum(self, j);
+    float *centre = tw_codebook_centre(self, j);
+    *tw_codebook_word(self, j) = (tw_codeword){.tick = now, .weight = weight};
+    for (uint32_t d = 0; d < self->width; d++) {
+        sum[d] = mean[d] * weight;
+        centre[d] = (float)mean[d];
+    }
+}
+
 void tw_codebook_rescale(const tw_codebook *self, uint64_t j, double weight, uint64_t now)
 {
     tw_codeword *word = tw_codebook_word(self, j);

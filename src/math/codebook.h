@@ -58,6 +58,9 @@ uint32_t tw_codebook_nearest(const tw_codebook *self, uint64_t first, uint32_t c
 /* Forgets up to `now`, then adds `weight` > 0 times x; the centre follows. */
 void tw_codebook_add(const tw_codebook *self, uint64_t j, const float *x, double weight, uint64_t now);
 
+/* Record j := a mean of that weight at `now`. */
+void tw_codebook_set(const tw_codebook *self, uint64_t j, const double *mean, double weight, uint64_t now);
+
 /* Brings record j to `now` and its weight to `weight`, its centre where it is. */
 void tw_codebook_rescale(const tw_codebook *self, uint64_t j, double weight, uint64_t now);
 
