@@ -380,13 +380,18 @@ static tw_status write_all(const score_file *self, tw_text *out, tw_error *error
     return TW_STATUS_OK;
 }
 
+static tw_status refuse(const tw_learner_ops *learner, tw_error *error)
+{
+    return tw_error_set(error, TW_STATUS_UNSUPPORTED,
+        "learner %s: its scores are no sum of weights and no nearest centre: it has no score form; use --form json",
+        learner->name);
+}
+
 static tw_status take_all(score_file *self, tw_error *error)
 {
     const tw_learner_ops *learner = tw_model_learner(self->model);
     if (learner->score_form == NULL)
-        return tw_error_set(error, TW_STATUS_UNSUPPORTED,
-            "learner %s: its scores are no sum of weights and no nearest centre: it has no score form; use --form json",
-            learner->name);
+        return refuse(learner, error);
     tw_status status = take_plan(self, error);
     if (status == TW_STATUS_OK)
         status = check_missing_texts(self, error);
@@ -394,6 +399,8 @@ static tw_status take_all(score_file *self, tw_error *error)
         status = take_constants(self, error);
     if (status == TW_STATUS_OK)
         status = take_centres(self, error);
+    if (status == TW_STATUS_OK && self->form.rule == 0)
+        return refuse(learner, error);
     return status == TW_STATUS_OK && self->form.rule != TW_SCORE_NEAREST ? take_weights(self, error) : status;
 }
 

@@ -46,6 +46,7 @@ static const char *const option_lines[][2] = {
     {"linear", "optimizer=momentum loss=hinge l2=1e-3"},
     {"linear", "optimizer=adam schedule=inverse half_life_time=30m"},
     {"kmeans", "k=4 init_events=50 decay=0.999"},
+    {"kmeans", "k=4 init_events=50 input=sparse half_life=700"},
 };
 enum { N_OPTION_LINES = sizeof option_lines / sizeof *option_lines };
 
