@@ -117,8 +117,8 @@ typedef struct tw_learner_ops {
 
     /* Optional, for export: how `predict` comes to output 0 with these rows, as of now where the learner forgets.
      * weight: [n_entries], of each entry of the batch, exactly what `predict` multiplies by the entry's value; not
-     * written for NEAREST. A rule left at 0: there is no form with these options. A learner whose `predict` looks at more of an event than keys, values and dense row leaves
-     * this out. */
+     * written for NEAREST. A rule left at 0: there is no form with these options. A learner whose `predict` looks at
+     * more of an event than keys, values and dense row leaves this out. */
     void (*score_form)(
         const void *self, const tw_batch *batch, const tw_rows *rows, tw_score_form *form, double *weight);
 } tw_learner_ops;
