@@ -30,7 +30,8 @@ unsigned char *tw_buffer_reserve(tw_buffer *self, size_t size, tw_error *error)
 const char *tw_nack_name(tw_nack_reason reason)
 {
     static const char *const names[TW_NACK_N_REASONS] = {"none", "bad frame", "gap", "overlap", "stale epoch",
-        "stale incarnation", "conflict", "overload", "schema", "unknown type", "key list gone", "wrong slot", "failed"};
+        "stale incarnation", "conflict", "overload", "schema", "unknown type", "key list gone", "wrong slot", "failed",
+        "denied"};
     return (unsigned)reason < TW_NACK_N_REASONS ? names[reason] : "unknown reason";
 }
 

@@ -70,6 +70,7 @@ typedef enum tw_nack_reason {
     TW_NACK_KEYLIST_GONE, /* the handle is not kept any more: send the keys */
     TW_NACK_WRONG_SLOT,   /* a key of another shard */
     TW_NACK_FAILED,       /* the shard could not do it (disk, memory): the body says why */
+    TW_NACK_DENIED,       /* the peer's key does not allow this role */
     TW_NACK_N_REASONS,
 } tw_nack_reason;
 

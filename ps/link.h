@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
+#include "net/socket.h"
 #include "thalweg/params.h"
 
 typedef struct tw_link {
@@ -26,7 +27,8 @@ typedef struct tw_link_ops {
     void (*close)(tw_link *self);
 } tw_link_ops;
 
-/* DEALER sockets to addresses [n]. */
-TW_MUST_USE tw_status tw_link_zmq_create(const char *const *address, uint32_t n, tw_link **out, tw_error *error);
+/* DEALER sockets to addresses [n]; security NULL: plain, only on this machine. */
+TW_MUST_USE tw_status tw_link_zmq_create(
+    const char *const *address, uint32_t n, const tw_socket_security *security, tw_link **out, tw_error *error);
 
 #endif

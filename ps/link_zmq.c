@@ -71,12 +71,14 @@ static const tw_link_ops zmq_link_ops = {
     .close = zmq_link_close,
 };
 
-tw_status tw_link_zmq_create(const char *const *address, uint32_t n, tw_link **out, tw_error *error)
+tw_status tw_link_zmq_create(
+    const char *const *address, uint32_t n, const tw_socket_security *security, tw_link **out, tw_error *error)
 {
-    tw_socket_options options = {.kind = TW_SOCKET_DEALER, .max_message_bytes = TW_DATA_MAX_BYTES};
+    tw_socket_options options = {
+        .kind = TW_SOCKET_DEALER, .max_message_bytes = TW_DATA_MAX_BYTES, .security = security};
     tw_status status = TW_STATUS_OK;
     for (uint32_t s = 0; s < n && status == TW_STATUS_OK; s++)
-        status = tw_address_check(address[s], error);
+        status = tw_address_check(address[s], security != NULL, error);
     if (status < 0)
         return status;
     zmq_link *self = tw_alloc_zero(sizeof *self);

@@ -530,6 +530,7 @@ static tw_status take_nack(tw_remote *self, tw_peer *peer, const tw_frame *frame
         peer_disconnect(self, peer);
         return ++peer->n_bad < PEER_MAX_BAD ? TW_STATUS_OK : peer_error(self, peer, TW_STATUS_PROTOCOL, message, error);
     case TW_NACK_SCHEMA:
+    case TW_NACK_DENIED:
     case TW_NACK_STALE_EPOCH:
         return peer_error(self, peer, TW_STATUS_CONFLICT, message, error);
     case TW_NACK_FAILED:

@@ -443,6 +443,7 @@ static tw_status remote_init(
 {
     self->options = *options;
     self->options.address = NULL;
+    self->options.security = NULL;
     self->options.role = options->role ? options->role : TW_ROLE_OWNER;
     self->options.timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : REMOTE_TIMEOUT_MS;
     self->options.retry_ms = options->retry_ms > 0 ? options->retry_ms : REMOTE_RETRY_MS;
@@ -509,6 +510,6 @@ tw_status tw_remote_create(
     tw_link *link = NULL;
     tw_status status = options_check(options, error);
     if (status == TW_STATUS_OK)
-        status = tw_link_zmq_create(options->address, options->n_shards, &link, error);
+        status = tw_link_zmq_create(options->address, options->n_shards, options->security, &link, error);
     return status != TW_STATUS_OK ? status : tw_remote_create_over_take(link, spec, options, out, error);
 }

@@ -17,7 +17,8 @@ typedef struct tw_remote_options {
     bool is_fresh;              /* shards drop what they have */
     int timeout_ms;             /* 30000: then the call fails and names the shard that did not answer */
     int retry_ms;               /* 1000: silence after which a session is opened anew; doubles up to 8 times that */
-    uint64_t sender;            /* from clock and process; another one for every client */
+    const tw_socket_security *security; /* keys; NULL: plain. Borrowed for the call */
+    uint64_t sender;                    /* from clock and process; another one for every client */
     tw_remote_progress progress;
     void *context;
 } tw_remote_options;

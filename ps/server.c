@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "net/guard.h"
 #include "ps/outbox.h"
 #include "store/checkpoint.h"
 
@@ -34,6 +35,7 @@ typedef struct snapshot_job {
 typedef struct shard_server {
     const tw_shard_server_options *options;
     tw_net *net;
+    tw_guard *guard; /* NULL: plain */
     tw_socket *socket;
     tw_message *message;
     tw_shard *shard;
@@ -251,6 +253,13 @@ static void server_snapshots(shard_server *self)
 
 /* --- the loop ----------------------------------------------------------------------------------------------------- */
 
+/* What a peer may say HELLO as; the guard has written its role in front of its name. */
+static uint32_t server_roles(const char *user)
+{
+    bool is_replica = user != NULL && strncmp(user, "replica ", strlen("replica ")) == 0;
+    return is_replica ? 1u << TW_ROLE_READER : UINT32_MAX;
+}
+
 static tw_status server_receive(shard_server *self, tw_error *error)
 {
     for (uint32_t i = 0; i < SERVER_TURN_FRAMES; i++) {
@@ -264,7 +273,8 @@ static tw_status server_receive(shard_server *self, tw_error *error)
         if (tw_message_n_parts(self->message) != 2)
             continue;
         tw_part peer = tw_message_part(self->message, 0), frame = tw_message_part(self->message, 1);
-        tw_shard_receive(self->shard, peer.bytes, peer.size, frame.bytes, frame.size);
+        uint32_t roles = server_roles(tw_message_user(self->message));
+        tw_shard_receive_from(self->shard, roles, peer.bytes, peer.size, frame.bytes, frame.size);
         /* A cut is taken before the frame behind the request is looked at. */
         server_snapshots(self);
     }
@@ -301,9 +311,31 @@ static tw_status server_final_snapshot(shard_server *self, tw_error *error)
     return self->job.status;
 }
 
+/* With keys, it serves nobody before a stranger was seen to be refused. */
+static tw_status server_bind(shard_server *self, tw_error *error)
+{
+    const tw_shard_server_options *options = self->options;
+    tw_socket_security security = {.is_insecure = options->keys == NULL};
+    tw_socket_options socket_options = {.kind = TW_SOCKET_ROUTER, .max_message_bytes = TW_DATA_MAX_BYTES};
+    tw_status status = TW_STATUS_OK;
+    if (options->keys != NULL) {
+        security.public_key = options->keys->public_key;
+        security.secret_key = options->keys->secret_key;
+        status = tw_guard_start(self->net, options->allow, &self->guard, error);
+    }
+    if (options->keys != NULL || options->is_insecure)
+        socket_options.security = &security;
+    if (status == TW_STATUS_OK)
+        status = tw_socket_create(self->net, &socket_options, &self->socket, error);
+    if (status == TW_STATUS_OK)
+        status = tw_socket_bind(self->socket, options->address, error);
+    if (status == TW_STATUS_OK && self->guard != NULL)
+        status = tw_guard_check(self->guard, tw_socket_address(self->socket), options->keys->public_key, error);
+    return status;
+}
+
 static tw_status server_open(shard_server *self, tw_error *error)
 {
-    tw_socket_options socket_options = {.kind = TW_SOCKET_ROUTER, .max_message_bytes = TW_DATA_MAX_BYTES};
     tw_shard_options shard_options = {
         .index = self->options->index,
         .count = self->options->count,
@@ -320,9 +352,7 @@ static tw_status server_open(shard_server *self, tw_error *error)
     if (status == TW_STATUS_OK)
         status = tw_message_create(&self->message, error);
     if (status == TW_STATUS_OK)
-        status = tw_socket_create(self->net, &socket_options, &self->socket, error);
-    if (status == TW_STATUS_OK)
-        status = tw_socket_bind(self->socket, self->options->address, error);
+        status = server_bind(self, error);
     self->outbox = (tw_outbox){.socket = self->socket, .max_bytes = server_max_outbox_bytes};
     self->next_snapshot_us = tw_clock_monotonic_us() + (int64_t)self->options->snapshot_every_ms * 1000;
     return status;
@@ -346,6 +376,7 @@ tw_status tw_shard_server_run(const tw_shard_server_options *options, atomic_boo
     tw_shard_destroy(&self->shard);
     tw_message_destroy(&self->message);
     tw_socket_destroy(&self->socket);
+    tw_guard_stop(&self->guard);
     tw_net_destroy(&self->net);
     tw_free(self);
     return status < 0 ? status : final;

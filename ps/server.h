@@ -4,11 +4,15 @@
 
 #include <stdatomic.h>
 
+#include "net/keys.h"
 #include "ps/shard.h"
 
 typedef struct tw_shard_server_options {
     const char *address;        /* see tw_address_check; tcp://127.0.0.1:* lets the system choose the port */
     uint32_t index, count;      /* this shard of how many */
+    const tw_key_pair *keys;    /* NULL: plain, only on this machine; else with `allow`, for the call */
+    const tw_allow_list *allow; /* who may connect, and as what */
+    bool is_insecure;           /* plain, also on addresses of other machines */
     uint64_t max_bytes;         /* cap on its rows; 0: as the model says */
     const char *directory;      /* of its row files; NULL: no snapshots */
     uint64_t restore_id;        /* load its slots' part of this checkpoint, whatever number of shards wrote it */

@@ -250,12 +250,17 @@ static void shard_welcome(tw_shard *self, const tw_session *session, const tw_fr
     tw_shard_send(self, session->peer, session->peer_size, &answer);
 }
 
-static void shard_hello(tw_shard *self, const void *peer, size_t peer_size, const tw_frame *frame)
+static void shard_hello(tw_shard *self, uint32_t roles, const void *peer, size_t peer_size, const tw_frame *frame)
 {
     tw_hello hello;
     tw_error error = {0};
     if (tw_hello_decode(&hello, frame->payload, frame->payload_size, &error) < 0) {
         tw_shard_nack(self, peer, peer_size, frame, TW_NACK_BAD_FRAME, NULL, error.message);
+        return;
+    }
+    if ((roles & 1u << hello.role) == 0) {
+        tw_shard_nack(
+            self, peer, peer_size, frame, TW_NACK_DENIED, NULL, "the key of this peer does not allow this role");
         return;
     }
     tw_nack_reason reason = hello_check(self, frame, &hello, &error);
@@ -485,6 +490,12 @@ static void session_dispatch(tw_shard *self, tw_session *session, const tw_frame
 
 void tw_shard_receive(tw_shard *self, const void *peer, size_t peer_size, const void *bytes, size_t size)
 {
+    tw_shard_receive_from(self, UINT32_MAX, peer, peer_size, bytes, size);
+}
+
+void tw_shard_receive_from(
+    tw_shard *self, uint32_t roles, const void *peer, size_t peer_size, const void *bytes, size_t size)
+{
     tw_frame frame;
     tw_error error = {0};
     if (peer_size > TW_PEER_SIZE)
@@ -498,7 +509,7 @@ void tw_shard_receive(tw_shard *self, const void *peer, size_t peer_size, const 
     if (session != NULL && session->sender == frame.sender && frame.sequence <= session->sequence)
         return;
     if (frame.type == TW_FRAME_HELLO) {
-        shard_hello(self, peer, peer_size, &frame);
+        shard_hello(self, roles, peer, peer_size, &frame);
         return;
     }
     if (session == NULL || session->sender != frame.sender || frame.incarnation != self->incarnation ||

@@ -34,6 +34,10 @@ void tw_shard_destroy(tw_shard **self);
  */
 void tw_shard_receive(tw_shard *self, const void *peer, size_t peer_size, const void *bytes, size_t size);
 
+/* The same from a peer that may only take roles of `roles`, bits 1 << tw_role: another HELLO is DENIED. */
+void tw_shard_receive_from(
+    tw_shard *self, uint32_t roles, const void *peer, size_t peer_size, const void *bytes, size_t size);
+
 /* Gives it the rows that were restored, before the first frame (the model's name is taken from the next HELLO). */
 TW_MUST_USE tw_status tw_shard_adopt_take(tw_shard *self, tw_table *table, tw_error *error);
 

@@ -37,7 +37,7 @@ static bool host_is_loopback(const char *host)
     return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 || host_is_ipv4_loopback(host);
 }
 
-static tw_status tcp_check(const char *address, tw_error *error)
+static tw_status tcp_check(const char *address, bool is_open, tw_error *error)
 {
     char host[TW_ADDRESS_SIZE];
     const char *rest = address + strlen("tcp://");
@@ -47,22 +47,22 @@ static tw_status tcp_check(const char *address, tw_error *error)
             "address \"%s\" has no port from 0 to 65535; write tcp://127.0.0.1:7101", address);
     memcpy(host, rest, (size_t)(colon - rest));
     host[colon - rest] = '\0';
-    if (!host_is_loopback(host))
+    if (!is_open && !host_is_loopback(host))
         return tw_error_set(error, TW_STATUS_UNSUPPORTED,
             "address \"%s\" can be reached from other machines and the connection would be neither encrypted nor "
-            "authenticated; use tcp://127.0.0.1:PORT or ipc://PATH (for other machines: a tunnel such as ssh -L)",
+            "authenticated; use keys (thalweg keygen), or tcp://127.0.0.1:PORT or ipc://PATH",
             address);
     return TW_STATUS_OK;
 }
 
-tw_status tw_address_check(const char *address, tw_error *error)
+tw_status tw_address_check(const char *address, bool is_open, tw_error *error)
 {
     size_t size = strlen(address);
     if (size >= TW_ADDRESS_SIZE)
         return tw_error_set(
             error, TW_STATUS_INVALID, "address of %zu bytes is longer than %d", size, TW_ADDRESS_SIZE - 1);
     if (strncmp(address, "tcp://", 6) == 0)
-        return tcp_check(address, error);
+        return tcp_check(address, is_open, error);
     if (strncmp(address, "inproc://", 9) == 0 && size > 9)
         return TW_STATUS_OK;
     if (strncmp(address, "ipc://", 6) == 0 && size > 6) {

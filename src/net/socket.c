@@ -10,14 +10,13 @@
 
 #include "base/alloc.h"
 #include "base/fault.h"
-
-struct tw_net {
-    void *context;
-};
+#include "net/internal.h"
+#include "net/keys.h"
 
 struct tw_socket {
     void *socket;
     tw_socket_kind kind;
+    bool is_open; /* keys, or no objection: addresses of other machines are fine */
     char address[TW_ADDRESS_SIZE];
 };
 
@@ -112,6 +111,28 @@ static tw_status socket_set_defaults(tw_socket *self, const tw_socket_options *o
     return TW_STATUS_OK;
 }
 
+/* Keys on both sides: the server proves itself by its secret key, the client by one that the server's guard knows. */
+static tw_status socket_set_keys(
+    tw_socket *self, const tw_net *net, const tw_socket_security *security, tw_error *error)
+{
+    int is_server = security->server_key == NULL;
+    self->is_open = true;
+    if (security->is_insecure)
+        return TW_STATUS_OK;
+    if (is_server && !net->has_guard)
+        return tw_error_set(error, TW_STATUS_INVALID,
+            "a server with keys needs a guard: without an allow-list CURVE lets every key in");
+    if (option_set(self->socket, ZMQ_CURVE_PUBLICKEY, security->public_key, TW_KEY_SIZE) != 0 ||
+        option_set(self->socket, ZMQ_CURVE_SECRETKEY, security->secret_key, TW_KEY_SIZE) != 0)
+        return tw_error_set(
+            error, TW_STATUS_UNSUPPORTED, "keys cannot be used: this libzmq was built without CURVE (libsodium)");
+    int result = is_server ? option_set(self->socket, ZMQ_CURVE_SERVER, &is_server, sizeof is_server)
+                           : option_set(self->socket, ZMQ_CURVE_SERVERKEY, security->server_key, TW_KEY_SIZE);
+    if (result == 0 && is_server)
+        result = option_set(self->socket, ZMQ_ZAP_DOMAIN, "thalweg", strlen("thalweg"));
+    return result == 0 ? TW_STATUS_OK : socket_error(error, errno, "keys");
+}
+
 tw_status tw_socket_create(tw_net *net, const tw_socket_options *options, tw_socket **out, tw_error *error)
 {
     static const int types[] = {
@@ -123,6 +144,8 @@ tw_status tw_socket_create(tw_net *net, const tw_socket_options *options, tw_soc
     self->socket = tw_fault_hit(TW_FAULT_SOCKET) ? NULL : zmq_socket(net->context, types[options->kind]);
     tw_status status =
         self->socket != NULL ? socket_set_defaults(self, options, error) : socket_error(error, errno, "socket");
+    if (status == TW_STATUS_OK && options->security != NULL)
+        status = socket_set_keys(self, net, options->security, error);
     if (status < 0) {
         tw_socket_destroy(&self);
         return status;
@@ -183,7 +206,7 @@ static tw_status bind_error(tw_error *error, int errnum, const char *address)
 
 tw_status tw_socket_bind(tw_socket *self, const char *address, tw_error *error)
 {
-    tw_status status = tw_address_check(address, error);
+    tw_status status = tw_address_check(address, self->is_open, error);
     if (status < 0)
         return status;
     if (ipc_is_alive(address))
@@ -198,7 +221,7 @@ tw_status tw_socket_bind(tw_socket *self, const char *address, tw_error *error)
 
 tw_status tw_socket_connect(tw_socket *self, const char *address, tw_error *error)
 {
-    tw_status status = tw_address_check(address, error);
+    tw_status status = tw_address_check(address, self->is_open, error);
     if (status < 0)
         return status;
     if (socket_allow_ipv6(self, address) != 0 || tw_fault_hit(TW_FAULT_SOCKET) ||
@@ -337,4 +360,9 @@ tw_part tw_message_part(const tw_message *self, uint32_t index)
     }){.in = self})
                            .out->part[index];
     return (tw_part){zmq_msg_data(part), zmq_msg_size(part)};
+}
+
+const char *tw_message_user(const tw_message *self)
+{
+    return self->n_parts > 0 ? zmq_msg_gets(&self->part[self->n_parts - 1], "User-Id") : NULL;
 }

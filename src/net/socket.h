@@ -4,6 +4,7 @@
 #ifndef TW_NET_SOCKET_H
 #define TW_NET_SOCKET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,9 +28,17 @@ enum {
     TW_MESSAGE_MAX_PARTS = 8,
 };
 
+/* How a socket proves who it is; keys are texts of Z85 (net/keys.h), copied by the library. */
+typedef struct tw_socket_security {
+    const char *public_key, *secret_key; /* its own */
+    const char *server_key;              /* of the server that it connects to; NULL: it is the server */
+    bool is_insecure;                    /* no keys, and no objection to addresses of other machines */
+} tw_socket_security;
+
 /* Zeros mean the defaults given behind. */
 typedef struct tw_socket_options {
     tw_socket_kind kind;
+    const tw_socket_security *security; /* NULL: plain, and only on this machine */
     uint64_t max_message_bytes; /* TW_CONTROL_MAX_BYTES; a peer that sends more is disconnected by the library */
     uint32_t high_water;        /* 256 messages a peer and direction: a memory backstop, never flow control */
 } tw_socket_options;
@@ -76,9 +85,11 @@ void tw_message_destroy(tw_message **self);
 uint32_t tw_message_n_parts(const tw_message *self);
 /* Part `index` < n_parts; borrowed until the message is received into again or destroyed. Not aligned. */
 tw_part tw_message_part(const tw_message *self, uint32_t index);
+/* Who sent it, as the guard of an encrypted server knows the peer: "ROLE NAME"; NULL on plain sockets. Borrowed. */
+const char *tw_message_user(const tw_message *self);
 
-/* What may be bound or connected to: ipc://, inproc://, tcp:// on the loopback. Everything else is UNSUPPORTED while
- * connections are not encrypted; INVALID for what is no address. */
-TW_MUST_USE tw_status tw_address_check(const char *address, tw_error *error);
+/* What may be bound or connected to without keys: ipc://, inproc://, tcp:// on the loopback; everything else is
+ * UNSUPPORTED. `is_open`: other machines too, for sockets with keys. INVALID for what is no address. */
+TW_MUST_USE tw_status tw_address_check(const char *address, bool is_open, tw_error *error);
 
 #endif

@@ -22,13 +22,14 @@ static void only_addresses_of_this_machine_are_allowed(void **state)
         "ipc://", "127.0.0.1:5", "tcp://127.0.0.1:5x"};
     tw_error error;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
-        assert_int_equal(tw_address_check(good[i], NULL), TW_STATUS_OK);
+        assert_int_equal(tw_address_check(good[i], false, NULL), TW_STATUS_OK);
     for (size_t i = 0; i < sizeof open / sizeof *open; i++) {
-        assert_int_equal(tw_address_check(open[i], &error), TW_STATUS_UNSUPPORTED);
+        assert_int_equal(tw_address_check(open[i], false, &error), TW_STATUS_UNSUPPORTED);
+        assert_int_equal(tw_address_check(open[i], true, NULL), TW_STATUS_OK);
         assert_non_null(strstr(error.message, "neither encrypted nor authenticated"));
     }
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_int_equal(tw_address_check(bad[i], NULL), TW_STATUS_INVALID);
+        assert_int_equal(tw_address_check(bad[i], true, NULL), TW_STATUS_INVALID);
 }
 
 static void check_option(const tw_socket *socket, int option, int64_t wanted)
