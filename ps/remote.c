@@ -53,8 +53,9 @@ static tw_status remote_timeout(
     const tw_remote *self, tw_status failure, uint32_t culprit, int timeout_ms, tw_error *error)
 {
     tw_status status = tw_error_set(error, failure,
-        "shard %u of %u at %s has not answered for %g s; check that it runs and that the address is its", culprit,
-        self->partition.n_shards, self->link->ops->address(self->link, culprit), timeout_ms / 1000.0);
+        "shard %u of %u at %s has not answered for %g s; check that it runs, that the address is "
+        "its, and with keys that its allow-list has this one's",
+        culprit, self->partition.n_shards, self->link->ops->address(self->link, culprit), timeout_ms / 1000.0);
     tw_error_code(error, "E301");
     if (error != NULL)
         error->retriable = true;

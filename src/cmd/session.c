@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "cmd/children.h"
 #include "cmd/flags.h"
+#include "cmd/security.h"
 #include "cmd/session_state.h"
 #include "cmd/stop.h"
 #include "config/fingerprint.h"
@@ -141,15 +142,23 @@ static void tell_waiting(void *context, uint32_t shard, const char *address, int
 static tw_status attach_remote(session *self, const char *const *address, uint32_t n_shards, tw_error *error)
 {
     tw_params *params = NULL;
+    client_security keys;
+    const tw_socket_security *security = NULL;
+    tw_status status = TW_STATUS_OK;
+    if (self->children == NULL)
+        status = security_of_pipeline(&keys, self->assembly->pipeline, &security, error);
     tw_remote_options remote = {
         .address = address,
         .n_shards = n_shards,
         .model = self->assembly->pipeline->name,
         .is_fresh = self->options->start == SESSION_FRESH && self->children == NULL,
         .timeout_ms = (int)(self->assembly->pipeline->shard_timeout_us / 1000),
+        .security = security,
         .progress = tell_waiting,
     };
-    tw_status status = tw_remote_create(tw_model_table_spec(self->assembly->model), &remote, &params, error);
+    if (status == TW_STATUS_OK)
+        status = tw_remote_create(tw_model_table_spec(self->assembly->model), &remote, &params, error);
+    security_fini(&keys);
     if (status < 0)
         return status;
     tw_model_attach(self->assembly->model, params);

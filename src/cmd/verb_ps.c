@@ -15,6 +15,9 @@ static const flag_spec ps_flags[] = {
     {"snapshot-every", 0, "TIME",
         "saves its rows by itself so often (10s with --checkpoint; 0s: only when a worker asks)"},
     {"keep", 0, "N", "own snapshots that are kept (2)"},
+    {"key", 0, "FILE", "its secret key (thalweg keygen): only peers of the allow-list get in"},
+    {"allow", 0, "FILE", "lines \"ROLE KEY NAME\": who may connect; ROLE worker, replica or admin; needed with --key"},
+    {"insecure", 0, NULL, "plain connections, also from other machines: anybody may read and change the model"},
     {"max-bytes", 0, "SIZE", "cap on the memory of rows"},
     {"restore", 0, "N", "loads checkpoint N, whatever number of shards wrote it"},
     {"newer-than", 0, "N", "loads own row files only above N"},
@@ -54,6 +57,26 @@ static tw_status parse_size(const char *text, uint64_t *out, tw_error *error)
     if (status == TW_STATUS_OK)
         *out = (uint64_t)tw_option_int(values, "max-bytes");
     tw_option_values_destroy(&values);
+    return status;
+}
+
+/* Keys and allow-list, which live as long as the shard. */
+static tw_status read_security(
+    const flags *given, tw_key_pair *keys, tw_allow_list *allow, tw_shard_server_options *out, tw_error *error)
+{
+    const char *key = flags_text(given, "key", NULL), *list = flags_text(given, "allow", NULL);
+    out->is_insecure = flags_has(given, "insecure");
+    if ((key == NULL) != (list == NULL))
+        return tw_error_set(error, TW_STATUS_INVALID, "--key and --allow belong together");
+    if (key == NULL)
+        return TW_STATUS_OK;
+    if (out->is_insecure)
+        return tw_error_set(error, TW_STATUS_INVALID, "--key and --insecure exclude each other");
+    tw_status status = tw_key_pair_load(key, keys, error);
+    if (status == TW_STATUS_OK)
+        status = tw_allow_list_load(list, allow, error);
+    out->keys = keys;
+    out->allow = allow;
     return status;
 }
 
@@ -106,7 +129,12 @@ static int ps_main(const verb *self, int argc, char **argv)
     const char *parent = flags_text(&given, "child-of", NULL);
     if (parent != NULL && !stop_with_parent(parent))
         return tw_status_exit_code(TW_STATUS_UNAVAILABLE);
-    tw_status status = tw_shard_server_run(&options, stop, &error);
+    tw_key_pair keys;
+    tw_allow_list allow = {0};
+    tw_status status = read_security(&given, &keys, &allow, &options, &error);
+    if (status == TW_STATUS_OK)
+        status = tw_shard_server_run(&options, stop, &error);
+    tw_allow_list_fini(&allow);
     if (status < 0)
         console_error(&error);
     return tw_status_exit_code(status);

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cmd/console.h"
+#include "cmd/security.h"
 #include "cmd/stop.h"
 #include "cmd/verbs.h"
 #include "ps/remote.h"
@@ -96,16 +97,24 @@ static tw_status attach_shards(worker_run *self, tw_error *error)
         return tw_error_set(error, TW_STATUS_CONFIG,
             "a worker learns into shards that run already: name them by --connect or parameter_servers.connect");
     tw_params *params = NULL;
+    client_security keys;
+    const tw_socket_security *security = NULL;
+    tw_status status = TW_STATUS_OK;
+    if (pipeline->connect.count > 0)
+        status = security_of_pipeline(&keys, pipeline, &security, error);
     tw_remote_options remote = {
         .address = self->address,
         .n_shards = self->n_shards,
         .model = pipeline->name,
         .role = TW_ROLE_PEER,
         .timeout_ms = (int)(pipeline->shard_timeout_us / 1000),
+        .security = security,
         .progress = tell_waiting,
         .context = self,
     };
-    tw_status status = tw_remote_create(tw_model_table_spec(self->all.model), &remote, &params, error);
+    if (status == TW_STATUS_OK)
+        status = tw_remote_create(tw_model_table_spec(self->all.model), &remote, &params, error);
+    security_fini(&keys);
     if (status < 0)
         return status;
     tw_model_attach(self->all.model, params);

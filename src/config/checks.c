@@ -322,8 +322,12 @@ static bool is_port(const char *text)
            (strspn(text, "0123456789") == strlen(text) && tw_text_to_int(text, &port) && port >= 0 && port <= 65535);
 }
 
-static void check_address(checker *self, tw_place place, const char *path, const char *address, bool is_http)
+typedef enum address_kind { ADDRESS_LOCAL, ADDRESS_OPEN, ADDRESS_HTTP } address_kind;
+
+/* ADDRESS_OPEN: other machines too. */
+static void check_address(checker *self, tw_place place, const char *path, const char *address, address_kind kind)
 {
+    bool is_http = kind == ADDRESS_HTTP;
     const char *host = address;
     if (!is_http && strncmp(address, "ipc://", 6) == 0 && address[6] != '\0')
         return;
@@ -334,11 +338,25 @@ static void check_address(checker *self, tw_place place, const char *path, const
     if (!is_good || colon == NULL || colon == host || !is_port(colon + 1)) {
         (void)tw_problems_add(self->problems, self->tree, place, "E123", "%s: expected %s, found \"%.120s\"", path,
             is_http ? "host:port such as 127.0.0.1:8080" : "tcp://host:port or ipc://path", address);
-    } else if (!is_loopback(host, (size_t)(colon - host))) {
+    } else if (kind != ADDRESS_OPEN && !is_loopback(host, (size_t)(colon - host))) {
         tw_problem *problem = tw_problems_add(
             self->problems, self->tree, place, "E123", "%s: \"%.120s\" is not a loopback address", path, address);
-        tw_problem_hint(problem, "this version talks only to its own machine: use 127.0.0.1, [::1] or ipc://");
+        tw_problem_hint(
+            problem, strcmp(path, "parameter_servers.connect") == 0
+                         ? "set parameter_servers.security (key, server_key), or use 127.0.0.1, [::1] or ipc://"
+                         : "use 127.0.0.1, [::1] or ipc://");
     }
+}
+
+/* Whether shards on other machines may be joined. */
+static bool check_security(checker *self, const tw_bound *security)
+{
+    bool has_key = text_of(security, "key") != NULL, has_server = text_of(security, "server_key") != NULL;
+    if (has_key != has_server)
+        (void)COMPLAIN(self, security, has_key ? "key" : "server_key", "E123",
+            "parameter_servers.security: %s is missing: both sides prove themselves, or none",
+            has_key ? "server_key" : "key");
+    return (has_key && has_server) || tw_option_bool(security->values, "insecure");
 }
 
 static void check_servers(checker *self)
@@ -347,6 +365,7 @@ static void check_servers(checker *self)
     const tw_bound *servers = tw_bound_map(self->root, "parameter_servers"), *serve = tw_bound_map(self->root, "serve");
     size_t n_connect = tw_option_count(servers->values, "connect"), n_bind = tw_option_count(servers->values, "bind");
     int64_t shards = tw_option_int(servers->values, "shards");
+    bool is_open = check_security(self, tw_bound_map(servers, "security"));
     if (shards > 0 && n_connect > 0)
         (void)COMPLAIN(self, servers, "connect", "E125",
             "parameter_servers.connect: shards are either started (shards) or joined (connect), not both");
@@ -357,14 +376,14 @@ static void check_servers(checker *self)
         for (size_t k = 0; k < tw_option_count(servers->values, lists[i]); k++) {
             char path[64];
             (void)snprintf(path, sizeof path, "parameter_servers.%s", lists[i]);
-            check_address(
-                self, tw_bound_place(servers, lists[i]), path, tw_option_item(servers->values, lists[i], k), false);
+            check_address(self, tw_bound_place(servers, lists[i]), path, tw_option_item(servers->values, lists[i], k),
+                i == 0 && is_open ? ADDRESS_OPEN : ADDRESS_LOCAL);
         }
     }
     if (text_of(serve, "zmq") != NULL)
-        check_address(self, tw_bound_place(serve, "zmq"), "serve.zmq", text_of(serve, "zmq"), false);
+        check_address(self, tw_bound_place(serve, "zmq"), "serve.zmq", text_of(serve, "zmq"), ADDRESS_LOCAL);
     if (text_of(serve, "http") != NULL)
-        check_address(self, tw_bound_place(serve, "http"), "serve.http", text_of(serve, "http"), true);
+        check_address(self, tw_bound_place(serve, "http"), "serve.http", text_of(serve, "http"), ADDRESS_HTTP);
     const char *staleness = text_of(servers, "staleness");
     if (strcmp(staleness, "0") != 0)
         (void)COMPLAIN(self, servers, "staleness", "E120",

@@ -121,8 +121,11 @@ static const tw_code codes[] = {
         "again allow several passes.",
         "数据源不匹配", "同一序列中的数据源必须格式一致，只有最后一个可以无尽，只有可重读的数据源允许多遍训练。"},
     {"E123", "bad address",
-        "Addresses are tcp://host:port or ipc://path, for HTTP host:port. This version talks only to its own machine.",
-        "地址错误", "地址形如 tcp://host:port 或 ipc://path，HTTP 为 host:port。此版本只允许本机地址。"},
+        "Addresses are tcp://host:port or ipc://path, for HTTP host:port. Shards on other machines need "
+        "parameter_servers.security; serving stays on its own machine.",
+        "地址错误",
+        "地址形如 tcp://host:port 或 ipc://path，HTTP 为 host:port。其他机器上的分片需要 "
+        "parameter_servers.security；在线预测只在本机。"},
     {"E124", "checkpoint settings", "checkpoint needs a directory and at least one period, in events or time.",
         "检查点设置", "checkpoint 需要目录以及至少一个周期（按事件数或时间）。"},
     {"E125", "shard settings", "Shards are either started (shards, with one bind address each) or joined (connect).",

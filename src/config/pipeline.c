@@ -211,6 +211,10 @@ static tw_status fill_run(tw_pipeline *self, tw_error *error)
     self->workers = small(self->bound->values, "workers");
     self->shards = small(servers, "shards");
     self->shard_timeout_us = tw_option_int(servers, "timeout");
+    const tw_option_values *security = tw_bound_map(tw_bound_map(self->bound, "parameter_servers"), "security")->values;
+    self->shard_key = tw_option_text(security, "key");
+    self->shard_server_key = tw_option_text(security, "server_key");
+    self->is_insecure = tw_option_bool(security, "insecure");
     self->checkpoint_dir = tw_option_text(checkpoint->values, "dir");
     self->checkpoint_keep = small(checkpoint->values, "keep");
     self->checkpoint_events = (uint64_t)tw_option_int(every, "events");

@@ -7,7 +7,8 @@
  *   E121  features.hash.bits with model.table: exact, or with other model.bits; model.bits with model.table: exact
  *   E122  a source that follows and is not the last; several passes over one that follows or that is standard input;
  *         sources of one sequence with different formats
- *   E123  a malformed address; an address off loopback
+ *   E123  a malformed address; an address off loopback, unless it is a shard's and security has keys or insecure;
+ *         security.key without server_key or the other way round
  *   E124  checkpoint.every or keep without checkpoint.dir; both periods 0
  *   E125  shards with connect; bind without shards; as many bind addresses as shards or none
  *   E126  transform, scale or missing on a column that is not numeric; separator on one that is not a set or longer
@@ -139,6 +140,8 @@ typedef struct tw_pipeline {
     uint32_t shards;  /* started with the run; 0: none */
     tw_text_list connect, bind;
     int64_t shard_timeout_us;
+    const char *shard_key, *shard_server_key; /* files or text, both or none */
+    bool is_insecure;
 
     const char *checkpoint_dir;
     uint64_t checkpoint_events; /* 0: not by events */

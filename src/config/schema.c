@@ -196,7 +196,19 @@ static const tw_option server_options[] = {
     OPTION_TEXT("staleness", "0", "0, a number of batches, or unlimited; this version supports 0"),
     OPTION_END,
 };
+static const tw_option security_options[] = {
+    OPTION_TEXT("key", NULL, "file of this program's own secret key (thalweg keygen); absent: connections are plain"),
+    OPTION_TEXT("server_key", NULL, "public key of the shards, as text or as a file; needed with key"),
+    OPTION_BOOL("insecure",
+        "false",
+        "plain connections to other machines too: anybody who can reach them may read and change the model"),
+    OPTION_END,
+};
+static const tw_config_block security_block = {"parameter_servers.security",
+    "How the run proves itself to shards that it joins (connect), and they to it: CurveZMQ keys.", security_options,
+    no_children, TW_PLUGIN_NONE};
 static const tw_config_child server_children[] = {
+    CHILD("security", TW_CHILD_MAP, &security_block),
     REFUSED("consistency", "write parameter_servers.staleness: 0"),
     CHILD_END,
 };

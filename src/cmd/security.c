@@ -1,0 +1,31 @@
+#include "cmd/security.h"
+
+#include <string.h>
+
+tw_status security_of_pipeline(
+    client_security *self, const tw_pipeline *pipeline, const tw_socket_security **out, tw_error *error)
+{
+    *out = NULL;
+    memset(self, 0, sizeof *self);
+    if (pipeline->shard_key == NULL && !pipeline->is_insecure)
+        return TW_STATUS_OK;
+    tw_status status = TW_STATUS_OK;
+    self->view.is_insecure = pipeline->shard_key == NULL;
+    if (pipeline->shard_key != NULL) {
+        status = tw_key_pair_load(pipeline->shard_key, &self->own, error);
+        if (status == TW_STATUS_OK)
+            status = tw_public_key_read(pipeline->shard_server_key, self->server_key, error);
+        self->view.public_key = self->own.public_key;
+        self->view.secret_key = self->own.secret_key;
+        self->view.server_key = self->server_key;
+    }
+    *out = &self->view;
+    return status;
+}
+
+void security_fini(client_security *self)
+{
+    volatile unsigned char *at = (volatile unsigned char *)self;
+    for (size_t i = 0; i < sizeof *self; i++)
+        at[i] = 0;
+}

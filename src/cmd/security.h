@@ -1,0 +1,21 @@
+/* security.h: the keys that verbs take from files. */
+#ifndef TW_CMD_SECURITY_H
+#define TW_CMD_SECURITY_H
+
+#include "config/pipeline.h"
+#include "net/keys.h"
+#include "net/socket.h"
+
+/* A client's keys, and the view of them that sockets take. Holds a secret: forget it by security_fini. */
+typedef struct client_security {
+    tw_key_pair own;
+    char server_key[TW_KEY_SIZE];
+    tw_socket_security view;
+} client_security;
+
+/* *out: NULL when the pipeline asks for plain connections on this machine; else self->view. */
+TW_MUST_USE tw_status security_of_pipeline(
+    client_security *self, const tw_pipeline *pipeline, const tw_socket_security **out, tw_error *error);
+void security_fini(client_security *self);
+
+#endif
