@@ -486,6 +486,8 @@ static tw_status check_end(
         status = get_integer(self, value, "blocks", UINT64_MAX, &blocks, error);
     if (status < 0)
         return status;
+    if (json_object_size(value) != 2 + (size_t)(checksum != NULL))
+        return bad(self, error, "a member of the last line is not known");
     if (rows != counts->rows || blocks != counts->blocks)
         return bad(self, error,
             "%" PRIu64 " rows and %" PRIu64 " block records stand above, not %" PRIu64 " and %" PRIu64, counts->rows,
