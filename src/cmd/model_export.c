@@ -145,7 +145,9 @@ static tw_status check_directory(const char *directory, bool is_forced, uint64_t
 static tw_status make_model(assembly *all, const tw_portable_head *head, const char *name, tw_error *error)
 {
     tw_params *params = NULL;
-    tw_status status = tw_tree_parse(all->tree, name, head->pipeline, head->pipeline_size, &all->problems, error);
+    char place[TW_ERROR_FILE_SIZE];
+    (void)snprintf(place, sizeof place, "%.200s, its pipeline", name);
+    tw_status status = tw_tree_parse(all->tree, place, head->pipeline, head->pipeline_size, &all->problems, error);
     all->ignores_labels = true;
     if (status == TW_STATUS_OK)
         status = assembly_check(all, error);
@@ -167,6 +169,8 @@ static tw_status save(assembly *all, const tw_portable_head *head, const char *d
         .id = id, .created_us = tw_clock_wall_us(), .events = head->events, .spec = *tw_model_table_spec(all->model)};
     memcpy(manifest.learner, head->learner, sizeof manifest.learner);
     tw_status status = tw_manifest_add(&manifest, "pipeline", all->canonical.bytes, all->canonical.size, error);
+    if (status == TW_STATUS_OK)
+        status = tw_manifest_add(&manifest, "imported", &head->version, sizeof head->version, error);
     if (status == TW_STATUS_OK)
         status = tw_model_snapshot_start(all->model, directory, id, error);
     if (status == TW_STATUS_OK)

@@ -47,10 +47,13 @@ static tw_status engine_restore(tw_engine *self, const tw_manifest *manifest, tw
 {
     const tw_section *metrics = tw_manifest_find(manifest, "metrics");
     const tw_section *counters = tw_manifest_find(manifest, "counters");
-    if (metrics == NULL || counters == NULL || counters->size != sizeof self->counters)
+    bool is_imported = tw_manifest_find(manifest, "imported") != NULL; /* figures begin anew */
+    bool has_figures = metrics != NULL && counters != NULL && counters->size == sizeof self->counters;
+    if (!has_figures && !is_imported)
         return tw_error_set(error, TW_STATUS_CORRUPT,
             "checkpoint %06llu: sections \"metrics\" or \"counters\" are missing", (unsigned long long)manifest->id);
-    memcpy(&self->counters, counters->bytes, sizeof self->counters);
+    if (has_figures)
+        memcpy(&self->counters, counters->bytes, sizeof self->counters);
     const tw_section *fit = tw_manifest_find(manifest, "fit");
     if (fit != NULL && fit->size != sizeof self->fit)
         return tw_error_set(error, TW_STATUS_CORRUPT, "checkpoint %06llu: section \"fit\" has %zu bytes, not %zu",
@@ -60,7 +63,7 @@ static tw_status engine_restore(tw_engine *self, const tw_manifest *manifest, tw
     self->fit.solver[sizeof self->fit.solver - 1] = '\0';
     self->saved_events = manifest->events;
     tw_status status = engine_take_splits(self, manifest->split, manifest->n_splits, error);
-    if (status == TW_STATUS_OK)
+    if (status == TW_STATUS_OK && has_figures)
         status = tw_metrics_load(self->metrics, metrics->bytes, metrics->size, error);
     if (status == TW_STATUS_OK)
         status = restore_verdict(self, manifest, error);
