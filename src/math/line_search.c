@@ -60,9 +60,13 @@ bool tw_line_search(const tw_line *line, double value, double slope, double *ste
             high = at;
         double before = width;
         width = high.step - low.step;
+        if (isinf(high.step)) {
+            at.step = line_extend(&start, &low);
+            continue;
+        }
         if (width <= 1e-15 * high.step)
             return false;
-        at.step = isinf(high.step) ? line_extend(&start, &low) : line_cut(&low, &high, width > 0.5 * before);
+        at.step = line_cut(&low, &high, width > 0.5 * before);
     }
     return false;
 }
