@@ -242,70 +242,306 @@ static void options_that_do_not_fit_are_refused(void **state)
     assert_int_equal(open_status("init_events", "7", 3), TW_STATUS_INVALID);
 }
 
-/* The file is sorted by groups: a fixed shuffle makes a stream of it. */
-static void shuffle(event_list *events)
+static void half_life_in_event_time_is_one_in_events_of_equal_steps(void **state)
 {
-    uint64_t state = 4;
-    for (uint32_t i = events->n_events - 1; i > 0; i--) {
-        uint64_t j = test_random(&state) % (i + 1);
-        for (uint64_t d = 0; d < 2; d++) {
-            float value = events->dense[2 * i + d];
-            events->dense[2 * i + d] = events->dense[2 * j + d];
-            events->dense[2 * j + d] = value;
-        }
+    (void)state;
+    event_list events = make_events();
+    learner_fixture by_time, by_events;
+    static float want[2 * N_EVENTS], got[2 * N_EVENTS];
+    for (uint32_t i = 0; i < N_EVENTS; i++) {
+        events.time_us[i] = 1000000000000 + (int64_t)i * 1000000;
     }
+    learner_fixture_open(&by_time, &tw_learner_kmeans, "k=4 init=first half_life_time=20s", WIDTH, 0);
+    learner_fixture_open(&by_events, &tw_learner_kmeans, "k=4 init=first half_life=20", WIDTH, 0);
+    assert_int_equal(learner_fixture_learn(&by_time, &events, 0, N_EVENTS, 64, got, NULL), TW_STATUS_OK);
+    assert_int_equal(learner_fixture_learn(&by_events, &events, 0, N_EVENTS, 64, want, NULL), TW_STATUS_OK);
+    for (uint32_t i = 1; i < N_EVENTS; i++) {
+        assert_true(fabsf(got[2 * i] - want[2 * i]) <= 1e-4f * (1 + want[2 * i]) && got[2 * i + 1] == want[2 * i + 1]);
+    }
+    learner_fixture_close(&by_time);
+    learner_fixture_close(&by_events);
+    event_list_free(&events);
 }
 
-/* Mean squared distance to the nearest centre after one pass; < 0 when the data is not here. */
-static double birch_inertia(int seed)
+/* Three places; later the first one is never seen again and the third falls apart into two. */
+static event_list make_moving_events(void)
 {
-    gzFile file = gzopen(TW_SOURCE_DIR "/../shared/data/birch_rg1/birch-rg1.csv.gz", "rb");
+    static const float place[4] = {0, 10, 20, 30};
     event_list events = {.dense_width = 2};
-    char line[256], options[64];
-    while (file && gzgets(file, line, sizeof line)) {
-        char *at = line, *end;
-        float row[2] = {strtof(at, &end), 0};
-        if (end != at) {
-            row[1] = strtof(end + 1, NULL);
-            event_list_begin(&events, NAN, 1.0f);
-            event_list_dense(&events, row);
-        }
+    uint64_t state = 5;
+    for (uint32_t i = 0; i < 4000; i++) {
+        uint64_t group = i < 1000 ? test_random(&state) % 3 : 1 + test_random(&state) % 3;
+        event_list_begin(&events, NAN, 1.0f);
+        event_list_dense(&events, (float[]){place[group] + (float)test_uniform(&state), (float)test_uniform(&state)});
     }
-    if (!file || gzclose(file) != Z_OK || events.n_events == 0) {
-        return -1.0;
-    }
-    shuffle(&events);
+    return events;
+}
+
+static double mean_of_last(const char *options, const event_list *events, uint32_t n_last)
+{
     learner_fixture learner;
-    float *scores = calloc(events.n_events, 2 * sizeof *scores);
     double sum = 0.0;
-    snprintf(options, sizeof options, "k=100 seed=%d", seed);
-    learner_fixture_open(&learner, &tw_learner_kmeans, options, 2, 0);
-    assert_int_equal(learner_fixture_learn(&learner, &events, 0, events.n_events, 256, scores, NULL), TW_STATUS_OK);
-    learner_fixture_predict(&learner, &events, scores);
-    for (uint32_t i = 0; i < events.n_events; i++) {
-        sum += (double)scores[2 * (size_t)i];
+    float *scores = calloc(events->n_events, 2 * sizeof *scores);
+    assert_non_null(scores);
+    learner_fixture_open(&learner, &tw_learner_kmeans, options, events->dense_width, 0);
+    assert_int_equal(learner_fixture_learn(&learner, events, 0, events->n_events, 100, scores, NULL), TW_STATUS_OK);
+    for (uint32_t i = events->n_events - n_last; i < events->n_events; i++) {
+        sum += (double)scores[2 * (size_t)i] / n_last;
     }
-    sum /= events.n_events;
     learner_fixture_close(&learner);
-    event_list_free(&events);
     free(scores);
     return sum;
 }
 
-static void one_pass_over_birch_comes_near_its_hundred_clusters(void **state)
+static void a_dying_centre_moves_to_where_one_is_missing(void **state)
 {
     (void)state;
-    double mean = 0.0;
-    for (int seed = 1; seed <= 3; seed++) {
-        double inertia = birch_inertia(seed);
-        if (inertia < 0.0) {
-            print_message("birch_rg1 is not here\n");
-            skip();
-        }
-        print_message("birch_rg1: seed %d, mean squared distance %.6g\n", seed, inertia);
-        mean += inertia / 3;
+    event_list events = make_moving_events();
+    assert_true(mean_of_last("k=3 half_life=200", &events, 500) < 0.25);
+    assert_true(mean_of_last("k=3 half_life=200 move=false", &events, 500) > 5.0);
+    event_list_free(&events);
+}
+
+static void hastening_makes_the_next_steps_larger(void **state)
+{
+    (void)state;
+    learner_fixture slow, fast, fixed;
+    event_list events = make_events();
+    static float scores[2 * N_EVENTS];
+    learner_fixture_open(&slow, &tw_learner_kmeans, "k=4 half_life=1000", WIDTH, 0);
+    learner_fixture_open(&fast, &tw_learner_kmeans, "k=4 half_life=1000", WIDTH, 0);
+    learner_fixture_open(&fixed, &tw_learner_kmeans, "k=4", WIDTH, 0);
+    assert_int_equal(learner_fixture_learn(&slow, &events, 0, 599, 64, scores, NULL), TW_STATUS_OK);
+    assert_int_equal(learner_fixture_learn(&fast, &events, 0, 599, 64, scores, NULL), TW_STATUS_OK);
+    assert_true(learner_fixture_hasten(&fast, 10.0));
+    assert_false(learner_fixture_hasten(&fixed, 10.0));
+    assert_int_equal(learner_fixture_learn(&slow, &events, 599, 600, 1, scores, NULL), TW_STATUS_OK);
+    assert_int_equal(learner_fixture_learn(&fast, &events, 599, 600, 1, scores, NULL), TW_STATUS_OK);
+    learner_fixture_predict(&slow, &events, scores);
+    float before = scores[2 * 599];
+    learner_fixture_predict(&fast, &events, scores);
+    assert_true(scores[2 * 599] < 0.5f * before);
+    learner_fixture_close(&slow);
+    learner_fixture_close(&fast);
+    learner_fixture_close(&fixed);
+    event_list_free(&events);
+}
+
+/* --- warm start --------------------------------------------------------------------------------------------------- */
+
+static const double warm_centre[3 * 2] = {0, 0, 10, 0, 0, 10};
+static const double warm_weight[3] = {5000, 4000, 1000};
+
+static tw_weights warm_weights(void)
+{
+    return (tw_weights){.centre = warm_centre, .centre_weight = warm_weight, .n_centres = 3, .events = 10000};
+}
+
+static event_list make_far_events(uint32_t n)
+{
+    event_list events = {.dense_width = 2};
+    for (uint32_t i = 0; i < n; i++) {
+        event_list_begin(&events, NAN, 1.0f);
+        event_list_dense(&events, (float[]){12, 2});
     }
-    assert_true(mean < 2.4);
+    return events;
+}
+
+static void a_warm_start_gives_its_centres_back_and_moves_as_their_weights_say(void **state)
+{
+    (void)state;
+    learner_fixture learner;
+    tw_error error;
+    tw_weights weights = warm_weights();
+    event_list events = make_far_events(100);
+    float scores[2 * 100];
+    learner_fixture_open(&learner, &tw_learner_kmeans, "k=3", 2, 0);
+    assert_int_equal(learner_fixture_warm_start(&learner, &weights, &error), TW_STATUS_OK);
+    learner_fixture_predict(&learner, &events, scores);
+    assert_true(scores[0] == 8.0f && scores[1] == 1.0f);
+    assert_int_equal(learner_fixture_learn(&learner, &events, 0, 100, 7, scores, NULL), TW_STATUS_OK);
+    double part = 4000.0 / 4100.0; /* of the way that is left: centre = (4000 c + 100 x) / 4100 */
+    learner_fixture_predict(&learner, &events, scores);
+    assert_true(fabs((double)scores[0] - 8.0 * part * part) < 1e-4 && scores[1] == 1.0f);
+    learner_fixture_close(&learner);
+    event_list_free(&events);
+}
+
+static void a_warm_start_forgets_as_a_stream_of_so_many_events_does(void **state)
+{
+    (void)state;
+    learner_fixture learner;
+    tw_error error;
+    tw_weights weights = warm_weights();
+    event_list events = make_far_events(200);
+    static float scores[2 * 200];
+    learner_fixture_open(&learner, &tw_learner_kmeans, "k=3 half_life=50 move=false", 2, 0);
+    assert_int_equal(learner_fixture_warm_start(&learner, &weights, &error), TW_STATUS_OK);
+    learner_fixture_predict(&learner, &events, scores);
+    assert_true(scores[0] == 8.0f);
+    assert_int_equal(learner_fixture_learn(&learner, &events, 0, 200, 7, scores, NULL), TW_STATUS_OK);
+    assert_true(scores[2 * 199] < 0.01f); /* after four half-lives; with all of 4,000 events it would be 7 */
+    learner_fixture_close(&learner);
+    event_list_free(&events);
+}
+
+static void warm_starts_that_do_not_fit_are_refused(void **state)
+{
+    (void)state;
+    static const double nan_centre[2] = {NAN, 0};
+    learner_fixture learner, sparse;
+    tw_error error;
+    tw_weights weights = warm_weights(), none = {0}, bad = {.centre = nan_centre, .centre_weight = warm_weight};
+    bad.n_centres = 1;
+    learner_fixture_open(&learner, &tw_learner_kmeans, "k=2", 2, 0);
+    learner_fixture_open(&sparse, &tw_learner_kmeans, "k=4 input=sparse", 0, 4);
+    assert_int_equal(learner_fixture_warm_start(&learner, &weights, &error), TW_STATUS_INVALID);
+    assert_non_null(strstr(error.message, "3 centres"));
+    assert_int_equal(learner_fixture_warm_start(&learner, &none, &error), TW_STATUS_INVALID);
+    assert_int_equal(learner_fixture_warm_start(&learner, &bad, &error), TW_STATUS_NUMERIC);
+    assert_int_equal(learner_fixture_warm_start(&sparse, &weights, &error), TW_STATUS_UNSUPPORTED);
+    learner_fixture_close(&learner);
+    learner_fixture_close(&sparse);
+}
+
+/* --- sparse input ------------------------------------------------------------------------------------------------- */
+
+/* Each number of a dense row that is not 0 as an entry. */
+static event_list make_sparse(const event_list *dense)
+{
+    event_list events = {0};
+    for (uint32_t i = 0; i < dense->n_events; i++) {
+        event_list_begin(&events, NAN, dense->weight[i]);
+        for (uint32_t d = 0; d < dense->dense_width; d++) {
+            float x = dense->dense[(size_t)i * dense->dense_width + d];
+            if (x != 0.0f) {
+                event_list_add(&events, d, x);
+            }
+        }
+    }
+    return events;
+}
+
+static void assert_sparse_equals_dense(const event_list *dense, const char *options, double tolerance)
+{
+    event_list sparse = make_sparse(dense);
+    learner_fixture a, b;
+    char text[128];
+    float *want = calloc(dense->n_events, 2 * sizeof *want), *got = calloc(dense->n_events, 2 * sizeof *got);
+    assert_true(want && got);
+    (void)snprintf(text, sizeof text, "%s init=first move=false", options);
+    learner_fixture_open(&a, &tw_learner_kmeans, text, dense->dense_width, 0);
+    (void)snprintf(text, sizeof text, "%s init=first input=sparse", options);
+    learner_fixture_open(&b, &tw_learner_kmeans, text, 0, dense->dense_width);
+    assert_int_equal(learner_fixture_learn(&a, dense, 0, dense->n_events, 50, want, NULL), TW_STATUS_OK);
+    assert_int_equal(learner_fixture_learn(&b, &sparse, 0, dense->n_events, 17, got, NULL), TW_STATUS_OK);
+    assert_true(isnan(want[0]) && isnan(got[0]) && got[1] == -1.0f);
+    for (uint32_t pass = 0; pass < 2; pass++) {
+        for (uint32_t i = pass == 0; i < dense->n_events; i++) {
+            assert_true(want[2 * (size_t)i + 1] == got[2 * (size_t)i + 1]);
+            assert_true(fabs((double)(want[2 * (size_t)i] - got[2 * (size_t)i])) <= tolerance);
+        }
+        learner_fixture_predict(&a, dense, want);
+        learner_fixture_predict(&b, &sparse, got);
+    }
+    free(want);
+    free(got);
+    learner_fixture_close(&a);
+    learner_fixture_close(&b);
+    event_list_free(&sparse);
+}
+
+static void sparse_and_dense_input_give_the_same_clusters(void **state)
+{
+    (void)state;
+    event_list events = make_events();
+    assert_sparse_equals_dense(&events, "k=4", 1e-4);
+    assert_sparse_equals_dense(&events, "k=4 half_life=30", 1e-4);
+    event_list_free(&events);
+}
+
+/* The 1,500 most frequent words would do as well: here the first 1,500 indices that occur in the news stories. */
+static void sparse_and_dense_input_agree_on_news(void **state)
+{
+    (void)state;
+    enum { WORDS = 1500 };
+    gzFile file = gzopen(TW_SOURCE_DIR "/../shared/data/rcv1_small/rcv1_small.train.vw.gz", "rb");
+    if (!file) {
+        print_message("SKIPPED: rcv1_small is not beside the source tree\n");
+        skip();
+    }
+    event_list events = {.dense_width = WORDS};
+    static char line[65536];
+    static uint32_t number[65536];
+    uint32_t n_words = 0;
+    while (gzgets(file, line, sizeof line)) {
+        float row[WORDS] = {0};
+        char *at = strchr(line, '|');
+        for (at = at ? strchr(at, ' ') : NULL; at; at = strchr(at, ' ')) {
+            unsigned long index = strtoul(at, &at, 10);
+            if (*at != ':' || index == 0 || index >= 65536) {
+                break;
+            }
+            if (number[index] == 0 && n_words < WORDS) {
+                number[index] = ++n_words;
+            }
+            float value = strtof(at + 1, &at);
+            if (number[index] != 0) {
+                row[number[index] - 1] = value;
+            }
+        }
+        event_list_begin(&events, NAN, 1.0f);
+        event_list_dense(&events, row);
+    }
+    assert_int_equal(gzclose(file), Z_OK);
+    assert_int_equal(n_words, WORDS);
+    assert_true(events.n_events >= 1000);
+    assert_sparse_equals_dense(&events, "k=10", 1e-4);
+    event_list_free(&events);
+}
+
+static void sparse_seeds_use_every_centre_and_depend_on_the_seed(void **state)
+{
+    (void)state;
+    static const char *const inits[] = {"kmeans++", "random"};
+    event_list dense = make_events(), events = make_sparse(&dense);
+    static float scores[2 * N_EVENTS], first[2 * N_EVENTS];
+    for (int i = 0; i < 40; i++) {
+        learner_fixture learner;
+        char options[96];
+        (void)snprintf(options, sizeof options, "k=4 input=sparse init=%s init_events=60 seed=%d", inits[i % 2], i / 2);
+        learner_fixture_open(&learner, &tw_learner_kmeans, options, 0, WIDTH);
+        assert_int_equal(learner_fixture_learn(&learner, &events, 0, N_EVENTS, 64, scores, NULL), TW_STATUS_OK);
+        const uint64_t *progress = learner_fixture_block(&learner, "progress");
+        assert_int_equal(progress[1], 4);
+        if (i == 0) {
+            memcpy(first, scores, sizeof scores);
+        }
+        assert_true(i != 2 || memcmp(first, scores, sizeof scores) != 0);
+        learner_fixture_close(&learner);
+    }
+    event_list_free(&dense);
+    event_list_free(&events);
+}
+
+static void a_dying_sparse_centre_begins_again_at_the_heaviest(void **state)
+{
+    (void)state;
+    event_list events = {0};
+    learner_fixture learner;
+    static float scores[2 * 2000];
+    for (uint32_t i = 0; i < 2000; i++) { /* feature 0 once; then 1 and 2 by turns */
+        event_list_begin(&events, NAN, 1.0f);
+        event_list_add(&events, i == 0 ? 0 : 1 + i % 2, 1.0f);
+        event_list_add(&events, 3, 5.0f);
+    }
+    learner_fixture_open(&learner, &tw_learner_kmeans, "k=2 input=sparse init=first half_life=20", 0, 4);
+    assert_int_equal(learner_fixture_learn(&learner, &events, 0, 300, 64, scores, NULL), TW_STATUS_OK);
+    assert_true(scores[2 * 299] > 0.2f);
+    assert_int_equal(learner_fixture_learn(&learner, &events, 300, 2000, 64, scores, NULL), TW_STATUS_OK);
+    assert_true(scores[2 * 1999] < 0.01f && scores[2 * 1998] < 0.01f && scores[2 * 1999 + 1] != scores[2 * 1998 + 1]);
+    learner_fixture_close(&learner);
+    event_list_free(&events);
 }
 
 int main(void)
@@ -321,7 +557,16 @@ int main(void)
         cmocka_unit_test(events_without_weight_are_scored_and_not_learned),
         cmocka_unit_test(points_too_far_away_are_an_error),
         cmocka_unit_test(options_that_do_not_fit_are_refused),
-        cmocka_unit_test(one_pass_over_birch_comes_near_its_hundred_clusters),
+        cmocka_unit_test(half_life_in_event_time_is_one_in_events_of_equal_steps),
+        cmocka_unit_test(a_dying_centre_moves_to_where_one_is_missing),
+        cmocka_unit_test(hastening_makes_the_next_steps_larger),
+        cmocka_unit_test(a_warm_start_gives_its_centres_back_and_moves_as_their_weights_say),
+        cmocka_unit_test(a_warm_start_forgets_as_a_stream_of_so_many_events_does),
+        cmocka_unit_test(warm_starts_that_do_not_fit_are_refused),
+        cmocka_unit_test(sparse_and_dense_input_give_the_same_clusters),
+        cmocka_unit_test(sparse_and_dense_input_agree_on_news),
+        cmocka_unit_test(sparse_seeds_use_every_centre_and_depend_on_the_seed),
+        cmocka_unit_test(a_dying_sparse_centre_begins_again_at_the_heaviest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
