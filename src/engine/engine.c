@@ -286,7 +286,9 @@ tw_status engine_report_records(tw_engine *self, const tw_work *work, tw_error *
     return refuse_records(self, work, error);
 }
 
-/* Figures of a fitted model on its own data are no progressive ones: they end where learning goes on. */
+/* Figures of a fitted model on its own data are no progressive ones: they end where learning goes on. The mutex is
+ * held.
+ */
 static tw_status drop_fitted_figures(tw_engine *self, tw_error *error)
 {
     tw_metrics *fresh = NULL;
@@ -295,11 +297,9 @@ static tw_status drop_fitted_figures(tw_engine *self, tw_error *error)
     tw_status status = make_metrics(self, &fresh, error);
     if (status < 0)
         return status;
-    (void)pthread_mutex_lock(&self->mutex);
     tw_metrics_destroy(&self->metrics);
     self->metrics = fresh;
     self->fit.is_measured = false;
-    (void)pthread_mutex_unlock(&self->mutex);
     return TW_STATUS_OK;
 }
 
@@ -307,11 +307,10 @@ static tw_status engine_account(tw_engine *self, tw_work *work, tw_error *error)
 {
     tw_builder *builder = work->builder;
     bool is_replayed = false, has_drifted = false;
-    tw_status status = builder->n_events > 0 ? drop_fitted_figures(self, error) : TW_STATUS_OK;
-    if (status < 0)
-        return status;
     (void)pthread_mutex_lock(&self->mutex);
-    status = note_progress(self, work, &is_replayed, error);
+    tw_status status = note_progress(self, work, &is_replayed, error);
+    if (status == TW_STATUS_OK && !is_replayed && builder->n_events > 0)
+        status = drop_fitted_figures(self, error);
     if (status == TW_STATUS_OK && !is_replayed) {
         tw_batch batch = tw_builder_batch(builder);
         status = tw_metrics_add(self->metrics, &batch, self->scores, error);

@@ -169,12 +169,24 @@ static tw_status measure(history *self, tw_error *error)
     return status;
 }
 
+/* Saves; REWIND: a shard lost rows before they were saved. A checkpoint that fails is told of, and the next one is
+ * tried in its time. */
+static tw_status save(history *self, bool is_again, tw_error *error)
+{
+    tw_error ignored = {0};
+    tw_status status = is_again ? hand_over(self, error) : TW_STATUS_OK;
+    if (status == TW_STATUS_OK)
+        status = note_splits(self, error);
+    if (status != TW_STATUS_OK)
+        return status;
+    (void)!engine_save(self->engine, &ignored);
+    return tw_model_flush(self->engine->options.model, FLUSH_TIMEOUT_MS, error);
+}
+
 static tw_status take_over(history *self, tw_error *error)
 {
     tw_engine *engine = self->engine;
     tw_status status = hand_over(self, error);
-    if (status == TW_STATUS_OK)
-        status = note_splits(self, error);
     if (status == TW_STATUS_OK)
         status = measure(self, error);
     if (status != TW_STATUS_OK)
@@ -184,10 +196,10 @@ static tw_status take_over(history *self, tw_error *error)
     engine->fit.is_measured = true;
     (void)pthread_mutex_unlock(&engine->mutex);
     engine_tell(engine, TW_ENGINE_FITTED, NULL);
-    /* A checkpoint that fails is told of, and the next one is tried in its time. */
-    tw_error ignored = {0};
-    (void)!engine_save(engine, &ignored);
-    return TW_STATUS_OK;
+    status = TW_STATUS_REWIND;
+    for (int i = 0; i < MAX_HANDOVERS && status == TW_STATUS_REWIND; i++)
+        status = save(self, i > 0, error);
+    return status == TW_STATUS_REWIND ? TW_STATUS_OK : status; /* the run learns again what a shard has lost */
 }
 
 tw_status engine_fit_history(tw_engine *self, tw_error *error)

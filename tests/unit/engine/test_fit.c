@@ -332,6 +332,7 @@ static void a_stop_while_the_solver_works_leaves_nothing_and_the_next_run_starts
 typedef struct shard_killer {
     pipeline *run;
     uint32_t n_shards, n_killed;
+    tw_engine_event at;
 } shard_killer;
 
 static void kill_shards(void *context, tw_engine_event event, const tw_report *report, const tw_error *error)
@@ -339,7 +340,7 @@ static void kill_shards(void *context, tw_engine_event event, const tw_report *r
     shard_killer *self = context;
     (void)report;
     (void)error;
-    if (event == TW_ENGINE_FITTING && self->n_killed < self->n_shards)
+    if (event == self->at && self->n_killed < self->n_shards)
         assert_int_equal(tw_loopback_kill(self->run->loopback, self->n_killed++, NULL), TW_STATUS_OK);
 }
 
@@ -354,7 +355,7 @@ static void shards_that_die_while_the_solver_works_get_all_rows(void **state)
     pipeline_run(&setup, &whole);
     setup = setup_of(self, folder);
     setup.n_shards = 3;
-    shard_killer killer = {.run = &run, .n_shards = 3};
+    shard_killer killer = {.run = &run, .n_shards = 3, .at = TW_ENGINE_FITTING};
     setup.listener = kill_shards;
     setup.context = &killer;
     assert_int_equal(pipeline_open(&run, &setup, &error), TW_STATUS_OK);
@@ -363,6 +364,37 @@ static void shards_that_die_while_the_solver_works_get_all_rows(void **state)
     pipeline_collect(&run, &killed);
     assert_int_equal(killer.n_killed, 3);
     assert_null(pipeline_trace_difference(&whole, &killed, TRACE_ALL));
+    pipeline_trace_free(&whole);
+    pipeline_trace_free(&killed);
+    pipeline_close(&run);
+}
+
+/* Nothing was saved yet: the shard gets its rows again. */
+static void a_shard_that_dies_right_behind_the_hand_over_gets_its_rows_again(void **state)
+{
+    fixture *self = *state;
+    char folder[PIPELINE_PATH_SIZE];
+    pipeline run;
+    pipeline_trace whole, killed;
+    tw_error error = {0};
+    pipeline_setup setup = setup_of(self, folder);
+    pipeline_run(&setup, &whole);
+    setup = setup_of(self, folder);
+    setup.n_shards = 3;
+    setup.has_checkpoints = true;
+    shard_killer killer = {.run = &run, .n_shards = 1, .at = TW_ENGINE_FITTED};
+    setup.listener = kill_shards;
+    setup.context = &killer;
+    assert_int_equal(pipeline_open(&run, &setup, &error), TW_STATUS_OK);
+    if (tw_engine_run(run.engine, &error) != TW_STATUS_OK)
+        fail_msg("%s", error.message);
+    pipeline_collect(&run, &killed);
+    assert_int_equal(killer.n_killed, 1);
+    const char *difference = pipeline_trace_difference(&whole, &killed, TRACE_ALL);
+    if (difference != NULL)
+        fail_msg("%s differ", difference);
+    assert_int_equal(killed.report.events, N_HISTORY);
+    assert_int_equal(killed.report.rewinds, 0);
     pipeline_trace_free(&whole);
     pipeline_trace_free(&killed);
     pipeline_close(&run);
@@ -540,6 +572,7 @@ int main(void)
         TEST(a_fitted_model_that_resumes_is_not_fitted_again),
         TEST(a_stop_while_the_solver_works_leaves_nothing_and_the_next_run_starts_again),
         TEST(shards_that_die_while_the_solver_works_get_all_rows),
+        TEST(a_shard_that_dies_right_behind_the_hand_over_gets_its_rows_again),
         TEST(figures_are_the_fitted_models_until_a_live_event_comes),
         TEST(passes_score_as_a_learner_that_got_the_events_by_hand),
         TEST(the_same_seed_gives_the_same_model_and_another_one_another),
