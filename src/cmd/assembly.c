@@ -201,6 +201,11 @@ tw_evaluation assembly_evaluation(const assembly *self)
         .figures = figures_of(&pipeline->metrics),
         .window = {pipeline->window_events, pipeline->window_us},
         .window_path = pipeline->windows_path,
+        .slice = pipeline->slices.item,
+        .n_slices = pipeline->slices.count,
+        .slice_limit = pipeline->slice_limit,
+        .group = pipeline->group,
+        .group_events = pipeline->group_events,
     };
 }
 

@@ -19,11 +19,18 @@ static void put(json_t *object, const char *key, json_t *value)
     (void)json_object_set_new(object, key, value);
 }
 
-void report_details_take(report_details *self, tw_engine *engine)
+tw_status report_details_take(report_details *self, tw_engine *engine, tw_error *error)
 {
     memset(self, 0, sizeof *self);
-    if (engine != NULL)
-        self->n_calibration = tw_engine_calibration(engine, self->calibration);
+    if (engine == NULL)
+        return TW_STATUS_OK;
+    self->n_calibration = tw_engine_calibration(engine, self->calibration);
+    return tw_engine_slices(engine, &self->slices, error);
+}
+
+void report_details_fini(report_details *self)
+{
+    tw_slice_report_fini(&self->slices);
 }
 
 static void put_figures(json_t *out, const tw_figures *figures)
@@ -78,6 +85,35 @@ static json_t *json_calibration(const report_details *details)
     return out;
 }
 
+static json_t *json_slice(const tw_slice_row *row)
+{
+    json_t *out = json_object();
+    json_t *value = row->value != NULL ? json_string(row->value) : json_null();
+    if (row->is_other)
+        value = json_string("other");
+    put(out, "value", value != NULL ? value : json_string_nocheck("?"));
+    put(out, "is_other", json_boolean(row->is_other));
+    put(out, "events", json_count(row->figures.events));
+    put(out, "labelled", json_count(row->figures.labelled));
+    put(out, "positives", json_count(row->figures.positives));
+    put_figures(out, &row->figures);
+    return out;
+}
+
+static json_t *json_slices(const tw_slice_report *slices)
+{
+    if (slices->n_fields == 0)
+        return json_null();
+    json_t *out = json_object();
+    for (uint32_t i = 0; i < slices->n_fields; i++) {
+        json_t *rows = json_array();
+        for (uint32_t k = 0; k < slices->field[i].n_rows; k++)
+            (void)json_array_append_new(rows, json_slice(&slices->field[i].row[k]));
+        put(out, slices->field[i].name, rows);
+    }
+    return out;
+}
+
 static void put_run(json_t *out, const tw_report *report)
 {
     bool is_binary = report->task == TW_TASK_BINARY;
@@ -110,6 +146,7 @@ char *report_to_json(const tw_report *report, const report_details *details)
     put_run(out, report);
     put_figures(out, &report->figures);
     put(out, "calibration_table", json_calibration(details));
+    put(out, "slices", json_slices(&details->slices));
     put(out, "window", json_window(&report->window));
     put(out, "clusters", details->clusters > 0 ? json_count(details->clusters) : json_null());
     put(out, "model_version", report->model_version > 0 ? json_count(report->model_version) : json_null());

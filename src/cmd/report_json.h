@@ -11,10 +11,12 @@ typedef struct report_details {
     uint64_t clusters;      /* 0: null */
     tw_calibration_row calibration[TW_CALIBRATION_BINS];
     uint32_t n_calibration;
+    tw_slice_report slices;
 } report_details;
 
-/* Fills what the engine (NULL: nothing) knows; the rest is zeroed. */
-void report_details_take(report_details *self, tw_engine *engine);
+/* Fills what the engine (NULL: nothing) knows; the rest is zeroed. Release with report_details_fini. */
+TW_MUST_USE tw_status report_details_take(report_details *self, tw_engine *engine, tw_error *error);
+void report_details_fini(report_details *self);
 
 /* Unknown figures are null. NULL: no memory. Release with free(). */
 char *report_to_json(const tw_report *report, const report_details *details);

@@ -355,14 +355,17 @@ static tw_status write_report(session *self, const tw_report *report, tw_error *
         pipeline->checkpoint_dir != NULL ? pipeline->checkpoint_dir : "", (unsigned long long)report->model_version);
     bool is_saved = pipeline->checkpoint_dir != NULL && report->model_version > 0;
     report_details details;
-    report_details_take(&details, self->engine);
+    tw_status status = report_details_take(&details, self->engine, error);
+    if (status < 0)
+        return status;
     details.learner = pipeline->learner;
     details.checkpoint = is_saved ? checkpoint : NULL;
     details.clusters = session_count_clusters(self->assembly);
     char *text = report_to_json(report, &details);
+    report_details_fini(&details);
     if (text == NULL)
         return tw_no_memory(error, 0);
-    tw_status status = tw_file_store(self->options->report_path, text, strlen(text), error);
+    status = tw_file_store(self->options->report_path, text, strlen(text), error);
     free(text);
     return status;
 }

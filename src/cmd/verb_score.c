@@ -139,10 +139,12 @@ static int show_result(const flags *given, const scoring *run, const char *direc
     tw_error error = {0};
     tw_engine_report(run->engine, false, &report);
     report_details details;
-    report_details_take(&details, run->engine);
+    tw_status status = report_details_take(&details, run->engine, &error);
     details.learner = run->all.pipeline->learner;
-    char *text = report_to_json(&report, &details);
-    tw_status status = text != NULL ? TW_STATUS_OK : tw_no_memory(&error, 0);
+    char *text = status == TW_STATUS_OK ? report_to_json(&report, &details) : NULL;
+    report_details_fini(&details);
+    if (status == TW_STATUS_OK && text == NULL)
+        status = tw_no_memory(&error, 0);
     const char *path = flags_text(given, "report", NULL);
     if (status == TW_STATUS_OK && flags_has(given, "json"))
         (void)printf("%s\n", text);

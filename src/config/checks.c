@@ -431,6 +431,33 @@ static void check_workers(checker *self)
             "evaluate.windows: written by one worker only; use workers: 1 or remove it");
 }
 
+static void check_facet(checker *self, const tw_bound *evaluate, const char *option, const char *field)
+{
+    const tw_bound *label = tw_bound_map(self->root, "label");
+    const tw_bound *time = tw_bound_map(tw_bound_map(self->root, "source"), "time");
+    if (is_word(label, "field", field) || is_word(label, "weight", field) || is_word(time, "field", field))
+        (void)COMPLAIN(self, evaluate, option, "E132",
+            "evaluate.%s: \"%.80s\" is the label, weight or time; events cannot be told apart by it", option, field);
+}
+
+static void check_facets(checker *self, const tw_bound *evaluate)
+{
+    size_t n_slices = tw_option_count(evaluate->values, "slices");
+    if (n_slices > TW_PIPELINE_MAX_SLICES)
+        (void)COMPLAIN(self, evaluate, "slices", "E132", "evaluate.slices: %zu fields are more than the limit %d",
+            n_slices, (int)TW_PIPELINE_MAX_SLICES);
+    for (size_t i = 0; i < n_slices; i++) {
+        const char *field = tw_option_item(evaluate->values, "slices", i);
+        check_facet(self, evaluate, "slices", field);
+        for (size_t k = 0; k < i; k++) {
+            if (strcmp(tw_option_item(evaluate->values, "slices", k), field) == 0)
+                (void)COMPLAIN(self, evaluate, "slices", "E132", "evaluate.slices: \"%.80s\" is there twice", field);
+        }
+    }
+    if (text_of(evaluate, "groups") != NULL)
+        check_facet(self, evaluate, "groups", text_of(evaluate, "groups"));
+}
+
 static void check_evaluate(checker *self)
 {
     const tw_bound *evaluate = tw_bound_map(self->root, "evaluate");
@@ -449,6 +476,7 @@ static void check_evaluate(checker *self)
     if (text_of(evaluate, "windows") != NULL && events == 0 && duration_us == 0)
         (void)COMPLAIN(self, evaluate, "windows", "E132",
             "evaluate.windows: without evaluate.window there are no windows to write");
+    check_facets(self, evaluate);
 }
 
 static void check_run(checker *self)

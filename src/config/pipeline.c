@@ -222,6 +222,9 @@ static tw_status fill_run(tw_pipeline *self, tw_error *error)
     (void)tw_check_span(tw_option_text(evaluate, "window"), &self->window_events, &self->window_us);
     self->windows_path = tw_option_text(evaluate, "windows");
     self->threshold = tw_option_real(evaluate, "threshold");
+    self->slice_limit = small(evaluate, "slice_limit");
+    self->group = tw_option_text(evaluate, "groups");
+    self->group_events = (uint64_t)tw_option_int(evaluate, "group_events");
     self->is_auc_exact = is_word(evaluate, "auc", "exact");
     fill_drift(tw_bound_map(tw_bound_map(self->bound, "evaluate"), "drift")->values, &self->drift);
     fill_publish(self);
@@ -235,6 +238,8 @@ static tw_status fill_run(tw_pipeline *self, tw_error *error)
     tw_status status = fill_texts(servers, "connect", &self->connect, error);
     if (status == TW_STATUS_OK)
         status = fill_texts(servers, "bind", &self->bind, error);
+    if (status == TW_STATUS_OK)
+        status = fill_texts(evaluate, "slices", &self->slices, error);
     return status == TW_STATUS_OK ? fill_texts(evaluate, "metrics", &self->metrics, error) : status;
 }
 
@@ -287,8 +292,8 @@ void tw_pipeline_destroy(tw_pipeline **self)
     if (self == NULL || *self == NULL)
         return;
     tw_pipeline *pipeline = *self;
-    tw_text_list *lists[] = {
-        &pipeline->missing_values, &pipeline->positive, &pipeline->connect, &pipeline->bind, &pipeline->metrics};
+    tw_text_list *lists[] = {&pipeline->missing_values, &pipeline->positive, &pipeline->connect, &pipeline->bind,
+        &pipeline->metrics, &pipeline->slices};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         tw_free(lists[i]->item);
     tw_free(pipeline->source);

@@ -19,7 +19,9 @@
  *   E129  evaluate.drift.delta of 1 or more with adwin
  *   E130  mode batch with endless sources only; a solver with mode online; solver ftrl or sgd for another learner;
  *         options of passes with a batch solver, options of mode batch without it
- *   E132  evaluate.window by time without source.time.field; evaluate.windows without evaluate.window
+ *   E132  evaluate.window by time without source.time.field; evaluate.windows without evaluate.window;
+ *         evaluate.slices with more than TW_PIPELINE_MAX_SLICES fields or one twice; the label, weight or time among
+ *         slices and groups
  *   E133  publish.require without a figure or without checkpoint.dir, or with something else than a limit */
 #ifndef TW_CONFIG_PIPELINE_H
 #define TW_CONFIG_PIPELINE_H
@@ -35,6 +37,7 @@ enum {
     TW_PIPELINE_MAX_POSITIVE = 16,
     TW_PIPELINE_DEFAULT_BITS = 22,
     TW_PIPELINE_MAX_REQUIREMENTS = 16,
+    TW_PIPELINE_MAX_SLICES = 15,
 };
 
 typedef struct tw_text_list {
@@ -154,6 +157,10 @@ typedef struct tw_pipeline {
     bool is_auc_exact;
     tw_text_list metrics; /* empty: all */
     double threshold;
+    tw_text_list slices; /* fields */
+    uint32_t slice_limit;
+    const char *group; /* NULL: none */
+    uint64_t group_events;
     tw_pipeline_drift drift;
 
     tw_pipeline_requirement require[TW_PIPELINE_MAX_REQUIREMENTS]; /* of publish */

@@ -276,6 +276,10 @@ static const tw_option evaluate_options[] = {
         false, "figures to give, the others are null; absent: all of the learner's task"},
     {"threshold", TW_OPTION_REAL, "0.5", 1e-9, 0.999999999, NULL, false,
         "binary: a prediction above it counts as class 1"},
+    OPTION_LIST("slices", "fields whose values have figures of their own in the report, at most 15, features or not"),
+    OPTION_INT("slice_limit", "1000", 1, 1000000, "values of a field with figures of their own; the rest are one more"),
+    OPTION_TEXT("groups", NULL, "field, such as a user, within whose values gauc compares scores; absent: no gauc"),
+    OPTION_INT("group_events", "100000", 0, 1e9, "newest events that gauc is taken over, 24 bytes each; 0 = all"),
     OPTION_END,
 };
 static const tw_config_child evaluate_children[] = {CHILD("drift", TW_CHILD_MAP, &drift_block), CHILD_END};

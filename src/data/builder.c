@@ -71,11 +71,24 @@ tw_status tw_builder_create(uint32_t max_events, uint32_t dense_width, tw_builde
     return TW_STATUS_OK;
 }
 
+tw_status tw_builder_set_facets(tw_builder *self, uint32_t n_facets, tw_error *error)
+{
+    size_t size = (size_t)self->max_events * n_facets * sizeof *self->facet;
+    if (n_facets == 0)
+        return TW_STATUS_OK;
+    self->facet = tw_alloc_zero(size);
+    if (self->facet == NULL)
+        return tw_no_memory(error, size);
+    self->n_facets = n_facets;
+    return TW_STATUS_OK;
+}
+
 void tw_builder_destroy(tw_builder **self)
 {
     tw_builder *gone = *self;
     if (gone == NULL)
         return;
+    tw_free(gone->facet);
     tw_free(gone->bad_bytes);
     tw_free(gone->bad);
     tw_free(gone->dense);
@@ -188,6 +201,8 @@ tw_batch tw_builder_batch(const tw_builder *self)
         .label = self->label,
         .weight = self->weight,
         .time_us = self->time_us,
+        .facet = self->facet,
+        .n_facets = self->n_facets,
         .dense = self->dense,
         .dense_width = self->dense_width,
         .split = self->split,
@@ -213,6 +228,8 @@ tw_batch tw_builder_slice(const tw_builder *self, uint32_t first, uint32_t last,
     slice.time_us += first;
     if (slice.dense != NULL)
         slice.dense += (size_t)first * self->dense_width;
+    if (slice.facet != NULL)
+        slice.facet += (size_t)first * self->n_facets;
     slice.from = first > 0 ? self->end[first - 1] : self->from;
     slice.to = last < self->n_events ? self->end[last - 1] : self->to;
     return slice;

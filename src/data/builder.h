@@ -41,6 +41,8 @@ struct tw_builder {
     int64_t *time_us;
     uint64_t *end; /* [n_events] offset behind each event */
     float *dense;
+    uint32_t n_facets; /* 0 until tw_builder_set_facets */
+    uint64_t *facet;   /* [max_events x n_facets] */
     uint64_t split, from, to;
     uint64_t line; /* lines before `to` */
     uint32_t n_bad, capacity_bad;
@@ -52,6 +54,9 @@ struct tw_builder {
 
 TW_MUST_USE tw_status tw_builder_create(uint32_t max_events, uint32_t dense_width, tw_builder **out, tw_error *error);
 void tw_builder_destroy(tw_builder **self);
+
+/* Makes room for facets (batch.h); before the first event. */
+TW_MUST_USE tw_status tw_builder_set_facets(tw_builder *self, uint32_t n_facets, tw_error *error);
 
 /* Empties the batch and says which split it will cover and from where. */
 void tw_builder_reset(tw_builder *self, uint64_t split, uint64_t from, uint64_t line);

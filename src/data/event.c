@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/text.h"
 #include "data/feature.h"
 #include "data/key.h"
 #include "data/number.h"
@@ -25,6 +26,30 @@ void tw_event_begin(tw_event *self, tw_plan *plan, tw_builder *out)
     memset(self->columns_seen, 0, n_words * sizeof *self->columns_seen);
     if (out->dense_width > 0 && out->n_events < out->max_events)
         memset(out->dense + (size_t)out->n_events * out->dense_width, 0, out->dense_width * sizeof *out->dense);
+    if (out->n_facets > 0 && out->n_events < out->max_events)
+        memset(out->facet + (size_t)out->n_events * out->n_facets, 0, out->n_facets * sizeof *out->facet);
+}
+
+/* Facets: the first value that the field has in the event. */
+static void event_note_facet(tw_event *self, const plan_column *column, const char *text, size_t size)
+{
+    tw_builder *out = self->out;
+    const uint32_t facet = (uint32_t)column->facet;
+    if (facet >= out->n_facets || out->n_events >= out->max_events)
+        return;
+    uint64_t *key = &out->facet[(size_t)out->n_events * out->n_facets + facet];
+    if (*key != 0)
+        return;
+    *key = tw_key_of_text(column->seed, text, size);
+    if (facet < self->plan->n_spelled)
+        tw_spellings_note(self->plan->spellings, facet, *key, text, size);
+}
+
+static void event_note_number(tw_event *self, const plan_column *column, double value)
+{
+    char text[TW_REAL_TEXT_SIZE];
+    tw_text_from_real(value, text);
+    event_note_facet(self, column, text, strlen(text));
 }
 
 /* A field may have one value an event. */
@@ -103,7 +128,10 @@ static tw_status event_put_numeric(tw_event *self, int handle, double value, tw_
 
 static tw_status event_put_text(tw_event *self, int handle, const char *text, size_t size, tw_error *error)
 {
-    uint64_t key = tw_key_of_text(self->plan->column[handle].seed, text, size);
+    const plan_column *column = &self->plan->column[handle];
+    uint64_t key = tw_key_of_text(column->seed, text, size);
+    if (column->facet >= 0)
+        event_note_facet(self, column, text, size);
     return tw_builder_entry(self->out, key, 1.0f, (uint16_t)handle, error);
 }
 
@@ -233,6 +261,8 @@ static tw_status event_text_numeric(tw_event *self, int handle, const char *text
     if (kind == TW_NUMBER_NONE)
         return event_not_a_number(name, text, size, error);
     tw_status status = event_mark(self, handle, error);
+    if (self->plan->column[handle].facet >= 0)
+        event_note_facet(self, &self->plan->column[handle], text, size);
     return status < 0 ? status : event_put_numeric(self, handle, value, error);
 }
 
@@ -285,6 +315,8 @@ tw_status tw_event_text(tw_event *self, int handle, const char *text, size_t siz
     case PLAN_AUTO:
         return event_text_auto(self, handle, text, size, error);
     default:
+        if (self->plan->column[handle].facet >= 0)
+            event_note_facet(self, &self->plan->column[handle], text, size);
         return TW_STATUS_OK;
     }
 }
@@ -311,6 +343,10 @@ tw_status tw_event_number(tw_event *self, int handle, double value, const char *
         return TW_STATUS_OK;
     const plan_column *column = &self->plan->column[handle];
     tw_status status = TW_STATUS_OK;
+    if (column->facet >= 0 && text != NULL && size > 0)
+        event_note_facet(self, column, text, size);
+    else if (column->facet >= 0)
+        event_note_number(self, column, value);
     switch (column->kind) {
     case TW_COLUMN_NUMERIC:
     case PLAN_AUTO:
@@ -363,10 +399,21 @@ tw_status tw_event_element(tw_event *self, int handle, const char *text, size_t 
     return event_put_text(self, handle, text, size, error);
 }
 
+/* A feature of the default namespace has a name but no column, unless it is a facet. */
+static void event_named_facet(tw_event *self, const char *name, size_t size, double value)
+{
+    int handle = -1;
+    if (!tw_plan_knows(self->plan, name, size, &handle) || self->plan->column[handle].facet < 0)
+        return;
+    event_note_number(self, &self->plan->column[handle], value);
+}
+
 /* Default namespace: the plan's column of that name, or the key that the name stands for. */
 static tw_status event_default_feature(tw_event *self, const char *name, size_t size, double value, tw_error *error)
 {
     tw_plan *plan = self->plan;
+    if (plan->is_automatic && plan->n_facets > 0)
+        event_named_facet(self, name, size, value);
     if (!plan->is_automatic) {
         int handle = -1;
         tw_status status = tw_plan_resolve(plan, name, size, &handle, error);
@@ -399,6 +446,10 @@ tw_status tw_event_feature(
     self->n_features_seen++;
     if (field == 0)
         return event_default_feature(self, name, size, (double)single, error);
+    if (self->plan->column[field].facet >= 0)
+        event_note_facet(self, &self->plan->column[field], name, size);
+    if (self->plan->column[field].kind == TW_COLUMN_IGNORE)
+        return TW_STATUS_OK;
     if (single == 0.0f)
         return TW_STATUS_OK;
     return tw_builder_entry(self->out, tw_key_of_text(seed, name, size), single, field, error);

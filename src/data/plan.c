@@ -75,6 +75,7 @@ static tw_status plan_add(tw_plan *self, const char *name, size_t size, int kind
         .size = (uint32_t)size,
         .kind = kind,
         .dense = -1,
+        .facet = -1,
         .key = is_index ? tw_key_of_index(self->hash_seed, index) : tw_key_of_text(self->default_seed, name, size),
         .seed = tw_key_field_seed(self->hash_seed, copy, size + 1),
     };
@@ -333,6 +334,43 @@ void tw_plan_destroy(tw_plan **self)
     *self = NULL;
 }
 
+static tw_status plan_set_facet(tw_plan *self, const char *name, uint32_t facet, tw_error *error)
+{
+    size_t size = strlen(name);
+    int handle = plan_find(self, name, size);
+    if (handle < 0) {
+        int kind = self->is_automatic ? (int)PLAN_AUTO : (int)TW_COLUMN_IGNORE;
+        tw_status status = plan_add(self, name, size, kind, &handle, error);
+        if (status < 0)
+            return status;
+    }
+    int kind = self->column[handle].kind;
+    if (kind == TW_COLUMN_LABEL || kind == TW_COLUMN_WEIGHT || kind == TW_COLUMN_TIME)
+        return tw_error_set(
+            error, TW_STATUS_INVALID, "\"%s\" is the label, weight or time: events cannot be told apart by it", name);
+    self->column[handle].facet = (int32_t)facet;
+    return TW_STATUS_OK;
+}
+
+tw_status tw_plan_set_facets(tw_plan *self,
+    const char *const *names,
+    uint32_t n_facets,
+    tw_spellings *spellings,
+    uint32_t n_spelled,
+    tw_error *error)
+{
+    if (n_facets > TW_PLAN_MAX_FACETS)
+        return tw_error_set(error, TW_STATUS_INVALID, "%u fields to tell events apart by: at most %u are possible",
+            n_facets, (unsigned)TW_PLAN_MAX_FACETS);
+    tw_status status = TW_STATUS_OK;
+    for (uint32_t i = 0; i < n_facets && status == TW_STATUS_OK; i++)
+        status = plan_set_facet(self, names[i], i, error);
+    self->n_facets = n_facets;
+    self->spellings = spellings;
+    self->n_spelled = spellings != NULL ? n_spelled : 0;
+    return status;
+}
+
 uint32_t tw_plan_dense_width(const tw_plan *self)
 {
     return self->dense_width;
@@ -418,12 +456,18 @@ bool tw_plan_is_automatic(const tw_plan *self)
 
 bool tw_plan_is_direct(const tw_plan *self)
 {
-    return self->is_automatic && !self->is_dense;
+    return self->is_automatic && !self->is_dense && self->n_facets == 0;
 }
 
 uint64_t tw_plan_hash_seed(const tw_plan *self)
 {
     return self->hash_seed;
+}
+
+bool tw_plan_knows(const tw_plan *self, const char *name, size_t size, int *handle)
+{
+    *handle = plan_find(self, name, size);
+    return *handle >= 0;
 }
 
 tw_status tw_plan_resolve(tw_plan *self, const char *name, size_t size, int *handle, tw_error *error)
@@ -443,7 +487,8 @@ tw_status tw_plan_namespace(
         if (status < 0)
             return status;
         int kind = handle < 0 ? (int)TW_COLUMN_IGNORE : self->column[handle].kind;
-        if (kind != PLAN_AUTO && kind != TW_COLUMN_CATEGORICAL && kind != TW_COLUMN_SET)
+        bool is_facet = kind == TW_COLUMN_IGNORE && handle >= 0 && self->column[handle].facet >= 0;
+        if (kind != PLAN_AUTO && kind != TW_COLUMN_CATEGORICAL && kind != TW_COLUMN_SET && !is_facet)
             handle = -1;
     }
     *field = handle < 0 ? (uint16_t)TW_FIELD_NONE : (uint16_t)handle;

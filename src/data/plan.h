@@ -16,6 +16,7 @@
 #define TW_DATA_PLAN_H
 
 #include "data/builder.h"
+#include "data/spellings.h"
 #include "thalweg/format.h"
 
 typedef enum tw_column_kind {
@@ -114,6 +115,18 @@ tw_plan_field tw_plan_field_at(const tw_plan *self, uint16_t field);
 /* Declared feature fields, for request forms and metadata: index < tw_plan_n_columns. */
 uint32_t tw_plan_n_columns(const tw_plan *self);
 const tw_column_spec *tw_plan_column(const tw_plan *self, uint32_t index);
+
+/* Fields whose value in each event evaluation wants to know, feature or not: names[i] is facet i of the batch
+ * (batch.h). A field that the plan does not know is known from here on, but is no feature. `spellings` (NULL: none),
+ * borrowed for the plan's life, learns how the values of the first `n_spelled` facets are spelled. Before a format
+ * opens the plan, at most once. INVALID: the label, weight or time, or more than TW_PLAN_MAX_FACETS. */
+enum { TW_PLAN_MAX_FACETS = 16 };
+TW_MUST_USE tw_status tw_plan_set_facets(tw_plan *self,
+    const char *const *names,
+    uint32_t n_facets,
+    tw_spellings *spellings,
+    uint32_t n_spelled,
+    tw_error *error);
 
 /* --- one record ----------------------------------------------------------------------------------------------------
  * tw_event_begin, then any number of tw_event_* in the record's order, then tw_event_end. On an error of one of them

@@ -16,6 +16,7 @@ typedef struct plan_column {
     bool is_log1p, is_scaled, has_missing;
     char separator;
     int32_t dense; /* column of the dense row; -1: none */
+    int32_t facet; /* index of its facet; -1: none */
     double missing;
     uint64_t key;  /* as a numeric feature */
     uint64_t seed; /* of texts in this field */
@@ -50,6 +51,11 @@ struct tw_plan {
     uint32_t n_missing_columns;
     uint32_t *scratch; /* entry positions of crossed fields */
     size_t capacity_scratch;
+    uint32_t n_facets, n_spelled;
+    tw_spellings *spellings;
 };
+
+/* The column of that name; false: there is none. Adds nothing. */
+bool tw_plan_knows(const tw_plan *self, const char *name, size_t size, int *handle);
 
 #endif

@@ -83,6 +83,32 @@ static tw_status note_window(void *context, const tw_window *window, tw_error *e
     return is_wanted ? tw_window_log_add(self->window_log, window, error) : TW_STATUS_OK;
 }
 
+static uint32_t group_facet(const tw_engine *self)
+{
+    const char *group = self->options.evaluation.group;
+    uint32_t at = 0;
+    while (at < self->n_facets && strcmp(self->facet[at], group) != 0)
+        at++;
+    return at;
+}
+
+/* The group's field may be one of the slices'. */
+static tw_status choose_facets(tw_engine *self, tw_error *error)
+{
+    const tw_evaluation *evaluation = &self->options.evaluation;
+    if (evaluation->n_slices + 1 > TW_PLAN_MAX_FACETS)
+        return tw_error_set(error, TW_STATUS_CONFIG, "evaluate.slices: %u fields, at most %u are possible",
+            evaluation->n_slices, (unsigned)TW_PLAN_MAX_FACETS - 1);
+    for (uint32_t i = 0; i < evaluation->n_slices; i++)
+        self->facet[self->n_facets++] = evaluation->slice[i];
+    if (evaluation->group != NULL && group_facet(self) == self->n_facets)
+        self->facet[self->n_facets++] = evaluation->group;
+    if (evaluation->n_slices == 0)
+        return TW_STATUS_OK;
+    /* Values of malformed records are spelled, too. */
+    return tw_spellings_create(evaluation->n_slices, 2 * evaluation->slice_limit, &self->spellings, error);
+}
+
 static tw_status make_metrics(tw_engine *self, tw_metrics **out, tw_error *error)
 {
     const tw_evaluation *evaluation = &self->options.evaluation;
@@ -93,6 +119,13 @@ static tw_status make_metrics(tw_engine *self, tw_metrics **out, tw_error *error
         .window = evaluation->window,
         .on_window = note_window,
         .window_context = self,
+        .has_groups = evaluation->group != NULL,
+        .group_facet = evaluation->group != NULL ? group_facet(self) : 0,
+        .group_events = evaluation->group_events,
+        .slice = evaluation->slice,
+        .n_slices = evaluation->n_slices,
+        .slice_limit = evaluation->slice_limit,
+        .spellings = self->spellings,
     };
     return tw_metrics_create(tw_model_traits(self->options.model), &metrics, out, error);
 }
@@ -114,7 +147,9 @@ static tw_status engine_open(tw_engine *self, tw_error *error)
     self->scores = tw_alloc(n_scores * sizeof *self->scores);
     if (self->scores == NULL)
         return tw_no_memory(error, n_scores * sizeof *self->scores);
-    tw_status status = make_metrics(self, &self->metrics, error);
+    tw_status status = choose_facets(self, error);
+    if (status == TW_STATUS_OK)
+        status = make_metrics(self, &self->metrics, error);
     const tw_gate_options *gate = &options->checkpoint.gate;
     if (status == TW_STATUS_OK && gate->n_required > 0 && options->is_learning)
         status = tw_recent_create(traits->task, traits->n_outputs, gate->over, &self->recent, error);
@@ -167,6 +202,7 @@ void tw_engine_destroy(tw_engine **self)
     tw_checkpointer_destroy(&engine->checkpointer);
     tw_outputs_close(&engine->outputs);
     tw_window_log_close(&engine->window_log);
+    tw_spellings_destroy(&engine->spellings);
     tw_metrics_destroy(&engine->metrics);
     tw_recent_destroy(&engine->recent);
     tw_splits_fini(&engine->splits);
@@ -409,6 +445,14 @@ void tw_engine_report(tw_engine *self, bool is_last_reset, tw_report *out)
 bool tw_engine_is_online_manifest(const tw_manifest *manifest)
 {
     return manifest->events > 0 && tw_manifest_find(manifest, "fit") == NULL;
+}
+
+tw_status tw_engine_slices(tw_engine *self, tw_slice_report *out, tw_error *error)
+{
+    (void)pthread_mutex_lock(&self->mutex);
+    tw_status status = tw_metrics_slices(self->metrics, out, error);
+    (void)pthread_mutex_unlock(&self->mutex);
+    return status;
 }
 
 uint32_t tw_engine_calibration(tw_engine *self, tw_calibration_row *out)

@@ -47,11 +47,15 @@ typedef struct tw_bad_policy {
 
 /* How the scores are measured. */
 typedef struct tw_evaluation {
-    bool is_auc_exact;       /* keep every score */
-    double threshold;        /* metrics.h */
-    tw_figure_set figures;   /* 0: all */
-    tw_window_policy window; /* both 0: none */
-    const char *window_path; /* file of finished windows (window_log.h); NULL: none */
+    bool is_auc_exact;        /* keep every score */
+    double threshold;         /* metrics.h */
+    tw_figure_set figures;    /* 0: all */
+    tw_window_policy window;  /* both 0: none */
+    const char *window_path;  /* file of finished windows (window_log.h); NULL: none */
+    const char *const *slice; /* [n_slices] fields whose values have figures of their own (slices.h) */
+    uint32_t n_slices, slice_limit;
+    const char *group;     /* field by whose values gauc groups events; NULL: no gauc */
+    uint64_t group_events; /* the newest so many; 0: all */
 } tw_evaluation;
 
 typedef struct tw_engine_options {
@@ -104,6 +108,9 @@ TW_MUST_USE tw_status tw_engine_run(tw_engine *self, tw_error *error);
 
 /* The calibration table of the whole run (sums.h); out [TW_CALIBRATION_BINS]. Returns the number of rows. */
 uint32_t tw_engine_calibration(tw_engine *self, tw_calibration_row *out);
+
+/* The figures of each slice; release with tw_slice_report_fini. */
+TW_MUST_USE tw_status tw_engine_slices(tw_engine *self, tw_slice_report *out, tw_error *error);
 
 /* All figures now. is_last_reset: "(last)" figures start over. */
 void tw_engine_report(tw_engine *self, bool is_last_reset, tw_report *out);

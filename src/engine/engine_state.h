@@ -18,7 +18,10 @@ struct tw_engine {
     tw_engine_options options;
     tw_metrics *metrics;
     tw_outputs *outputs;
-    tw_window_log *window_log; /* NULL: none */
+    tw_window_log *window_log;             /* NULL: none */
+    const char *facet[TW_PLAN_MAX_FACETS]; /* fields that evaluation asks for: slices, then the group */
+    uint32_t n_facets;
+    tw_spellings *spellings; /* of the slices; NULL: none */
     tw_checkpointer *checkpointer;
     float *scores;
     tw_splits splits;   /* how far outputs and metrics are */

@@ -12,6 +12,7 @@ struct tw_metrics {
     tw_learner_traits traits;
     tw_metrics_options options;
     tw_sums finished, open; /* of finished windows, and since then; without windows all is in `open` */
+    tw_slices *slices;      /* NULL: none */
     bool has_kept;
     tw_kept kept;
     uint64_t window_number;  /* of finished ones */
@@ -36,6 +37,21 @@ static tw_sums_options sums_of(const tw_metrics *self)
     };
 }
 
+static tw_status make_slices(tw_metrics *self, tw_error *error)
+{
+    const tw_metrics_options *options = &self->options;
+    tw_slices_options slices = {
+        .name = options->slice,
+        .n_fields = options->n_slices,
+        .limit = options->slice_limit,
+        .spellings = options->spellings,
+        .sums = sums_of(self),
+    };
+    tw_status status = tw_slices_create(&slices, &self->slices, error);
+    self->options.slice = NULL;
+    return status;
+}
+
 tw_status tw_metrics_create(
     const tw_learner_traits *traits, const tw_metrics_options *options, tw_metrics **out, tw_error *error)
 {
@@ -58,6 +74,8 @@ tw_status tw_metrics_create(
     tw_status status = tw_sums_init(&self->open, &sums, error);
     if (status == TW_STATUS_OK && has_windows(self))
         status = tw_sums_init(&self->finished, &sums, error);
+    if (status == TW_STATUS_OK && options->n_slices > 0)
+        status = make_slices(self, error);
     if (status < 0) {
         tw_metrics_destroy(&self);
         return status;
@@ -73,6 +91,7 @@ void tw_metrics_destroy(tw_metrics **self)
     tw_sums_fini(&(*self)->finished);
     tw_sums_fini(&(*self)->open);
     tw_kept_fini(&(*self)->kept);
+    tw_slices_destroy(&(*self)->slices);
     tw_free(*self);
     *self = NULL;
 }
@@ -155,8 +174,10 @@ tw_status tw_metrics_add(tw_metrics *self, const tw_batch *batch, const float *s
             return status;
         tw_judge(self->kernels, &self->traits, batch, scores, first, n, &judged);
         if (self->has_kept)
-            status =
-                tw_kept_add(&self->kept, &judged, self->options.has_groups ? batch->n_facets - 1 : UINT32_MAX, error);
+            status = tw_kept_add(
+                &self->kept, &judged, self->options.has_groups ? self->options.group_facet : UINT32_MAX, error);
+        if (status == TW_STATUS_OK && self->slices != NULL)
+            status = tw_slices_add(self->slices, &judged, error);
         tw_sums_add(&self->open, &judged, 0, n);
         if (status == TW_STATUS_OK && self->open.value.events == self->options.window.events)
             status = finish_window(self, error);
@@ -204,10 +225,15 @@ uint32_t tw_metrics_calibration(const tw_metrics *self, tw_calibration_row *out)
     return tw_sums_calibration(&self->open, finished_of(self), out);
 }
 
+tw_status tw_metrics_slices(const tw_metrics *self, tw_slice_report *out, tw_error *error)
+{
+    return tw_slices_report(self->slices, self->options.figures, out, error);
+}
+
 /* --- state -------------------------------------------------------------------------------------------------------- */
 
 /* Layout: magic, task, window policy, number and start, has it a last window, that window; the sums of finished windows
- * (where there is a policy) and the open one; kept events. */
+ * (where there is a policy) and the open one; kept events; slices. */
 static const uint64_t magic = 0x3253434952544d54u, magic_1 = 0x3153434952544d54u; /* "TMTRICS2", "TMTRICS1" */
 
 static tw_status put_head(const tw_metrics *self, tw_text *out, tw_error *error)
@@ -228,6 +254,8 @@ tw_status tw_metrics_save(const tw_metrics *self, void **bytes, size_t *size, tw
         status = tw_sums_save(&self->open, &out, error);
     if (status == TW_STATUS_OK)
         status = tw_kept_save(&self->kept, &out, error);
+    if (status == TW_STATUS_OK)
+        status = tw_slices_save(self->slices, &out, error);
     if (status < 0)
         tw_text_fini(&out);
     *bytes = out.bytes;
@@ -287,6 +315,9 @@ tw_status tw_metrics_load(tw_metrics *self, const void *bytes, size_t size, tw_e
     tw_status status = take_sums(self, &policy, &from, error);
     if (status == TW_STATUS_OK)
         status = tw_kept_load(&self->kept, &from, error);
+    tw_sums_options sums = sums_of(self);
+    if (status == TW_STATUS_OK && !from.is_bad)
+        status = tw_slices_load(self->slices, &sums, &from, error);
     if (status == TW_STATUS_OK && (from.is_bad || from.left > 0))
         status =
             tw_error_set(error, TW_STATUS_CORRUPT, "saved metrics: %zu bytes, which is not what they describe", size);

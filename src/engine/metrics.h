@@ -5,7 +5,7 @@
 #define TW_ENGINE_METRICS_H
 
 #include "engine/report.h"
-#include "engine/sums.h"
+#include "engine/slices.h"
 #include "thalweg/batch.h"
 
 typedef struct tw_metrics tw_metrics;
@@ -22,11 +22,15 @@ typedef struct tw_metrics_options {
     tw_window_policy window; /* both 0: none */
     tw_window_listener on_window; /* may be NULL */
     void *window_context;
-    bool has_groups;       /* gauc: the last of the batch's facets is the group ... */
-    uint64_t group_events; /* ... over so many of the newest events; 0: all */
+    bool has_groups; /* gauc: this one of the batch's facets is the group ... */
+    uint32_t group_facet;
+    uint64_t group_events;    /* ... over so many of the newest events; 0: all */
+    const char *const *slice; /* [n_slices] fields whose values have figures of their own: facets 0 .. n_slices - 1 */
+    uint32_t n_slices, slice_limit; /* slices.h */
+    tw_spellings *spellings;        /* borrowed; may be NULL */
 } tw_metrics_options;
 
-/* Everything is copied. */
+/* Everything but the spellings is copied. */
 TW_MUST_USE tw_status tw_metrics_create(
     const tw_learner_traits *traits, const tw_metrics_options *options, tw_metrics **out, tw_error *error);
 void tw_metrics_destroy(tw_metrics **self);
@@ -40,6 +44,9 @@ void tw_metrics_report(tw_metrics *self, bool is_last_reset, tw_report *out);
 
 /* The calibration table of the whole run; out [TW_CALIBRATION_BINS]. Returns the number of rows. */
 uint32_t tw_metrics_calibration(const tw_metrics *self, tw_calibration_row *out);
+
+/* The figures of each slice; release with tw_slice_report_fini. */
+TW_MUST_USE tw_status tw_metrics_slices(const tw_metrics *self, tw_slice_report *out, tw_error *error);
 
 /* Little-endian bytes for the checkpoint (sparse: a few KiB), and back. Release with tw_free. State of another window
  * length is taken over, with the windows starting anew. CORRUPT: damaged or of another task; CONFLICT: written by a

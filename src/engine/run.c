@@ -340,6 +340,9 @@ static tw_status run_open(run_state *run, tw_error *error)
         .limit_events =
             options->until_events > self->counters.events ? options->until_events - self->counters.events : 0,
     };
+    if (status == TW_STATUS_OK && self->n_facets > 0)
+        status = tw_plan_set_facets(
+            run->plan, self->facet, self->n_facets, self->spellings, options->evaluation.n_slices, error);
     if (status == TW_STATUS_OK)
         status =
             tw_reader_create(&reader, self->splits.split, self->splits.count, self->counters.pass, &run->reader, error);
@@ -354,6 +357,12 @@ static tw_status run_open(run_state *run, tw_error *error)
     return status;
 }
 
+static tw_status make_builder(const tw_engine *self, tw_builder **out, tw_error *error)
+{
+    tw_status status = tw_model_builder_create(self->options.model, self->options.batch_events, out, error);
+    return status == TW_STATUS_OK ? tw_builder_set_facets(*out, self->n_facets, error) : status;
+}
+
 static tw_status run_start_pump(run_state *run, tw_error *error)
 {
     const tw_engine_options *options = &run->engine->options;
@@ -363,7 +372,7 @@ static tw_status run_start_pump(run_state *run, tw_error *error)
         return tw_no_memory(error, run->n_builders * sizeof(tw_builder *));
     tw_status status = TW_STATUS_OK;
     for (uint32_t i = 0; i < run->n_builders && status == TW_STATUS_OK; i++)
-        status = tw_model_builder_create(options->model, options->batch_events, &run->builder[i], error);
+        status = make_builder(run->engine, &run->builder[i], error);
     if (status == TW_STATUS_OK)
         status = tw_pump_start(run->reader, run->builder, run->n_builders, options->rate_per_s, &run->pump, error);
     return status;

@@ -192,11 +192,17 @@ static tw_status open_manifest(pipeline *self, tw_error *error)
 
 static tw_status open_engine(pipeline *self, tw_error *error)
 {
+    static const char *const slices[] = {"user", "x0"};
     const pipeline_setup *setup = &self->setup;
     tw_engine_options options = {
         .model = self->model,
         .is_learning = true,
-        .evaluation = {.window = {.events = 37}},
+        .evaluation = {.window = {.events = 37},
+            .slice = slices,
+            .n_slices = 2,
+            .slice_limit = 3,
+            .group = "user",
+            .group_events = 50},
         .input = self->input,
         .n_inputs = setup->n_paths,
         .sink = &self->sink,

@@ -327,7 +327,7 @@ static void add_grouped(tw_metrics *metrics, const scored *events, uint32_t from
 {
     static uint64_t facet[N][2];
     for (int i = 0; i < N; i++) {
-        facet[i][0] = 999; /* of something else: the group is the last facet */
+        facet[i][0] = 999; /* of something else: the group is the second facet */
         facet[i][1] = group_of(i);
     }
     tw_batch batch = {.n_events = to - from,
@@ -344,7 +344,7 @@ static void grouped_auc_compares_pairs_inside_groups_of_both_classes(void **stat
     static scored events;
     make_scored(&events, 18);
     double n_events = 0, expected = naive_gauc(&events, 0, &n_events);
-    tw_metrics *metrics = metrics_with(binary_traits(), (tw_metrics_options){.has_groups = true});
+    tw_metrics *metrics = metrics_with(binary_traits(), (tw_metrics_options){.has_groups = true, .group_facet = 1});
     add_grouped(metrics, &events, 0, N);
     tw_figures figures = report_of(metrics).figures;
     assert_true(fabs(figures.gauc - expected) < 1e-12);
@@ -363,7 +363,7 @@ static void grouped_auc_of_a_limited_number_is_that_of_the_newest_events(void **
     while (kept < 500)
         kept += !isnan(events.label[--first]);
     double n_events = 0, expected = naive_gauc(&events, first, &n_events);
-    tw_metrics_options options = {.has_groups = true, .group_events = 500};
+    tw_metrics_options options = {.has_groups = true, .group_facet = 1, .group_events = 500};
     tw_metrics *metrics = metrics_with(binary_traits(), options), *resumed = metrics_with(binary_traits(), options);
     add_grouped(metrics, &events, 0, 1200);
     assert_int_equal(tw_metrics_save(metrics, &bytes, &size, NULL), TW_STATUS_OK);
