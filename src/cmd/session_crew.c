@@ -15,6 +15,7 @@ typedef struct crew_run {
     session *session;
     crew *crew;
     tw_checkpointer *checkpointer;
+    tw_metrics *metrics; /* of all workers */
     tw_report *report;
     int64_t started_us, next_stats_us, next_progress_us;
     uint64_t started_events; /* T at the start */
@@ -133,6 +134,14 @@ static tw_status save_last(crew_run *self, tw_error *error)
     return status < 0 ? status : TW_STATUS_OK;
 }
 
+static tw_status make_metrics(const crew_run *self, tw_metrics **out, tw_error *error)
+{
+    const assembly *all = self->session->assembly;
+    tw_evaluation evaluation = assembly_evaluation(all);
+    tw_metrics_options options = {.threshold = evaluation.threshold, .figures = evaluation.figures};
+    return tw_metrics_create(tw_model_traits(all->model), &options, out, error);
+}
+
 /* --- the workers -------------------------------------------------------------------------------------------------- */
 
 static tw_status start_workers(crew_run *self, tw_error *error)
@@ -170,24 +179,44 @@ static tw_status watch_workers(crew_run *self, int *code, tw_error *error)
     return status;
 }
 
-/* The figures that the workers left add up to those of the run. */
+static tw_status add_figures(crew_run *self, const char *bytes, size_t size, tw_error *error)
+{
+    tw_report one;
+    if (size < sizeof one)
+        return tw_error_set(error, TW_STATUS_CORRUPT, "a worker's figures have %zu bytes", size);
+    memcpy(&one, bytes, sizeof one);
+    self->report->bad_events += one.bad_events;
+    self->report->bytes += one.bytes;
+    self->report->batches += one.batches;
+    self->report->conflicts += one.conflicts;
+    self->report->rewinds += one.rewinds;
+    tw_metrics *metrics = NULL;
+    tw_status status = make_metrics(self, &metrics, error);
+    if (status == TW_STATUS_OK)
+        status = tw_metrics_load(metrics, bytes + sizeof one, size - sizeof one, error);
+    if (status == TW_STATUS_OK)
+        tw_metrics_merge(self->metrics, metrics);
+    tw_metrics_destroy(&metrics);
+    return status;
+}
+
+/* The figures that the workers left add up to those of the run. One that was killed has taken its own along. */
 static void take_figures(crew_run *self)
 {
+    enum { FIGURES_MAX = 64 << 20 };
     for (uint32_t i = 0; i < self->session->assembly->pipeline->workers; i++) {
         char path[512], *bytes = NULL;
         size_t size = 0;
-        tw_report one;
+        tw_error error = {0};
         crew_figures_path(self->crew, i, path, sizeof path);
-        if (tw_file_load(path, sizeof one, &bytes, &size, NULL) == TW_STATUS_OK && size == sizeof one) {
-            memcpy(&one, bytes, sizeof one);
-            self->report->bad_events += one.bad_events;
-            self->report->bytes += one.bytes;
-            self->report->batches += one.batches;
-            self->report->conflicts += one.conflicts;
-            self->report->rewinds += one.rewinds;
-        }
+        tw_status status = tw_file_load(path, FIGURES_MAX, &bytes, &size, &error);
+        if (status == TW_STATUS_OK)
+            status = add_figures(self, bytes, size, &error);
+        if (status < 0 && status != TW_STATUS_NOT_FOUND)
+            console_note("thalweg: warning: worker %u: %s", i, error.message);
         tw_free(bytes);
     }
+    tw_metrics_report(self->metrics, false, self->report);
 }
 
 /* Until all have finished and what they learned is saved. A shard that lost rows meanwhile makes them go through their
@@ -215,9 +244,8 @@ static void report_start(crew_run *self)
 {
     tw_report *report = self->report;
     *report = (tw_report){.task = tw_model_traits(self->session->assembly->model)->task, .weights = UINT64_MAX};
-    tw_figures_clear(&report->figures);
-    tw_figures_clear(&report->window.figures);
-    report->logloss_last = report->inertia_last = report->lag_seconds = NAN;
+    report->lag_seconds = NAN;
+    tw_metrics_report(self->metrics, false, report);
     self->started_us = tw_clock_monotonic_us();
     take_stats(self);
     self->started_events = report->events;
@@ -232,12 +260,16 @@ tw_status session_run_crew(session *self, tw_report *report, int *code, tw_error
         .every_events = pipeline->checkpoint_events,
         .every_us = pipeline->checkpoint_us,
         .keep = pipeline->checkpoint_keep};
+    tw_status status = make_metrics(&run, &run.metrics, error);
+    if (status < 0)
+        return status;
     report_start(&run);
-    tw_status status = tw_checkpointer_create(&policy, self->assembly->model, &run.checkpointer, error);
+    status = tw_checkpointer_create(&policy, self->assembly->model, &run.checkpointer, error);
     *code = status < 0 ? tw_status_exit_code(status) : 0;
     if (status == TW_STATUS_OK)
         status = run_workers(&run, code, error);
     take_stats(&run);
     tw_checkpointer_destroy(&run.checkpointer);
+    tw_metrics_destroy(&run.metrics);
     return status < 0 ? status : TW_STATUS_OK;
 }

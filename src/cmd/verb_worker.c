@@ -173,6 +173,7 @@ static tw_status make_engine(worker_run *self, tw_error *error)
     tw_engine_options options = {
         .model = self->all.model,
         .is_learning = true,
+        .evaluation = assembly_evaluation(&self->all),
         .input = self->all.input,
         .n_inputs = pipeline->n_sources,
         .batch_events = pipeline->batch_events,
@@ -192,13 +193,27 @@ static tw_status make_engine(worker_run *self, tw_error *error)
     return tw_engine_create(&options, &self->engine, error);
 }
 
+/* The report, then the state of the metrics: read by the run that started this worker. */
 static tw_status write_figures(worker_run *self, tw_error *error)
 {
     tw_report report;
+    void *metrics = NULL;
+    size_t size = 0;
     if (self->figures_path == NULL)
         return TW_STATUS_OK;
     tw_engine_report(self->engine, false, &report);
-    return tw_file_store(self->figures_path, &report, sizeof report, error);
+    tw_status status = tw_engine_save_metrics(self->engine, &metrics, &size, error);
+    unsigned char *bytes = status == TW_STATUS_OK ? tw_alloc(sizeof report + size) : NULL;
+    if (status == TW_STATUS_OK && bytes == NULL)
+        status = tw_no_memory(error, sizeof report + size);
+    if (status == TW_STATUS_OK) {
+        memcpy(bytes, &report, sizeof report);
+        memcpy(bytes + sizeof report, metrics, size);
+        status = tw_file_store(self->figures_path, bytes, sizeof report + size, error);
+    }
+    tw_free(bytes);
+    tw_free(metrics);
+    return status;
 }
 
 static tw_status worker_learn(worker_run *self, tw_error *error)

@@ -426,9 +426,10 @@ static void check_workers(checker *self)
     if (!is_word(drift, "detector", "none"))
         (void)COMPLAIN(self, drift, "detector", "E120",
             "evaluate.drift: several workers learn events in no fixed order; use workers: 1 or detector: none");
-    if (text_of(tw_bound_map(self->root, "evaluate"), "windows") != NULL)
-        (void)COMPLAIN(self, tw_bound_map(self->root, "evaluate"), "windows", "E120",
-            "evaluate.windows: written by one worker only; use workers: 1 or remove it");
+    const tw_bound *evaluate = tw_bound_map(self->root, "evaluate");
+    if (!is_word(evaluate, "window", "0") || is_word(evaluate, "auc", "exact"))
+        (void)COMPLAIN(self, evaluate, is_word(evaluate, "auc", "exact") ? "auc" : "window", "E120",
+            "evaluate: windows and the exact AUC want the events of one process in order; use workers: 1");
 }
 
 static void check_facet(checker *self, const tw_bound *evaluate, const char *option, const char *field)

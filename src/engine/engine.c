@@ -549,6 +549,11 @@ tw_status engine_capture(tw_engine *self, tw_manifest *out, tw_error *error)
     return status;
 }
 
+tw_status tw_engine_save_metrics(const tw_engine *self, void **bytes, size_t *size, tw_error *error)
+{
+    return tw_metrics_save(self->metrics, bytes, size, error);
+}
+
 static struct timespec wall_deadline(int timeout_ms)
 {
     int64_t at_us = tw_clock_wall_us() + (int64_t)timeout_ms * 1000;

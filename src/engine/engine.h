@@ -115,6 +115,9 @@ TW_MUST_USE tw_status tw_engine_slices(tw_engine *self, tw_slice_report *out, tw
 /* All figures now. is_last_reset: "(last)" figures start over. */
 void tw_engine_report(tw_engine *self, bool is_last_reset, tw_report *out);
 
+/* The state of the run's metrics (tw_metrics_load), for whoever adds up several workers. Release with tw_free. */
+TW_MUST_USE tw_status tw_engine_save_metrics(const tw_engine *self, void **bytes, size_t *size, tw_error *error);
+
 /* Waits until a checkpoint that was cut after this call is durable. UNSUPPORTED without a directory, TIMEOUT,
  * UNAVAILABLE when the run ends first. */
 TW_MUST_USE tw_status tw_engine_request_checkpoint(tw_engine *self, int timeout_ms, uint64_t *id, tw_error *error);

@@ -218,6 +218,11 @@ void tw_metrics_report(tw_metrics *self, bool is_last_reset, tw_report *out)
     }
 }
 
+void tw_metrics_merge(tw_metrics *self, const tw_metrics *other)
+{
+    tw_sums_merge(&self->open, &other->open);
+}
+
 uint32_t tw_metrics_calibration(const tw_metrics *self, tw_calibration_row *out)
 {
     if ((self->options.figures & TW_FIGURES_CALIBRATION_TABLE) == 0)
