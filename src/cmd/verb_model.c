@@ -161,10 +161,7 @@ static int model_other(const verb *self, const flags *given, const char *what, u
     const char *model = flags_text(given, "model", NULL);
     const char *first = given->n_arguments > 1 ? given->argument[1] : NULL;
     const char *second = given->n_arguments > 2 ? given->argument[2] : NULL;
-    bool is_rollback = strcmp(what, "rollback") == 0, is_released = flags_has(given, "release");
-    if ((is_released || flags_has(given, "to")) && (!is_rollback || (is_released && flags_has(given, "to"))))
-        return verb_misused(self, "--to and --release, one of them, belong to model rollback");
-    if (is_rollback && (model != NULL || first != NULL))
+    if (strcmp(what, "rollback") == 0 && (model != NULL || first != NULL))
         return model_rollback(given, model != NULL ? model : first);
     if (strcmp(what, "diff") == 0 && second != NULL)
         return model_diff(given, first, second);
@@ -186,6 +183,9 @@ static int model_main(const verb *self, int argc, char **argv)
         return code;
     const char *what = given.n_arguments > 0 ? given.argument[0] : "";
     const char *directory = flags_text(&given, "model", given.n_arguments > 1 ? given.argument[1] : NULL);
+    bool is_rollback = strcmp(what, "rollback") == 0, is_released = flags_has(&given, "release");
+    if ((is_released || flags_has(&given, "to")) && (!is_rollback || (is_released && flags_has(&given, "to"))))
+        return verb_misused(self, "--to and --release, one of them, belong to model rollback");
     if (flags_count(&given, "version", 0, INT64_MAX, &version, &error) < 0)
         return verb_misused(self, "%s", error.message);
     if (directory == NULL || (strcmp(what, "ls") != 0 && strcmp(what, "show") != 0))
