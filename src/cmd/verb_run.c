@@ -107,7 +107,7 @@ const verb verb_run = {"run", "run [FILE] [OPTIONS]",
 
 static const flag_spec train_flags[] = {
     {"format", 'f', "vw|libsvm|csv|json|tsv-criteo", "how the input is written"},
-    {"learner", 'l', "NAME", "ftrl, logistic, kmeans or counter"},
+    {"learner", 'l', "NAME", "ftrl, linear, logistic, kmeans or counter"},
     {"param", 'p', "NAME=VALUE", "option of the learner; may be repeated"},
     {"name", 0, "NAME", "name of the model (model)"},
     {"label", 0, "FIELD", "field of the label (label)"},

@@ -1,6 +1,10 @@
 #include "support/loss_reference.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <zlib.h>
 
 const char *const loss_names[] = {"", "logistic", "squared", "hinge", "poisson", "quantile"};
 
@@ -71,4 +75,29 @@ event_list make_loss_events(tw_loss_kind loss, uint32_t n_rows, uint32_t n_event
             event_list_time(&events, 1700000000000000 + (int64_t)i * 10000000 - (int64_t)(i % 5) * 13000000);
     }
     return events;
+}
+
+bool load_libsvm(const char *path, event_list *out)
+{
+    gzFile file = gzopen(path, "rb");
+    static char line[1 << 16];
+    while (file && gzgets(file, line, sizeof line)) {
+        char *at = line;
+        event_list_begin(out, strtof(at, &at) > 0.0f ? 1.0f : 0.0f, 1.0f);
+        for (char *colon; (colon = strchr(at, ':'));) {
+            uint32_t index = (uint32_t)strtoul(at, NULL, 10);
+            event_list_add(out, index, strtof(colon + 1, &at));
+        }
+    }
+    return file && gzclose(file) == Z_OK;
+}
+
+double mean_logistic_loss(const event_list *events, const float *scores)
+{
+    double sum = 0.0;
+    for (uint32_t i = 0; i < events->n_events; i++) {
+        double margin = (double)scores[i];
+        sum += log(1 + exp(-fabs(margin))) + (margin > 0 ? margin : 0) - (double)events->label[i] * margin;
+    }
+    return sum / events->n_events;
 }

@@ -15,4 +15,10 @@ double reference_slope(tw_loss loss, double s, double y);
  * apart; some late, some without a time, a label or weight. */
 event_list make_loss_events(tw_loss_kind loss, uint32_t n_rows, uint32_t n_events);
 
+/* Reads a LIBSVM file, compressed or not; label 1 above 0, else 0. False: it cannot be read. */
+bool load_libsvm(const char *path, event_list *out);
+
+/* Mean of log(1 + e^s) - y s. scores: [n_events] */
+double mean_logistic_loss(const event_list *events, const float *scores);
+
 #endif

@@ -11,7 +11,8 @@
 
 #include "support/learner_fixture.h"
 
-extern const tw_learner_ops tw_learner_ftrl, tw_learner_logistic, tw_learner_kmeans, tw_learner_counter;
+extern const tw_learner_ops tw_learner_ftrl, tw_learner_linear, tw_learner_logistic, tw_learner_kmeans,
+    tw_learner_counter;
 
 enum { N_ROWS = 200, N_EVENTS = 600, WIDTH = 37 };
 
@@ -123,6 +124,15 @@ static void the_form_of_ftrl_gives_the_scores_of_predict(void **state)
     scores_equal_predict(&tw_learner_ftrl, "", false);
     scores_equal_predict(&tw_learner_ftrl, "l1=0.5 l2=1 alpha=0.3", false);
     scores_equal_predict(&tw_learner_ftrl, "loss=squared bias=false", true);
+    scores_equal_predict(&tw_learner_ftrl, "l1=0.5 half_life=50", false);
+}
+
+static void the_form_of_linear_gives_the_scores_of_predict(void **state)
+{
+    (void)state;
+    scores_equal_predict(&tw_learner_linear, "", false);
+    scores_equal_predict(&tw_learner_linear, "optimizer=sgd l1=0.01 l2=0.02", false);
+    scores_equal_predict(&tw_learner_linear, "optimizer=momentum loss=squared bias=false rate=0.0001 l2=0.1", true);
 }
 
 static void the_form_of_logistic_gives_the_scores_of_predict(void **state)
@@ -151,6 +161,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_form_of_ftrl_gives_the_scores_of_predict),
+        cmocka_unit_test(the_form_of_linear_gives_the_scores_of_predict),
         cmocka_unit_test(the_form_of_logistic_gives_the_scores_of_predict),
         cmocka_unit_test(the_form_of_kmeans_gives_the_scores_of_predict),
         cmocka_unit_test(a_learner_whose_score_is_no_such_sum_gives_no_form),
