@@ -27,8 +27,12 @@
     {                                                                                                                  \
         body_logistic(margin, probability, loss, count);                                                               \
     }                                                                                                                  \
+    TARGET static void NAME##_logistic_double(const double *margin, double *probability, double *loss, size_t count)   \
+    {                                                                                                                  \
+        body_logistic_double(margin, probability, loss, count);                                                        \
+    }                                                                                                                  \
     static const tw_kernels NAME##_kernels = {#NAME, NAME##_dot, NAME##_dot_lanes, NEAREST##_nearest,                  \
-        NAME##_ftrl_weights, NAME##_ftrl_update, NAME##_logistic};
+        NAME##_ftrl_weights, NAME##_ftrl_update, NAME##_logistic, NAME##_logistic_double};
 /* NOLINTEND(bugprone-macro-parentheses) */
 
 #define TW_TARGET

@@ -52,6 +52,7 @@ typedef struct tw_kernels {
 
     /* tw_sigmoid of a margin m and tw_log1pexp(-m), the logistic loss of label 1 (that of label 0 is m more). */
     void (*logistic)(const float *margin, double *probability, double *loss, size_t count);
+    void (*logistic_double)(const double *margin, double *probability, double *loss, size_t count);
 } tw_kernels;
 
 typedef enum tw_kernel_level { TW_KERNELS_PORTABLE, TW_KERNELS_AVX2, TW_KERNELS_AVX512, TW_KERNELS_N } tw_kernel_level;

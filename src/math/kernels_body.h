@@ -151,22 +151,32 @@ TW_INLINE double tw_select(bool is_first, double first, double second)
 
 /* The steps of tw_sigmoid and tw_log1pexp without branches: with x = -|m| only the lower bound of tw_exp can be met,
  * and 1 + e^x lies in 1 .. 2. */
+TW_INLINE void body_logistic_at(double m, double *restrict probability, double *restrict loss)
+{
+    const double limit = 745.1332191019412;
+    double size = fabs(m), e = tw_exp_core(-tw_select(size <= limit, size, limit));
+    e = tw_select(size > limit, 0.0, e);
+    e = tw_select(size != size, m, e);
+    double w = 1.0 + e;
+    bool is_high = w >= 1.4142135623730951, is_one = w == 1.0;
+    double log = tw_log_core(w * tw_select(is_high, 0.5, 1.0), tw_select(is_high, 1.0, 0.0));
+    double log1p = tw_select(is_one, e, log * (e / (w - tw_select(is_one, 0.0, 1.0))));
+    *probability = tw_select(m < 0.0, e, 1.0) / w;
+    *loss = tw_select(m < 0.0, -m, 0.0) + log1p;
+}
+
 TW_INLINE void body_logistic(
     const float *restrict margin, double *restrict probability, double *restrict loss, size_t count)
 {
-    const double limit = 745.1332191019412;
-    for (size_t i = 0; i < count; i++) {
-        double m = (double)margin[i], size = fabs(m);
-        double e = tw_exp_core(-tw_select(size <= limit, size, limit));
-        e = tw_select(size > limit, 0.0, e);
-        e = tw_select(size != size, m, e);
-        double w = 1.0 + e;
-        bool is_high = w >= 1.4142135623730951, is_one = w == 1.0;
-        double log = tw_log_core(w * tw_select(is_high, 0.5, 1.0), tw_select(is_high, 1.0, 0.0));
-        double log1p = tw_select(is_one, e, log * (e / (w - tw_select(is_one, 0.0, 1.0))));
-        probability[i] = tw_select(m < 0.0, e, 1.0) / w;
-        loss[i] = tw_select(m < 0.0, -m, 0.0) + log1p;
-    }
+    for (size_t i = 0; i < count; i++)
+        body_logistic_at((double)margin[i], probability + i, loss + i);
+}
+
+TW_INLINE void body_logistic_double(
+    const double *restrict margin, double *restrict probability, double *restrict loss, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        body_logistic_at(margin[i], probability + i, loss + i);
 }
 
 #endif

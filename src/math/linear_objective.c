@@ -41,6 +41,7 @@ tw_status tw_linear_objective_init(
     const tw_matrix *matrix = problem->matrix;
     size_t size = (size_t)matrix->n_events * 2 * sizeof(double) + 1;
     *self = (tw_linear_objective){.matrix = matrix, .loss = problem->loss, .has_bias = problem->has_bias, .l2 = l2};
+    self->kernels = tw_kernels_best();
     self->n = (size_t)matrix->n_columns + (problem->has_bias ? 1 : 0);
     tw_loss_kind kind = problem->loss.kind;
     if (matrix->n_events == 0)
@@ -65,16 +66,38 @@ void tw_linear_objective_fini(tw_linear_objective *self)
     self->score = NULL;
 }
 
-/* Logistic loss and slope from one exponential: e = e^-|s|, loss = max(s, 0) - y s + log(1 + e). */
-static double loss_and_slope(tw_loss loss, double s, double y, double *slope)
+/* Logistic losses and slopes of events [from, to). The function of the margin m is log(1 + e^-m), the loss of label 1
+ * at m = s and of label 0 at m = -s, without cancellation; a label y between them costs (1 - y) s more than label 1. */
+static void block_logistic(const tw_linear_objective *self, uint64_t from, uint64_t to, double *loss, double *slope)
 {
-    if (loss.kind != TW_LOSS_LOGISTIC) {
-        *slope = tw_loss_slope(loss, s, y);
-        return tw_loss_value(loss, s, y);
+    const float *label = self->matrix->label;
+    double margin[OBJECTIVE_BLOCK];
+    for (uint64_t i = from; i < to; i++)
+        margin[i - from] = label[i] == 0.0f ? -self->score[i] : self->score[i];
+    self->kernels->logistic_double(margin, slope, loss, to - from);
+    for (uint64_t i = from; i < to; i++) {
+        double y = (double)label[i], *at = &slope[i - from];
+        *at = y == 0.0 ? 1.0 - *at : *at - y;
+        loss[i - from] += y == 0.0 ? 0.0 : (1.0 - y) * self->score[i];
     }
-    double e = tw_exp(s < 0.0 ? s : -s), inverse = 1.0 / (1.0 + e);
-    *slope = (s < 0.0 ? e * inverse : inverse) - y;
-    return (s > 0.0 ? s : 0.0) - y * s + tw_log1p(e);
+}
+
+/* Weighted slopes of the losses of events [from, to) at slope[0 ...]; returns the sum of their weighted losses. */
+static double block_losses(const tw_linear_objective *self, uint64_t from, uint64_t to, double *slope)
+{
+    const tw_matrix *matrix = self->matrix;
+    double loss[OBJECTIVE_BLOCK], sum = 0.0;
+    if (self->loss.kind == TW_LOSS_LOGISTIC)
+        block_logistic(self, from, to, loss, slope);
+    for (uint64_t i = from; i < to && self->loss.kind != TW_LOSS_LOGISTIC; i++) {
+        loss[i - from] = tw_loss_value(self->loss, self->score[i], (double)matrix->label[i]);
+        slope[i - from] = tw_loss_slope(self->loss, self->score[i], (double)matrix->label[i]);
+    }
+    for (uint64_t i = from; i < to; i++) {
+        sum += (double)matrix->weight[i] * loss[i - from];
+        slope[i - from] *= (double)matrix->weight[i];
+    }
+    return sum;
 }
 
 static double row_score(const tw_matrix *matrix, uint64_t i, const double *x, double bias)
@@ -109,18 +132,14 @@ double tw_linear_objective_evaluate(void *context, const double *x, double *grad
     memset(gradient, 0, self->n * sizeof *gradient);
     for (uint64_t from = 0; from < matrix->n_events; from += OBJECTIVE_BLOCK) {
         uint64_t to = matrix->n_events - from < OBJECTIVE_BLOCK ? matrix->n_events : from + OBJECTIVE_BLOCK;
-        double part = 0.0, slopes = 0.0;
+        double slopes = 0.0;
         for (uint64_t i = from; i < to; i++)
             self->score[i] = row_score(matrix, i, x, bias);
+        total += block_losses(self, from, to, slope);
         for (uint64_t i = from; i < to; i++) {
-            double weight = (double)matrix->weight[i], *at = &slope[i - from];
-            part += weight * loss_and_slope(self->loss, self->score[i], (double)matrix->label[i], at);
-            *at *= weight;
-            slopes += *at;
-        }
-        for (uint64_t i = from; i < to; i++)
+            slopes += slope[i - from];
             row_scatter(matrix, i, slope[i - from], gradient);
-        total += part;
+        }
         bias_slope += slopes;
     }
     if (self->has_bias)

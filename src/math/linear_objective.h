@@ -10,10 +10,12 @@
 
 #include <stddef.h>
 
+#include "math/kernels.h"
 #include "thalweg/solver.h"
 
 typedef struct tw_linear_objective {
     const tw_matrix *matrix;
+    const tw_kernels *kernels;
     tw_loss loss;
     bool has_bias;
     double l2;

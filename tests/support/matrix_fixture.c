@@ -233,7 +233,7 @@ static long double loss_of(tw_loss_kind loss, long double s, long double y, long
         long double p = 1.0L / (1.0L + expl(-s));
         *slope = p - y;
         *bend = p * (1.0L - p);
-        return (s > 0.0L ? s : 0.0L) + log1pl(expl(-fabsl(s))) - y * s;
+        return y == 0.0L ? log1pl(expl(s)) : log1pl(expl(-s)) + (1.0L - y) * s; /* |s| below 11,000 */
     }
     bool is_poisson = loss == TW_LOSS_POISSON;
     *slope = is_poisson ? expl(s) - y : s - y;

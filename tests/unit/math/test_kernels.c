@@ -187,10 +187,32 @@ static void every_table_has_the_logistic_functions_bit_by_bit(void **state)
     }
 }
 
+static void every_table_has_the_logistic_functions_of_doubles_bit_by_bit(void **state)
+{
+    (void)state;
+    enum { N = 4096 };
+    static double margin[N] = {0.0, -0.0, INFINITY, -INFINITY, NAN, DBL_MAX, -DBL_MAX, 745.133, -745.14, 37.0, -1e-320};
+    static double probability[N], loss[N];
+    for (int i = 11; i < N; i++)
+        margin[i] = (i - N / 2) * (i % 3 == 0 ? 0.4 : 0.005) / 3.0;
+    for (int level = TW_KERNELS_PORTABLE; level < TW_KERNELS_N; level++) {
+        const tw_kernels *table = tw_kernels_at((tw_kernel_level)level);
+        for (int n = N; table && n > N - 40; n--) {
+            table->logistic_double(margin + N - n, probability + N - n, loss + N - n, (size_t)n);
+            for (int i = N - n; i < N; i++) {
+                double m = margin[i], sigmoid = tw_sigmoid(m), log1pexp = tw_log1pexp(-m);
+                assert_true(isnan(m) ? isnan(probability[i]) : memcmp(&sigmoid, &probability[i], sizeof sigmoid) == 0);
+                assert_true(isnan(m) ? isnan(loss[i]) : memcmp(&log1pexp, &loss[i], sizeof log1pexp) == 0);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_table_has_the_logistic_functions_bit_by_bit),
+        cmocka_unit_test(every_table_has_the_logistic_functions_of_doubles_bit_by_bit),
         cmocka_unit_test(dot_products_have_equal_bits_in_every_table),
         cmocka_unit_test(nearest_centres_have_equal_bits_in_every_table),
         cmocka_unit_test(ftrl_has_equal_bits_in_every_table),

@@ -83,6 +83,29 @@ static void the_gradient_is_the_difference_quotient_of_the_value(void **state)
     }
 }
 
+static void logistic_losses_of_sure_scores_and_of_labels_between_keep_their_digits(void **state)
+{
+    static const float labels[] = {0.0f, 1.0f, 0.25f};
+    (void)state;
+    for (double s = -60.0; s <= 60.0; s += 7.5) {
+        for (int i = 0; i < 3; i++) {
+            matrix_fixture data = {0};
+            tw_linear_objective objective;
+            double gradient, want, bias = s;
+            matrix_begin(&data, labels[i], 1.0f);
+            const tw_fit_problem problem = {
+                .matrix = matrix_view(&data), .loss = {.kind = TW_LOSS_LOGISTIC}, .has_bias = true};
+            assert_int_equal(tw_linear_objective_init(&objective, &problem, 0.0, "test", NULL), TW_STATUS_OK);
+            double value = tw_linear_objective_evaluate(&objective, &bias, &gradient);
+            double slow = matrix_objective(&problem, 0.0, 0.0, &bias, s, &want);
+            assert_true(fabs(value / slow - 1.0) < 1e-14);
+            assert_true(fabs(gradient - want) < 1e-15);
+            tw_linear_objective_fini(&objective);
+            matrix_free(&data);
+        }
+    }
+}
+
 /* Column k of the Hessian as product, as difference quotient of the gradient, in the whole matrix, and on its diagonal.
  */
 static void the_hessian_is_the_difference_quotient_of_the_gradient(void **state)
@@ -214,6 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_value_and_gradient_equal_the_slow_sums),
         cmocka_unit_test(the_gradient_is_the_difference_quotient_of_the_value),
+        cmocka_unit_test(logistic_losses_of_sure_scores_and_of_labels_between_keep_their_digits),
         cmocka_unit_test(the_hessian_is_the_difference_quotient_of_the_gradient),
         cmocka_unit_test(a_column_of_zeros_has_diagonal_1),
         cmocka_unit_test(gram_matrices_equal_the_slow_sums),
