@@ -177,14 +177,15 @@ static uint32_t shards_to_start(const tw_pipeline *pipeline)
 static tw_status start_children(session *self, tw_error *error)
 {
     const tw_pipeline *pipeline = self->assembly->pipeline;
+    bool has_init_rows = self->init.id != 0 && !self->is_init_by_weights;
     children_options options = {
         .n_shards = shards_to_start(pipeline),
         .bind = pipeline->bind.item,
         .n_bind = pipeline->bind.count,
         .directory = pipeline->checkpoint_dir,
         .restore_id = self->manifest.id,
-        .init_directory = self->init.id != 0 ? self->options->init_directory : NULL,
-        .init_id = self->init.id,
+        .init_directory = has_init_rows ? self->options->init_directory : NULL,
+        .init_id = has_init_rows ? self->init.id : 0,
         .newer_than = self->manifest.id != 0 ? self->manifest.id - 1 : self->newest_id,
         .keep = pipeline->checkpoint_keep,
     };
@@ -213,10 +214,7 @@ static tw_status find_init(session *self, tw_error *error)
             "--init %s: shards that run already keep their rows; start them with thalweg ps --init %s", directory,
             directory);
     tw_status status = tw_checkpoint_read(directory, 0, &self->init, NULL, error);
-    if (status == TW_STATUS_OK && strcmp(self->init.learner, pipeline->learner) != 0)
-        return tw_error_set(error, TW_STATUS_CONFLICT,
-            "--init %s: the model there is of learner %s, this one of %s: their rows differ", directory,
-            self->init.learner, pipeline->learner);
+    self->is_init_by_weights = status == TW_STATUS_OK && strcmp(self->init.learner, pipeline->learner) != 0;
     return status;
 }
 
@@ -237,20 +235,25 @@ static tw_status attach_init(session *self, tw_error *error)
     return TW_STATUS_OK;
 }
 
-static tw_status attach_rows(session *self, tw_error *error)
+static tw_status attach_empty_or_saved(session *self, tw_error *error)
 {
     const tw_pipeline *pipeline = self->assembly->pipeline;
-    tw_status status = find_init(self, error);
-    if (status < 0)
-        return status;
     if (shards_to_start(pipeline) > 0)
         return start_children(self, error);
     if (pipeline->connect.count > 0)
         return attach_remote(self, pipeline->connect.item, pipeline->connect.count, error);
-    if (self->init.id != 0)
+    if (self->init.id != 0 && !self->is_init_by_weights)
         return attach_init(self, error);
     const tw_manifest *manifest = self->manifest.id != 0 ? &self->manifest : NULL;
     return assembly_attach_local(self->assembly, pipeline->checkpoint_dir, manifest, error);
+}
+
+static tw_status attach_rows(session *self, tw_error *error)
+{
+    tw_status status = find_init(self, error);
+    if (status == TW_STATUS_OK)
+        status = attach_empty_or_saved(self, error);
+    return status == TW_STATUS_OK && self->is_init_by_weights ? session_init_by_weights(self, error) : status;
 }
 
 /* --- engine and server -----------------------------------------------------------------------------------------------

@@ -12,10 +12,11 @@ typedef struct session {
     assembly *assembly;
     const session_options *options;
     console console;
-    tw_manifest manifest; /* resumed from; id 0: none */
-    tw_manifest init;     /* whose rows are taken over; id 0: none */
-    int lock;             /* on the checkpoint directory; -1: none */
-    uint64_t newest_id;   /* of all checkpoints there, resumed from or not */
+    tw_manifest manifest;    /* resumed from; id 0: none */
+    tw_manifest init;        /* whose rows are taken over; id 0: none */
+    bool is_init_by_weights; /* it is of another learner */
+    int lock;                /* on the checkpoint directory; -1: none */
+    uint64_t newest_id;      /* of all checkpoints there, resumed from or not */
     children *children;
     tw_fit_options fit;
     char cache[4096];  /* file of the decoded events, mode batch */
@@ -30,6 +31,8 @@ typedef struct session {
  * of all; *code: the exit code when it fails. */
 TW_MUST_USE tw_status session_run_crew(session *self, tw_report *report, int *code, tw_error *error);
 
+/* Hands the weights of the model of self->init over to the attached rows. */
+TW_MUST_USE tw_status session_init_by_weights(session *self, tw_error *error);
 /* Mode batch: fills self->fit. */
 TW_MUST_USE tw_status session_plan_fit(session *self, tw_error *error);
 /* Clusters of the learner; 0: it has none. */
