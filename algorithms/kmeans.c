@@ -12,14 +12,15 @@
  *         the cheapest centre moves to the largest gain if that lowers the sum of squared distances.
  *
  * Sparse  see algorithms/kmeans_sparse.c; the rest of this is about dense input.
- * Blocks  centroids [k], halves [2 k] (move): records of math/codebook.h; sums and weights add, so several workers
- *         merge exactly; a centre is refreshed by the next event that comes to it
+ * Blocks  centroids [k], halves [2 k] (move): records of math/codebook.h; sums and weights of several workers merge
+ *         exactly, fits and moves that two make at the same time do not (kmeans_flight, kmeans_fit)
  *         progress [1]: kmeans_progress; clock [1] (forgetting): algorithms/forgetting.h
  *         reservoir [r]: the first r events {u64 tick, f32 weight, f32 point[d]} */
 #include <math.h>
 #include <string.h>
 
 #include "algorithms/kmeans.h"
+#include "base/hash.h"
 #include "math/function.h"
 #include "thalweg/learner.h"
 
@@ -29,7 +30,9 @@ enum {
     KMEANS_RESERVOIR_BYTES = 64 << 20,
     KMEANS_EVENTS_PER_CENTRE = 20,
     KMEANS_FIRST_PER_CENTRE = 4, /* events a centre at the first of the fits */
-    KMEANS_HALF_EVENTS = 16,     /* events that a half must hold before its gain is believed */
+    KMEANS_REPAIR_PART = 8,
+    KMEANS_FLIGHT_PART = 64, /* of the events after the seeding may be in flight */
+    KMEANS_HALF_EVENTS = 16, /* events that a half must hold before its gain is believed */
 };
 
 /* Points longer than this (squared) would give distances that are no finite floats. */
@@ -122,7 +125,7 @@ static tw_status kmeans_add_book(
     tw_status status = tw_record_add(record, "tick", TW_FIELD_U64, 1, TW_MERGE_TICK, error);
     status = status ? status : tw_record_add(record, "weight", TW_FIELD_F64, 1, TW_MERGE_FADE, error);
     status = status ? status : tw_record_add(record, "sum", TW_FIELD_F64, self->width, TW_MERGE_FADE, error);
-    status = status ? status : tw_record_add(record, "centre", TW_FIELD_F32, self->width, TW_MERGE_ADD, error);
+    status = status ? status : tw_record_add(record, "centre", TW_FIELD_F32, self->width, TW_MERGE_LAST, error);
     self->record_size = record->size;
     return status;
 }
@@ -137,6 +140,8 @@ tw_status tw_kmeans_add_progress(kmeans_state *self, tw_schema *schema, tw_error
     } fields[] = {
         {"events", TW_FIELD_U64, TW_MERGE_ADD},
         {"live", TW_FIELD_U64, TW_MERGE_MAX},
+        {"fitted", TW_FIELD_U64, TW_MERGE_MAX},
+        {"fits", TW_FIELD_U64, TW_MERGE_ADD},
         {"cursor", TW_FIELD_U64, TW_MERGE_MAX},
         {"weight", TW_FIELD_F64, TW_MERGE_ADD},
         {"cost", TW_FIELD_F64, TW_MERGE_LAST},
@@ -272,28 +277,53 @@ static uint32_t kmeans_score(const kmeans_view *view, const float *x, float *sco
     return nearest;
 }
 
-/* True for n = r, r / 2, r / 4, ... down to KMEANS_FIRST_PER_CENTRE events a centre. */
-static bool kmeans_is_fit_due(const kmeans_state *self, uint64_t n)
+/* The largest of r, r / 2, r / 4, ... down to KMEANS_FIRST_PER_CENTRE events a centre that is not above n; else 0. */
+static uint64_t kmeans_fit_size(const kmeans_state *self, uint64_t n)
 {
     uint64_t at = self->n_reservoir;
     while (n < at && at / 2 >= (uint64_t)KMEANS_FIRST_PER_CENTRE * self->k) {
         at /= 2;
     }
-    return n == at;
+    return n >= at ? at : 0;
 }
 
 static void kmeans_collect(kmeans_view *view, const float *x, float weight)
 {
-    kmeans_state *self = view->self;
-    uint64_t n = view->progress->events;
-    *tw_sample_tick(&view->reservoir, n - 1) = view->now;
-    *tw_sample_weight(&view->reservoir, n - 1) = weight;
-    memcpy(tw_sample_point(&view->reservoir, n - 1), x, self->width * sizeof(float));
-    if (kmeans_is_fit_due(self, n)) {
-        tw_seeding_scratch scratch = tw_seeding_scratch_at(self->scratch, self->n_reservoir, self->k);
-        view->reservoir.count = (uint32_t)n;
-        tw_seeding_fit(&view->cells, &view->reservoir, self->k, self->rule, self->seed + n, view->now, &scratch);
+    uint64_t at = view->progress->events - 1;
+    *tw_sample_tick(&view->reservoir, at) = view->now;
+    *tw_sample_weight(&view->reservoir, at) = weight;
+    memcpy(tw_sample_point(&view->reservoir, at), x, view->self->width * sizeof(float));
+}
+
+/* How many fits a stream makes up to this size. */
+static uint64_t kmeans_fits_due(const kmeans_state *self, uint64_t size)
+{
+    uint64_t n = 0;
+    for (uint64_t at = size; at > 0; n++) {
+        at = kmeans_fit_size(self, at - 1);
     }
+    return n;
+}
+
+/* Fits once for each size, also where the count of events passed it at another worker; and again after two workers did
+ * so at the same time, when centres hold the sum of both: then `fits` is not what it should be. Which worker repairs it
+ * is drawn by its event, so that hardly two do. */
+static void kmeans_fit(kmeans_view *view, const float *x)
+{
+    kmeans_state *self = view->self;
+    kmeans_progress *progress = view->progress;
+    uint64_t size = kmeans_fit_size(self, progress->events);
+    if (size <= progress->fitted) {
+        bool is_doubled = progress->fitted > 0 && progress->fits != kmeans_fits_due(self, progress->fitted);
+        if (!is_doubled || tw_hash(x, self->width * sizeof *x) % KMEANS_REPAIR_PART != 0) {
+            return;
+        }
+    }
+    tw_seeding_scratch scratch = tw_seeding_scratch_at(self->scratch, self->n_reservoir, self->k);
+    view->reservoir.count = (uint32_t)size;
+    tw_seeding_fit(&view->cells, &view->reservoir, self->k, self->rule, self->seed + size, view->now, &scratch);
+    progress->fitted = size;
+    progress->fits = kmeans_fits_due(self, size);
 }
 
 static void kmeans_move(kmeans_view *view)
@@ -353,7 +383,11 @@ static void kmeans_step(kmeans_view *view, const float *x, float weight, const f
     }
     if (is_filling) {
         kmeans_collect(view, x, weight);
-    } else if (self->is_moving && progress->events % KMEANS_TICK == 0) {
+    }
+    if (self->n_reservoir > 0) {
+        kmeans_fit(view, x);
+    }
+    if (self->is_moving && progress->events > self->n_reservoir && progress->events % KMEANS_TICK == 0) {
         kmeans_look(view);
     }
     progress->live = view->cells.live;
@@ -500,8 +534,10 @@ static tw_status kmeans_warm_start(
         tw_codebook_empty(&view.cells.half, h, view.now);
     }
     uint64_t events = weights->events > 0 ? weights->events : 1;
-    *view.progress =
-        (kmeans_progress){.live = view.cells.live, .events = events > self->n_reservoir ? events : self->n_reservoir};
+    *view.progress = (kmeans_progress){.live = view.cells.live,
+        .events = events > self->n_reservoir ? events : self->n_reservoir,
+        .fitted = self->n_reservoir,
+        .fits = self->n_reservoir > 0 ? kmeans_fits_due(self, self->n_reservoir) : 0};
     view.progress->weight = total / (double)events * (double)view.progress->events;
     return TW_STATUS_OK;
 }
@@ -510,6 +546,13 @@ static bool kmeans_hasten(void *self_, const tw_rows *rows, double half_lives)
 {
     const kmeans_state *self = self_;
     return tw_forgetting_hasten(&self->forgetting, rows, half_lives);
+}
+
+/* Workers that fit or move centres at the same time undo each other: little is in flight while there is much to fit. */
+static double kmeans_flight(const void *self_, uint64_t events_learned)
+{
+    const kmeans_state *self = self_;
+    return events_learned > self->n_reservoir ? (double)(events_learned - self->n_reservoir) / KMEANS_FLIGHT_PART : 1.0;
 }
 
 const tw_learner_ops tw_learner_kmeans = {
@@ -522,6 +565,7 @@ const tw_learner_ops tw_learner_kmeans = {
     .open = kmeans_open,
     .predict = kmeans_predict,
     .learn = kmeans_learn,
+    .flight = kmeans_flight,
     .warm_start = kmeans_warm_start,
     .hasten = kmeans_hasten,
     .score_form = kmeans_score_form,

@@ -13,6 +13,8 @@ enum { KMEANS_TICK = 32 }; /* events between two looks for a better place: adds 
 /* The record of the block "progress". */
 typedef struct kmeans_progress {
     uint64_t events, live; /* events learned; centres in use, always the first ones */
+    uint64_t fitted;       /* events of the reservoir that the centres were fitted to last */
+    uint64_t fits;         /* fits made */
     uint64_t cursor;       /* centres looked at so far, over all rounds */
     double weight;         /* sum of importance, nothing forgotten */
     double cost, gain;     /* the best of this round, and whose; sparse: cost sums the distances of the seeding */
