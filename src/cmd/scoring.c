@@ -35,18 +35,37 @@ static tw_status replace_source(scoring *self, const scoring_options *options, t
     return tw_tree_set(tree, path, options->format, "--format", &self->all.problems, error);
 }
 
+static tw_status replace_evaluation(scoring *self, const scoring_options *options, tw_error *error)
+{
+    static const char *const keys[] = {"slices", "groups"};
+    const char *const texts[] = {options->slices, options->groups};
+    tw_status status = TW_STATUS_OK;
+    for (size_t i = 0; i < 2 && status == TW_STATUS_OK; i++) {
+        char path[32], flag[16];
+        if (texts[i] == NULL)
+            continue;
+        (void)snprintf(path, sizeof path, "evaluate.%s", keys[i]);
+        (void)snprintf(flag, sizeof flag, "--%s", keys[i]);
+        tw_tree_remove(self->all.tree, path);
+        status = tw_tree_set(self->all.tree, path, texts[i], flag, &self->all.problems, error);
+    }
+    return status;
+}
+
 static void on_event(void *context, tw_engine_event event, const tw_report *report, const tw_error *error)
 {
     console_event(context, event, report, error);
 }
 
 /* All data is at hand and bounded: the whole of it, exactly. */
-static tw_evaluation evaluation_of_scores(const assembly *all)
+static tw_evaluation evaluation_of_scores(const assembly *all, const scoring_options *options)
 {
     tw_evaluation out = assembly_evaluation(all);
     out.is_auc_exact = true;
     out.window = (tw_window_policy){0};
     out.window_path = NULL;
+    out.on_judged = options->on_judged;
+    out.judged_context = options->judged_context;
     return out;
 }
 
@@ -56,7 +75,7 @@ static tw_status score(scoring *self, const scoring_options *options, tw_error *
     const tw_pipeline *pipeline = self->all.pipeline;
     tw_engine_options engine = {
         .model = self->all.model,
-        .evaluation = evaluation_of_scores(&self->all),
+        .evaluation = evaluation_of_scores(&self->all, options),
         .input = self->all.input,
         .n_inputs = pipeline->n_sources,
         .sink = options->sink,
@@ -88,11 +107,15 @@ static tw_status open_model(scoring *self, const scoring_options *options, tw_er
     if (status == TW_STATUS_OK)
         status = replace_source(self, options, error);
     if (status == TW_STATUS_OK)
+        status = replace_evaluation(self, options, error);
+    if (status == TW_STATUS_OK)
         status = assembly_check(&self->all, error);
     if (status == TW_STATUS_OK)
         status = assembly_build(&self->all, error);
     if (status == TW_STATUS_OK)
         status = assembly_attach_local(&self->all, options->directory, &self->manifest, error);
+    if (status == TW_STATUS_OK && options->traits != NULL)
+        *options->traits = *tw_model_traits(self->all.model);
     return status;
 }
 
@@ -114,4 +137,18 @@ void scoring_fini(scoring *self)
     if (self->has_assembly)
         assembly_fini(&self->all);
     tw_manifest_fini(&self->manifest);
+}
+
+tw_status scoring_sink(
+    const char *path, tw_registry *registry, tw_sink_spec *out, tw_option_values **options, tw_error *error)
+{
+    tw_status status = builtins_add(registry, error);
+    if (status < 0)
+        return status;
+    out->ops = tw_registry_sink(registry, "predictions");
+    status = tw_option_values_create(out->ops->options, options, error);
+    if (status == TW_STATUS_OK)
+        status = tw_option_set(*options, "path", path, error);
+    out->options = *options;
+    return status;
 }

@@ -21,11 +21,20 @@ typedef struct scoring_options {
     bool ignores_labels;
     const tw_sink_spec *sink; /* instead of the pipeline's */
     size_t n_sinks;
+    const char *slices, *groups;  /* instead of the pipeline's evaluate.slices (with commas between) and groups; NULL */
+    tw_judged_listener on_judged; /* sees every event; NULL: none */
+    void *judged_context;
+    tw_learner_traits *traits; /* takes those of the model before its first event; NULL: not wanted */
 } scoring_options;
 
 /* Loads the model and scores all input. self->engine has the figures. Prints what went wrong; the process's exit code.
  */
 int scoring_run(scoring *self, const scoring_options *options);
 void scoring_fini(scoring *self);
+
+/* A predictions sink that writes to `path` ("-": standard output). `registry` is filled; destroy the options after use.
+ */
+TW_MUST_USE tw_status scoring_sink(
+    const char *path, tw_registry *registry, tw_sink_spec *out, tw_option_values **options, tw_error *error);
 
 #endif

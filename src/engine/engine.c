@@ -126,6 +126,8 @@ static tw_status make_metrics(tw_engine *self, tw_metrics **out, tw_error *error
         .n_slices = evaluation->n_slices,
         .slice_limit = evaluation->slice_limit,
         .spellings = self->spellings,
+        .on_judged = evaluation->on_judged,
+        .judged_context = evaluation->judged_context,
     };
     return tw_metrics_create(tw_model_traits(self->options.model), &metrics, out, error);
 }

@@ -54,8 +54,10 @@ typedef struct tw_evaluation {
     const char *window_path;  /* file of finished windows (window_log.h); NULL: none */
     const char *const *slice; /* [n_slices] fields whose values have figures of their own (slices.h) */
     uint32_t n_slices, slice_limit;
-    const char *group;     /* field by whose values gauc groups events; NULL: no gauc */
-    uint64_t group_events; /* the newest so many; 0: all */
+    const char *group;            /* field by whose values gauc groups events; NULL: no gauc */
+    uint64_t group_events;        /* the newest so many; 0: all */
+    tw_judged_listener on_judged; /* sees every event; may be NULL */
+    void *judged_context;
 } tw_evaluation;
 
 typedef struct tw_engine_options {

@@ -31,4 +31,7 @@ void tw_judge(const tw_kernels *kernels,
     uint32_t n,
     tw_judged *out);
 
+/* Sees events in order; an error ends what measures them. */
+typedef tw_status (*tw_judged_listener)(void *context, const tw_judged *events, tw_error *error);
+
 #endif

@@ -178,6 +178,8 @@ tw_status tw_metrics_add(tw_metrics *self, const tw_batch *batch, const float *s
                 &self->kept, &judged, self->options.has_groups ? self->options.group_facet : UINT32_MAX, error);
         if (status == TW_STATUS_OK && self->slices != NULL)
             status = tw_slices_add(self->slices, &judged, error);
+        if (status == TW_STATUS_OK && self->options.on_judged != NULL)
+            status = self->options.on_judged(self->options.judged_context, &judged, error);
         tw_sums_add(&self->open, &judged, 0, n);
         if (status == TW_STATUS_OK && self->open.value.events == self->options.window.events)
             status = finish_window(self, error);

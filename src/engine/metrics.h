@@ -22,6 +22,8 @@ typedef struct tw_metrics_options {
     tw_window_policy window; /* both 0: none */
     tw_window_listener on_window; /* may be NULL */
     void *window_context;
+    tw_judged_listener on_judged; /* sees every event as it is added; may be NULL */
+    void *judged_context;
     bool has_groups; /* gauc: this one of the batch's facets is the group ... */
     uint32_t group_facet;
     uint64_t group_events;    /* ... over so many of the newest events; 0: all */
