@@ -206,6 +206,7 @@ tw_evaluation assembly_evaluation(const assembly *self)
         .slice_limit = pipeline->slice_limit,
         .group = pipeline->group,
         .group_events = pipeline->group_events,
+        .label_delay = pipeline->label_delay,
     };
 }
 

@@ -35,21 +35,31 @@ static tw_status replace_source(scoring *self, const scoring_options *options, t
     return tw_tree_set(tree, path, options->format, "--format", &self->all.problems, error);
 }
 
-static tw_status replace_evaluation(scoring *self, const scoring_options *options, tw_error *error)
+/* `text` has commas between its fields. */
+static tw_status replace_slices(scoring *self, const char *text, tw_error *error)
 {
-    static const char *const keys[] = {"slices", "groups"};
-    const char *const texts[] = {options->slices, options->groups};
     tw_status status = TW_STATUS_OK;
-    for (size_t i = 0; i < 2 && status == TW_STATUS_OK; i++) {
-        char path[32], flag[16];
-        if (texts[i] == NULL)
-            continue;
-        (void)snprintf(path, sizeof path, "evaluate.%s", keys[i]);
-        (void)snprintf(flag, sizeof flag, "--%s", keys[i]);
-        tw_tree_remove(self->all.tree, path);
-        status = tw_tree_set(self->all.tree, path, texts[i], flag, &self->all.problems, error);
+    tw_tree_remove(self->all.tree, "evaluate.slices");
+    for (size_t i = 0; status == TW_STATUS_OK && *text != '\0'; i++) {
+        char path[40], field[256];
+        size_t size = strcspn(text, ",");
+        if (size >= sizeof field)
+            return tw_error_set(error, TW_STATUS_CONFIG, "--slices: a field's name of %zu bytes is too long", size);
+        (void)snprintf(path, sizeof path, "evaluate.slices[%zu]", i);
+        (void)snprintf(field, sizeof field, "%.*s", (int)size, text);
+        status = tw_tree_set(self->all.tree, path, field, "--slices", &self->all.problems, error);
+        text += size + (text[size] == ',');
     }
     return status;
+}
+
+static tw_status replace_evaluation(scoring *self, const scoring_options *options, tw_error *error)
+{
+    tw_status status = options->slices != NULL ? replace_slices(self, options->slices, error) : TW_STATUS_OK;
+    if (status < 0 || options->groups == NULL)
+        return status;
+    tw_tree_remove(self->all.tree, "evaluate.groups");
+    return tw_tree_set(self->all.tree, "evaluate.groups", options->groups, "--groups", &self->all.problems, error);
 }
 
 static void on_event(void *context, tw_engine_event event, const tw_report *report, const tw_error *error)

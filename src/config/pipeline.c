@@ -224,6 +224,7 @@ static tw_status fill_run(tw_pipeline *self, tw_error *error)
     self->threshold = tw_option_real(evaluate, "threshold");
     self->slice_limit = small(evaluate, "slice_limit");
     self->group = tw_option_text(evaluate, "groups");
+    self->label_delay = (uint64_t)tw_option_int(evaluate, "label_delay");
     self->group_events = (uint64_t)tw_option_int(evaluate, "group_events");
     self->is_auc_exact = is_word(evaluate, "auc", "exact");
     fill_drift(tw_bound_map(tw_bound_map(self->bound, "evaluate"), "drift")->values, &self->drift);

@@ -21,7 +21,7 @@
  *         options of passes with a batch solver, options of mode batch without it
  *   E132  evaluate.window by time without source.time.field; evaluate.windows without evaluate.window;
  *         evaluate.slices with more than TW_PIPELINE_MAX_SLICES fields or one twice; the label, weight or time among
- *         slices and groups
+ *         slices and groups; evaluate.label_delay with parameter servers or workers
  *   E133  publish.require without a figure or without checkpoint.dir, or with something else than a limit */
 #ifndef TW_CONFIG_PIPELINE_H
 #define TW_CONFIG_PIPELINE_H
@@ -161,6 +161,7 @@ typedef struct tw_pipeline {
     uint32_t slice_limit;
     const char *group; /* NULL: none */
     uint64_t group_events;
+    uint64_t label_delay; /* events; 0: none */
     tw_pipeline_drift drift;
 
     tw_pipeline_requirement require[TW_PIPELINE_MAX_REQUIREMENTS]; /* of publish */

@@ -169,6 +169,9 @@ static tw_status engine_open(tw_engine *self, tw_error *error)
             options->sink, options->n_sinks, options->bad.dead_letter, traits, positions, &self->outputs, error);
     if (status == TW_STATUS_OK)
         status = open_window_log(self, error);
+    uint64_t delay = options->is_learning ? options->evaluation.label_delay : 0;
+    if (status == TW_STATUS_OK && delay > 0)
+        status = tw_delay_create(delay, options->model, &self->delay, error);
     if (status == TW_STATUS_OK)
         status = tw_checkpointer_create(&options->checkpoint, options->model, &self->checkpointer, error);
     if (status == TW_STATUS_OK)
@@ -203,6 +206,7 @@ void tw_engine_destroy(tw_engine **self)
     *self = NULL;
     tw_checkpointer_destroy(&engine->checkpointer);
     tw_outputs_close(&engine->outputs);
+    tw_delay_destroy(&engine->delay);
     tw_window_log_close(&engine->window_log);
     tw_spellings_destroy(&engine->spellings);
     tw_metrics_destroy(&engine->metrics);
@@ -375,9 +379,14 @@ tw_status tw_engine_learn(tw_engine *self, tw_work *work, tw_error *error)
 {
     const tw_split *split = tw_splits_find(&self->splits, work->split.id);
     bool is_replay = split != NULL && work->builder->to <= split->offset;
-    tw_status status = self->options.is_learning
-                           ? tw_model_learn(self->options.model, work->builder, is_replay, self->scores, error)
-                           : tw_model_score(self->options.model, work->builder, self->scores, error);
+    tw_model *model = self->options.model;
+    tw_status status = TW_STATUS_OK;
+    if (self->delay != NULL)
+        status = tw_delay_learn(self->delay, work->builder, is_replay, self->scores, error);
+    else if (self->options.is_learning)
+        status = tw_model_learn(model, work->builder, is_replay, self->scores, error);
+    else
+        status = tw_model_score(model, work->builder, self->scores, error);
     if (status != TW_STATUS_OK) {
         if (status < 0 && error != NULL && error->file[0] == '\0')
             tw_error_at(error, work->split.name, work->builder->line, 0);

@@ -56,6 +56,7 @@ typedef struct tw_evaluation {
     uint32_t n_slices, slice_limit;
     const char *group;            /* field by whose values gauc groups events; NULL: no gauc */
     uint64_t group_events;        /* the newest so many; 0: all */
+    uint64_t label_delay;         /* events that are scored before a label arrives (delay.h); local rows only */
     tw_judged_listener on_judged; /* sees every event; may be NULL */
     void *judged_context;
 } tw_evaluation;

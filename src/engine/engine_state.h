@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "engine/delay.h"
 #include "engine/engine.h"
 #include "engine/pump.h"
 #include "engine/window_log.h"
@@ -18,6 +19,7 @@ struct tw_engine {
     tw_engine_options options;
     tw_metrics *metrics;
     tw_outputs *outputs;
+    tw_delay *delay;                       /* NULL: labels come with their events */
     tw_window_log *window_log;             /* NULL: none */
     const char *facet[TW_PLAN_MAX_FACETS]; /* fields that evaluation asks for: slices, then the group */
     uint32_t n_facets;

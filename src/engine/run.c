@@ -285,7 +285,13 @@ static tw_status finish_reading(run_state *run, bool *is_finished, tw_error *err
     *is_finished = true;
     if (!run->engine->options.is_learning)
         return TW_STATUS_OK;
-    tw_status status = tw_model_flush(run->engine->options.model, FLUSH_TIMEOUT_MS, error);
+    tw_status status = TW_STATUS_OK;
+    if (run->engine->delay != NULL) {
+        status = tw_delay_drain(run->engine->delay, error);
+        run->engine->is_dirty = true;
+    }
+    if (status == TW_STATUS_OK)
+        status = tw_model_flush(run->engine->options.model, FLUSH_TIMEOUT_MS, error);
     if (status != TW_STATUS_REWIND)
         return status;
     *is_finished = false;
