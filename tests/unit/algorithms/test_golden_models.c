@@ -13,7 +13,7 @@
 
 #include "support/loss_reference.h"
 
-extern const tw_learner_ops tw_learner_ftrl, tw_learner_linear;
+extern const tw_learner_ops tw_learner_ftrl, tw_learner_linear, tw_learner_kmeans;
 
 enum { N_ROWS = 12, N_EVENTS = 200, TEXT_SIZE = 1 << 16 };
 
@@ -22,20 +22,25 @@ static const struct {
     const tw_learner_ops *ops;
     const char *options;
     tw_loss_kind loss;
+    uint32_t dense_width;
 } models[] = {
-    {"ftrl_logistic", &tw_learner_ftrl, "l1=0.1 l2=0.2", TW_LOSS_LOGISTIC},
-    {"ftrl_squared", &tw_learner_ftrl, "loss=squared alpha=0.3 bias_shrink=true l1=0.01", TW_LOSS_SQUARED},
-    {"ftrl_hinge", &tw_learner_ftrl, "loss=hinge", TW_LOSS_HINGE},
-    {"ftrl_poisson", &tw_learner_ftrl, "loss=poisson", TW_LOSS_POISSON},
-    {"ftrl_quantile", &tw_learner_ftrl, "loss=quantile quantile=0.3", TW_LOSS_QUANTILE},
-    {"ftrl_half_life", &tw_learner_ftrl, "l1=0.1 l2=0.2 half_life=30", TW_LOSS_LOGISTIC},
-    {"ftrl_half_life_time", &tw_learner_ftrl, "half_life_time=5m", TW_LOSS_LOGISTIC},
-    {"linear_sgd", &tw_learner_linear, "optimizer=sgd l1=0.01 l2=0.02 schedule=inverse_sqrt t0=50", TW_LOSS_LOGISTIC},
-    {"linear_sgd_poisson", &tw_learner_linear, "optimizer=sgd loss=poisson", TW_LOSS_POISSON},
-    {"linear_momentum", &tw_learner_linear, "optimizer=momentum loss=squared l2=0.01", TW_LOSS_SQUARED},
-    {"linear_adagrad", &tw_learner_linear, "optimizer=adagrad loss=quantile quantile=0.3", TW_LOSS_QUANTILE},
-    {"linear_adagrad_half_life", &tw_learner_linear, "half_life=30 l1=0.001", TW_LOSS_LOGISTIC},
-    {"linear_adam", &tw_learner_linear, "optimizer=adam loss=hinge schedule=inverse t0=100", TW_LOSS_HINGE},
+    {"ftrl_logistic", &tw_learner_ftrl, "l1=0.1 l2=0.2", TW_LOSS_LOGISTIC, 0},
+    {"ftrl_squared", &tw_learner_ftrl, "loss=squared alpha=0.3 bias_shrink=true l1=0.01", TW_LOSS_SQUARED, 0},
+    {"ftrl_hinge", &tw_learner_ftrl, "loss=hinge", TW_LOSS_HINGE, 0},
+    {"ftrl_poisson", &tw_learner_ftrl, "loss=poisson", TW_LOSS_POISSON, 0},
+    {"ftrl_quantile", &tw_learner_ftrl, "loss=quantile quantile=0.3", TW_LOSS_QUANTILE, 0},
+    {"ftrl_half_life", &tw_learner_ftrl, "l1=0.1 l2=0.2 half_life=30", TW_LOSS_LOGISTIC, 0},
+    {"ftrl_half_life_time", &tw_learner_ftrl, "half_life_time=5m", TW_LOSS_LOGISTIC, 0},
+    {"linear_sgd", &tw_learner_linear, "optimizer=sgd l1=0.01 l2=0.02 schedule=inverse_sqrt t0=50", TW_LOSS_LOGISTIC,
+        0},
+    {"linear_sgd_poisson", &tw_learner_linear, "optimizer=sgd loss=poisson", TW_LOSS_POISSON, 0},
+    {"linear_momentum", &tw_learner_linear, "optimizer=momentum loss=squared l2=0.01", TW_LOSS_SQUARED, 0},
+    {"linear_adagrad", &tw_learner_linear, "optimizer=adagrad loss=quantile quantile=0.3", TW_LOSS_QUANTILE, 0},
+    {"linear_adagrad_half_life", &tw_learner_linear, "half_life=30 l1=0.001", TW_LOSS_LOGISTIC, 0},
+    {"linear_adam", &tw_learner_linear, "optimizer=adam loss=hinge schedule=inverse t0=100", TW_LOSS_HINGE, 0},
+    {"kmeans", &tw_learner_kmeans, "k=3 init_events=40 half_life=60 seed=3", TW_LOSS_NONE, 3},
+    {"kmeans_first", &tw_learner_kmeans, "k=4 init=first decay=0.99", TW_LOSS_NONE, 5},
+    {"kmeans_sparse", &tw_learner_kmeans, "k=3 input=sparse half_life=60", TW_LOSS_SQUARED, 0},
 };
 
 static void print_element(const tw_field *field, const unsigned char *record, uint32_t element, FILE *out)
@@ -74,20 +79,38 @@ static void print_record(const char *name, uint32_t index, const tw_record *shap
     (void)fprintf(out, "\n");
 }
 
+static event_list make_dense_events(uint32_t width)
+{
+    event_list events = {.dense_width = width};
+    uint64_t random = 21;
+    for (uint32_t i = 0; i < N_EVENTS; i++) {
+        float row[8];
+        uint64_t group = test_random(&random) % 4;
+        for (uint64_t d = 0; d < width; d++)
+            row[d] = (float)((group == d ? 2 : 0) + test_uniform(&random));
+        event_list_begin(&events, 0.0f, (float)(1 + i % 2));
+        event_list_dense(&events, row);
+    }
+    return events;
+}
+
 /* Every record of the model after the stream, a line each. */
 static void print_model(size_t i, char text[TEXT_SIZE])
 {
     learner_fixture learner;
-    event_list events = make_loss_events(models[i].loss, N_ROWS, N_EVENTS);
-    float scores[N_EVENTS];
+    uint32_t width = models[i].dense_width;
+    event_list events = width > 0 ? make_dense_events(width) : make_loss_events(models[i].loss, N_ROWS, N_EVENTS);
+    float scores[2 * N_EVENTS];
     FILE *out = fmemopen(text, TEXT_SIZE, "w");
     assert_non_null(out);
-    learner_fixture_open(&learner, models[i].ops, models[i].options, 0, N_ROWS);
+    learner_fixture_open(&learner, models[i].ops, models[i].options, width, N_ROWS);
     assert_int_equal(learner_fixture_learn(&learner, &events, 0, N_EVENTS, 64, scores, NULL), TW_STATUS_OK);
     const tw_schema *schema = &learner.traits.schema;
     for (uint32_t b = 0; b < schema->n_blocks; b++)
-        print_record(schema->block[b].name, 0, &schema->block[b].record, learner.block[b], out);
-    for (uint32_t r = 0; r < N_ROWS; r++)
+        for (uint32_t r = 0; r < schema->block[b].count; r++)
+            print_record(schema->block[b].name, r, &schema->block[b].record,
+                (const unsigned char *)learner.block[b] + (size_t)r * schema->block[b].record.size, out);
+    for (uint32_t r = 0; r < N_ROWS && schema->row.size > 0; r++)
         print_record("row", r, &schema->row, learner_fixture_row(&learner, r), out);
     assert_int_equal(fclose(out), 0);
     learner_fixture_close(&learner);

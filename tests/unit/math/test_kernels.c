@@ -66,6 +66,28 @@ static void check_nearest(const tw_kernels *portable, const tw_kernels *other)
     }
 }
 
+/* A single centre takes another path than many do. */
+static void nearest_of_many_has_the_bits_of_each_alone(void **state)
+{
+    (void)state;
+    vectors v;
+    fill(&v, 1.0);
+    for (int level = TW_KERNELS_PORTABLE; level < TW_KERNELS_N; level++) {
+        const tw_kernels *table = tw_kernels_at((tw_kernel_level)level);
+        for (size_t width = 1; table && width <= 40; width++) {
+            uint32_t best = 0;
+            float least = INFINITY, one, all;
+            for (uint32_t i = 0; i < 12; i++) {
+                (void)table->nearest(v.a, v.b + i * width, width, 1, width, &one);
+                best = one < least ? i : best;
+                least = one < least ? one : least;
+            }
+            assert_int_equal(table->nearest(v.a, v.b, width, 12, width, &all), best);
+            assert_memory_equal(&least, &all, sizeof all);
+        }
+    }
+}
+
 static void check_ftrl(const tw_kernels *portable, const tw_kernels *other)
 {
     const tw_ftrl_rule rules[] = {{10.0f, 1.0f, 0.0f, 0.0f}, {2.0f, 0.5f, 1.5f, 0.25f}, {1000.0f, 1e-6f, 0.1f, 0.0f}};
@@ -219,6 +241,7 @@ int main(void)
         cmocka_unit_test(dot_products_are_close_to_double_sums),
         cmocka_unit_test(lanes_sum_the_same_however_a_vector_is_cut),
         cmocka_unit_test(nearest_is_the_first_of_equals),
+        cmocka_unit_test(nearest_of_many_has_the_bits_of_each_alone),
         cmocka_unit_test(updates_stop_at_the_largest_float),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
