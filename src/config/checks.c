@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/limit.h"
 #include "config/pipeline.h"
 
 bool tw_check_rate(const char *text, double *events_per_s)
@@ -396,16 +395,6 @@ static void check_run(checker *self)
     check_evaluate(self);
 }
 
-static void check_drift(checker *self)
-{
-    const tw_bound *drift = tw_bound_map(tw_bound_map(self->root, "evaluate"), "drift");
-    if (is_word(drift, "detector", "adwin") && tw_option_has(drift->values, "delta") &&
-        tw_option_real(drift->values, "delta") >= 1)
-        (void)COMPLAIN(self, drift, "delta", "E129",
-            "evaluate.drift.delta: %g is no chance of a false alarm; adwin takes values below 1, such as 0.002",
-            tw_option_real(drift->values, "delta"));
-}
-
 /* --- batch training ----------------------------------------------------------------------------------------------- */
 
 /* Options that only the learner's own passes know. */
@@ -461,41 +450,6 @@ static void check_train(checker *self)
         check_pass_options(self, train);
 }
 
-/* --- publishing --------------------------------------------------------------------------------------------------- */
-
-bool tw_bound_has_requirement(const tw_bound *require)
-{
-    for (const tw_option *option = require->block->options; option->name != NULL; option++) {
-        if (option->type == TW_OPTION_TEXT && tw_option_has(require->values, option->name))
-            return true;
-    }
-    return false;
-}
-
-static void check_publish(checker *self)
-{
-    const tw_bound *publish = tw_bound_map(self->root, "publish"), *require = tw_bound_map(publish, "require");
-    if (publish->node == NULL)
-        return;
-    if (!tw_bound_has_requirement(require)) {
-        tw_problem *problem = COMPLAIN(self, require, "over", "E133", "publish.require names no figure");
-        tw_problem_hint(problem, "publish: {require: {auc: \">= 0.70\", over: 100_000}}");
-    }
-    for (const tw_option *option = require->block->options; option->name != NULL; option++) {
-        tw_limit limit;
-        if (option->type != TW_OPTION_TEXT || !tw_option_has(require->values, option->name) ||
-            tw_limit_parse(tw_option_text(require->values, option->name), &limit))
-            continue;
-        tw_problem *problem = COMPLAIN(self, require, option->name, "E133",
-            "publish.require.%s: expected >=, <=, > or < and a number, found \"%.80s\"", option->name,
-            tw_option_text(require->values, option->name));
-        tw_problem_hint(problem, "%s: \">= 0.70\", with quotes", option->name);
-    }
-    if (text_of(tw_bound_map(self->root, "checkpoint"), "dir") == NULL)
-        (void)COMPLAIN(
-            self, require, "over", "E133", "publish: only checkpoints are published; checkpoint.dir is missing");
-}
-
 tw_status tw_check_pipeline(const tw_tree *tree, tw_bound *pipeline, tw_problems *problems, tw_error *error)
 {
     checker self = {tree, pipeline, problems, error};
@@ -504,8 +458,7 @@ tw_status tw_check_pipeline(const tw_tree *tree, tw_bound *pipeline, tw_problems
     check_table(&self);
     check_servers(&self);
     check_run(&self);
-    check_drift(&self);
+    tw_check_publish(tree, pipeline, problems);
     check_train(&self);
-    check_publish(&self);
     return apply_loss(&self);
 }

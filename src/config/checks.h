@@ -8,6 +8,9 @@
 TW_MUST_USE tw_status tw_check_pipeline(
     const tw_tree *tree, tw_bound *pipeline, tw_problems *problems, tw_error *error);
 
+/* The part of it about publish and evaluate.drift. */
+void tw_check_publish(const tw_tree *tree, const tw_bound *root, tw_problems *problems);
+
 /* A source that never ends: it has an option `follow`, which is true. */
 bool tw_check_follows(const tw_bound *source);
 
