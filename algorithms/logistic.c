@@ -31,7 +31,7 @@
  *          that steps never become small for good; weights stay (algorithms/forgetting.h).
  *
  * A key that occurs twice in an event is walked in entry order by each of the two passes; r is that of the entry's own
- * turn in the first (of the row's last in events of more than LOGISTIC_SCRATCH entries, behind those). */
+ * turn in the first, or as the first left it in events of more than LOGISTIC_CHUNK entries. */
 #include <math.h>
 #include <string.h>
 
@@ -40,11 +40,10 @@
 #include "math/loss.h"
 #include "thalweg/learner.h"
 
-enum { LOGISTIC_AHEAD = 8, LOGISTIC_SCRATCH = 512, LOGISTIC_FADING = 5 };
+enum { LOGISTIC_AHEAD = 8, LOGISTIC_FADING = 5 };
 
 /* Margins beyond this say nothing more and would overflow e^u later. */
 static const double LOGISTIC_MARGIN_LIMIT = 50.0;
-static const double LOGISTIC_SCORE_LIMIT = 1e18;
 static const float LOGISTIC_VALUE_LIMIT = 1e9f;
 /* log 16: the learned rate stays between a sixteenth of `rate` and sixteen times it. */
 static const double LOGISTIC_PACE_LIMIT = 2.772588722239781;
@@ -61,7 +60,7 @@ typedef struct logistic_state {
     bool has_bias, is_label_scaled;
     uint32_t bias_block, scale_block;
     tw_forgetting forgetting;
-    double direction[LOGISTIC_SCRATCH]; /* r of each entry of the event */
+    logistic_chunk chunk; /* scratch */
 } logistic_state;
 
 /* One event on its way through the passes. */
@@ -70,7 +69,9 @@ typedef struct logistic_event {
     double score, drift; /* s, H */
     double label, weight, pull;
     uint64_t tick;         /* of now; 0 without a half-life */
+    double square;         /* c p^2 */
     double spread, change; /* sums of the entry formulas */
+    double step, trace_step;
 } logistic_event;
 
 static const tw_option logistic_options[] = {
@@ -178,7 +179,8 @@ static tw_status logistic_open(void *self_, const tw_option_values *options, tw_
     const logistic_kind *kind = logistic_kind_of(tw_option_text(options, "loss"));
     self->rate = tw_option_real(options, "rate");
     self->adapt = tw_option_real(options, "adapt");
-    self->rule = (logistic_rule){.beta = tw_option_real(options, "beta"),
+    self->rule = (logistic_rule){.rate = self->rate,
+        .beta = (float)tw_option_real(options, "beta"),
         .l1 = tw_option_real(options, "l1"),
         .l2 = tw_option_real(options, "l2")};
     self->rule.is_shrunk = self->rule.l1 > 0.0 || self->rule.l2 > 0.0;
@@ -282,24 +284,68 @@ static float logistic_sum(
     return peak;
 }
 
-/* First pass over one coordinate: takes in the size of x and the square of the gradient; adds to the event's sums.
- * Returns r. */
-static double logistic_take_in(const logistic_state *self, logistic_row *row, float x, logistic_event *event)
+/* First pass over one coordinate: takes in the size of x and the square of the gradient; adds to the event's spread. */
+static void logistic_take_in(logistic_row *row, float x, logistic_event *event)
 {
     float size = fabsf(x);
     if (size == 0.0f)
-        return 0.0;
+        return;
     if (size > row->largest) {
         row->w *= row->largest / size;
         row->trace *= row->largest / size;
         row->largest = size;
     }
-    double x2 = (double)x * (double)x, largest = (double)row->largest;
-    row->g = (float)((double)row->g + event->weight * event->pull * event->pull * x2);
-    event->spread += event->weight * (x2 / (largest * largest));
-    double direction = logistic_direction(&self->rule, row);
-    event->change += direction * x2;
-    return direction;
+    double share = size == row->largest ? 1.0 : (double)size / (double)row->largest;
+    row->g = (float)((double)row->g + event->square * ((double)x * (double)x));
+    event->spread += event->weight * (share * share);
+}
+
+/* First pass over entries [start, end) of at most a chunk. */
+static void logistic_take_in_chunk(logistic_state *self,
+    const tw_batch *batch,
+    const tw_rows *rows,
+    uint32_t start,
+    uint32_t end,
+    logistic_event *event)
+{
+    const logistic_scale *scale = rows->block[self->scale_block];
+    logistic_chunk *chunk = &self->chunk;
+    for (uint32_t e = start; e < end; e++) {
+        logistic_row *row = rows->row[e];
+        logistic_shrink(&self->rule, row, scale->shrinkage); /* by the direction as it was left */
+        logistic_fade(&self->rule, row, event->tick);
+        logistic_take_in(row, batch->value[e], event);
+        chunk->g[e - start] = row->g;
+        chunk->largest[e - start] = row->largest;
+    }
+    logistic_directions(&self->rule, chunk, end - start);
+    for (uint32_t e = start; e < end; e++)
+        event->change += (double)chunk->direction[e - start] * ((double)batch->value[e] * (double)batch->value[e]);
+}
+
+/* Second pass. The chunk of an event that has only one still holds its directions. */
+static void logistic_move_chunk(logistic_state *self,
+    const tw_batch *batch,
+    const tw_rows *rows,
+    uint32_t start,
+    uint32_t end,
+    const logistic_event *event)
+{
+    logistic_chunk *chunk = &self->chunk;
+    if (event->end - event->start > LOGISTIC_CHUNK) {
+        for (uint32_t e = start; e < end; e++) {
+            chunk->g[e - start] = ((const logistic_row *)rows->row[e])->g;
+            chunk->largest[e - start] = ((const logistic_row *)rows->row[e])->largest;
+        }
+        logistic_directions(&self->rule, chunk, end - start);
+    }
+    for (uint32_t e = start; e < end; e++)
+        logistic_move(rows->row[e], chunk->direction[e - start], batch->value[e], event->step, event->trace_step);
+}
+
+static uint32_t logistic_chunk_end(uint32_t start, uint32_t end)
+{
+    return end - start < LOGISTIC_CHUNK ? end : start + LOGISTIC_CHUNK;
 }
 
 /* h of the file's head. */
@@ -333,18 +379,16 @@ static void logistic_learn_event(
 {
     logistic_row *bias = logistic_bias(self, rows);
     logistic_scale *scale = rows->block[self->scale_block];
+    float bias_direction = 0.0f;
+    event->square = event->weight * event->pull * event->pull;
     logistic_fade_scale(scale, event->tick);
-    for (uint32_t e = event->start; e < event->end; e++) {
-        logistic_shrink(&self->rule, rows->row[e], scale->shrinkage); /* by the direction as it was left */
-        logistic_fade(&self->rule, rows->row[e], event->tick);
-        double direction = logistic_take_in(self, rows->row[e], batch->value[e], event);
-        if (e - event->start < LOGISTIC_SCRATCH)
-            self->direction[e - event->start] = direction;
-    }
-    double bias_direction = 0.0;
+    for (uint32_t at = event->start; at < event->end; at = logistic_chunk_end(at, event->end))
+        logistic_take_in_chunk(self, batch, rows, at, logistic_chunk_end(at, event->end), event);
     if (bias != NULL) {
         logistic_fade(&self->rule, bias, event->tick);
-        bias_direction = logistic_take_in(self, bias, 1.0f, event);
+        logistic_take_in(bias, 1.0f, event);
+        bias_direction = logistic_direction(&self->rule, bias->g, bias->largest);
+        event->change += (double)bias_direction;
     }
     double horizon = logistic_horizon(self, scale, event);
     double multiplier = logistic_multiplier(self, scale, event);
@@ -353,17 +397,12 @@ static void logistic_learn_event(
     if (!(change > 0.0))
         return;
     tw_flow flow = tw_flow_of(self->loss, event->score, event->label, horizon, change);
-    double step = multiplier * flow.distance;
-    double trace_step = multiplier * (horizon * flow.pull + event->drift * (flow.pull / event->pull - 1.0) / change);
-    for (uint32_t e = event->start; e < event->end; e++) {
-        logistic_row *row = rows->row[e];
-        double x = (double)batch->value[e];
-        double direction = e - event->start < LOGISTIC_SCRATCH ? self->direction[e - event->start]
-                                                               : logistic_direction(&self->rule, row);
-        logistic_move(row, direction * x, step, trace_step);
-    }
+    event->step = multiplier * flow.distance;
+    event->trace_step = multiplier * (horizon * flow.pull + event->drift * (flow.pull / event->pull - 1.0) / change);
+    for (uint32_t at = event->start; at < event->end; at = logistic_chunk_end(at, event->end))
+        logistic_move_chunk(self, batch, rows, at, logistic_chunk_end(at, event->end), event);
     if (bias != NULL)
-        logistic_move(bias, bias_direction, step, trace_step);
+        logistic_move(bias, bias_direction, 1.0f, event->step, event->trace_step);
 }
 
 /* What would leave the range of the row's floats. */
@@ -473,37 +512,6 @@ static void logistic_score_form(
         weight[e] = logistic_weight_at(&self->rule, rows->row[e], scale->shrinkage);
 }
 
-/* Sum of squared gradients of a weight of which only the size is known: that of the least number of events in which
- * steps of `rate` could have led there, with the steepest slope of the logistic loss's flat half, 1/4. */
-static double logistic_least_curvature(const logistic_state *self, double w, double largest)
-{
-    double steps = fabs(w) * largest / (2.0 * self->rate);
-    return (1.0 + steps * steps) * 0.25 * largest * largest;
-}
-
-static void logistic_start_row(
-    const logistic_state *self, logistic_row *row, double w, double curvature, const tw_rows *rows)
-{
-    const logistic_scale *scale = rows->block[self->scale_block];
-    double largest = (double)row->largest;
-    row->w = (float)w;
-    row->g = (float)(curvature > 0.0 ? curvature : logistic_least_curvature(self, w, largest));
-    row->trace = 0.0f;
-    if (self->rule.is_shrunk)
-        *logistic_shrunk(row) = scale->shrinkage;
-    if (self->rule.is_fading)
-        *logistic_tick(&self->rule, row) = tw_forgetting_now(&self->forgetting, rows);
-}
-
-static tw_status logistic_check_start(double w, double curvature, tw_error *error)
-{
-    if (fabs(w) <= LOGISTIC_SCORE_LIMIT && curvature >= 0.0 && curvature <= LOGISTIC_SCORE_LIMIT * LOGISTIC_SCORE_LIMIT)
-        return TW_STATUS_OK;
-    return tw_error_set(error, TW_STATUS_NUMERIC,
-        "logistic: a weight of %g with curvature %g cannot be started from; the limits are %g and %g", w, curvature,
-        LOGISTIC_SCORE_LIMIT, LOGISTIC_SCORE_LIMIT * LOGISTIC_SCORE_LIMIT);
-}
-
 static tw_status logistic_start_bias(
     const logistic_state *self, const tw_rows *rows, const tw_weights *weights, tw_error *error)
 {
@@ -516,7 +524,7 @@ static tw_status logistic_start_bias(
     if (status)
         return status;
     bias->largest = 1.0f;
-    logistic_start_row(self, bias, weights->bias, weights->bias_curvature, rows);
+    logistic_start_row(&self->rule, bias, weights->bias, weights->bias_curvature, scale->shrinkage, scale->tick);
     scale->spread += weights->bias_curvature;
     scale->weight += weights->bias_curvature;
     return TW_STATUS_OK;
@@ -540,7 +548,7 @@ static tw_status logistic_warm_start(
         logistic_row *row = rows->row[e];
         double size = fabs((double)batch->value[e]), curvature = (double)weights->curvature[e];
         row->largest = (float)size;
-        logistic_start_row(self, row, (double)weights->weight[e], curvature, rows);
+        logistic_start_row(&self->rule, row, (double)weights->weight[e], curvature, scale->shrinkage, scale->tick);
         scale->spread += self->has_bias && size > 0.0 ? curvature / (size * size) : 0.0;
     }
     return weights->has_bias ? logistic_start_bias(self, rows, weights, error) : TW_STATUS_OK;

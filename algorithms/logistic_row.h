@@ -9,8 +9,13 @@
 #include "math/function.h"
 #include "thalweg/schema.h"
 
+/* Beyond this the square of a value would not be a finite float. */
+static const double LOGISTIC_SCORE_LIMIT = 1e18;
+
 typedef struct logistic_rule {
-    double beta, l1, l2;
+    double rate;
+    float beta;
+    double l1, l2;
     bool is_shrunk; /* rows have `shrunk` */
     bool is_fading; /* rows have `tick` */
 } logistic_rule;
@@ -38,11 +43,23 @@ static inline tw_status logistic_add_row(const logistic_rule *self, tw_record *r
     return status;
 }
 
-/* r of the file's head; 0 for a row that nothing was learned in. */
-static inline double logistic_direction(const logistic_rule *self, const logistic_row *row)
+/* The rows of up to LOGISTIC_CHUNK entries of an event: columns, so that roots and quotients are taken side by side. */
+enum { LOGISTIC_CHUNK = 512 };
+typedef struct logistic_chunk {
+    float g[LOGISTIC_CHUNK], largest[LOGISTIC_CHUNK], direction[LOGISTIC_CHUNK];
+} logistic_chunk;
+
+/* r of the file's head, in float; 0 for a row that nothing was learned in. */
+static inline float logistic_direction(const logistic_rule *self, float g, float largest)
 {
-    double largest = (double)row->largest, size = (sqrt((double)row->g) + self->beta * largest) * largest;
-    return size > 0.0 ? 1.0 / size : 0.0;
+    float size = (sqrtf(g) + self->beta * largest) * largest;
+    return 1.0f / (size > 0.0f ? size : INFINITY); /* no branch about the quotient: it is taken in vectors */
+}
+
+static inline void logistic_directions(const logistic_rule *self, logistic_chunk *chunk, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        chunk->direction[i] = logistic_direction(self, chunk->g[i], chunk->largest[i]);
 }
 
 static inline double *logistic_shrunk(const logistic_row *row)
@@ -61,7 +78,7 @@ static inline double logistic_shrink_factor(const logistic_rule *self, const log
     double size = fabs((double)row->w), missed = shrinkage - *logistic_shrunk(row);
     if (size == 0.0 || !(missed > 0.0))
         return 1.0;
-    double reach = logistic_direction(self, row) * missed, left = 1.0, cut = self->l1 * reach;
+    double reach = (double)logistic_direction(self, row->g, row->largest) * missed, left = 1.0, cut = self->l1 * reach;
     if (self->l2 > 0.0) {
         left = tw_exp(-self->l2 * reach);
         cut = self->l1 / self->l2 * (1.0 - left);
@@ -93,10 +110,42 @@ static inline void logistic_fade(const logistic_rule *self, logistic_row *row, u
     }
 }
 
-static inline void logistic_move(logistic_row *row, double direction, double step, double trace_step)
+static inline void logistic_move(logistic_row *row, float direction, float x, double step, double trace_step)
 {
-    row->w = (float)((double)row->w + step * direction);
-    row->trace = (float)((double)row->trace + trace_step * direction);
+    double along = (double)direction * (double)x;
+    row->w = (float)((double)row->w + step * along);
+    row->trace = (float)((double)row->trace + trace_step * along);
+}
+
+/* Sum of squared gradients of a weight of which only the size is known: that of the least number of events in which
+ * steps of `rate` could have led there, with the slope of a flat half of the logistic loss, its square 1/4. */
+static inline double logistic_least_curvature(const logistic_rule *self, double w, double largest)
+{
+    double steps = fabs(w) * largest / (2.0 * self->rate);
+    return (1.0 + steps * steps) * 0.25 * largest * largest;
+}
+
+/* `largest` is set; what is 0 as curvature is unknown. */
+static inline void logistic_start_row(
+    const logistic_rule *self, logistic_row *row, double w, double curvature, double shrinkage, uint64_t tick)
+{
+    row->w = (float)w;
+    row->g = (float)(curvature > 0.0 ? curvature : logistic_least_curvature(self, w, (double)row->largest));
+    row->trace = 0.0f;
+    if (self->is_shrunk)
+        *logistic_shrunk(row) = shrinkage;
+    if (self->is_fading)
+        *logistic_tick(self, row) = tick;
+}
+
+static inline tw_status logistic_check_start(double w, double curvature, tw_error *error)
+{
+    const double limit = LOGISTIC_SCORE_LIMIT;
+    if (fabs(w) <= limit && curvature >= 0.0 && curvature <= limit * limit)
+        return TW_STATUS_OK;
+    return tw_error_set(error, TW_STATUS_NUMERIC,
+        "logistic: a weight of %g with curvature %g cannot be started from; the limits are %g and %g", w, curvature,
+        limit, limit * limit);
 }
 
 #endif

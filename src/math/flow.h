@@ -18,6 +18,8 @@
 #ifndef TW_MATH_FLOW_H
 #define TW_MATH_FLOW_H
 
+#include <stdbool.h>
+
 #include "math/function.h"
 #include "thalweg/loss.h"
 
@@ -28,19 +30,21 @@ typedef struct tw_flow {
 /* Relative changes below this are a plain step to within half of it. */
 #define TW_FLOW_SMALL 1e-6
 
-/* W > 0 with W + log W = x, and its logarithm: Newton's iteration, which after its first step comes from below. */
-static inline double tw_flow_log_w(double x, double *w_out)
+/* W > 0 with W + log W = x, and its logarithm: Newton's iteration, which after its first step comes from below. `w` and
+ * `log_w` are where it starts, above 0 and below e^(1 + x), and where it ends. */
+static inline void tw_flow_log_w(double x, double *w, double *log_w)
 {
-    enum { STEPS = 5 };
-    double w = x > 1.0 ? x - tw_log(x) : tw_exp(x < -700.0 ? -700.0 : x);
-    if (x <= 1.0) {
-        w = w / (1.0 + w);
+    enum { STEPS = 8 };
+    double at = *w, log_at = *log_w;
+    bool is_close = false;
+    for (int i = 0; i < STEPS && !is_close; i++) {
+        double next = at * (1.0 + x - log_at) / (1.0 + at);
+        is_close = fabs(next - at) < 1e-6 * next; /* the error is the square of this step */
+        at = next;
+        log_at = tw_log(at);
     }
-    for (int i = 0; i < STEPS; i++) {
-        w = w * (1.0 + x - tw_log(w)) / (1.0 + w);
-    }
-    *w_out = w;
-    return tw_log(w);
+    *w = at;
+    *log_w = log_at;
 }
 
 /* |score| at most 50. */
@@ -50,8 +54,14 @@ static inline tw_flow tw_flow_logistic(double score, double label, double h, dou
     if (h * k < TW_FLOW_SMALL * (1.0 + e)) {
         return (tw_flow){t * h / (1.0 + e), t / (1.0 + e)};
     }
-    double moved = tw_flow_log_w(h * k + u + e, &w) - u;
-    return (tw_flow){t * moved / k, t / (1.0 + w)};
+    double x = h * k + u + e, log_w = u;
+    w = e;
+    if (h * k > 1.0) { /* e^u is far from it */
+        w = x > 1.0 ? x - tw_log(x) : tw_sigmoid(x); /* below e^x */
+        log_w = tw_log(w);
+    }
+    tw_flow_log_w(x, &w, &log_w);
+    return (tw_flow){t * (log_w - u) / k, t / (1.0 + w)};
 }
 
 static inline tw_flow tw_flow_squared(double score, double label, double h, double k)
