@@ -258,11 +258,6 @@ static void logistic_fade_scale(logistic_scale *scale, uint64_t tick)
     }
 }
 
-static float logistic_size(float x, float peak)
-{
-    return fabsf(x) > peak ? fabsf(x) : peak;
-}
-
 /* Score and its derivative by the logarithm of the rate. Returns the largest |x|. */
 static float logistic_sum(
     const logistic_state *self, const tw_batch *batch, const tw_rows *rows, uint32_t i, logistic_event *out)
@@ -512,6 +507,11 @@ static void logistic_score_form(
         weight[e] = logistic_weight_at(&self->rule, rows->row[e], scale->shrinkage);
 }
 
+static uint64_t logistic_now(const logistic_state *self, const tw_rows *rows)
+{
+    return self->rule.is_fading ? tw_forgetting_now(&self->forgetting, rows) : 0;
+}
+
 static tw_status logistic_start_bias(
     const logistic_state *self, const tw_rows *rows, const tw_weights *weights, tw_error *error)
 {
@@ -524,7 +524,8 @@ static tw_status logistic_start_bias(
     if (status)
         return status;
     bias->largest = 1.0f;
-    logistic_start_row(&self->rule, bias, weights->bias, weights->bias_curvature, scale->shrinkage, scale->tick);
+    logistic_start_row(
+        &self->rule, bias, weights->bias, weights->bias_curvature, scale->shrinkage, logistic_now(self, rows));
     scale->spread += weights->bias_curvature;
     scale->weight += weights->bias_curvature;
     return TW_STATUS_OK;
@@ -542,13 +543,14 @@ static tw_status logistic_warm_start(
         if (status)
             return status;
     }
+    uint64_t now = logistic_now(self, rows);
     if (self->rule.is_fading)
-        scale->tick = tw_forgetting_now(&self->forgetting, rows);
+        scale->tick = now;
     for (uint32_t e = 0; e < batch->n_entries; e++) {
         logistic_row *row = rows->row[e];
         double size = fabs((double)batch->value[e]), curvature = (double)weights->curvature[e];
         row->largest = (float)size;
-        logistic_start_row(&self->rule, row, (double)weights->weight[e], curvature, scale->shrinkage, scale->tick);
+        logistic_start_row(&self->rule, row, (double)weights->weight[e], curvature, scale->shrinkage, now);
         scale->spread += self->has_bias && size > 0.0 ? curvature / (size * size) : 0.0;
     }
     return weights->has_bias ? logistic_start_bias(self, rows, weights, error) : TW_STATUS_OK;

@@ -117,6 +117,12 @@ static inline void logistic_move(logistic_row *row, float direction, float x, do
     row->trace = (float)((double)row->trace + trace_step * along);
 }
 
+/* The larger of |x| and what was largest before. */
+static inline float logistic_size(float x, float peak)
+{
+    return fabsf(x) > peak ? fabsf(x) : peak;
+}
+
 /* Sum of squared gradients of a weight of which only the size is known: that of the least number of events in which
  * steps of `rate` could have led there, with the slope of a flat half of the logistic loss, its square 1/4. */
 static inline double logistic_least_curvature(const logistic_rule *self, double w, double largest)
