@@ -203,6 +203,25 @@ static void a9a_reaches_the_optimum_of_the_peers(void **state)
     matrix_free(&test);
 }
 
+/* scikit-learn 1.9.1, PoissonRegressor(alpha=0.5, solver="newton-cholesky", tol=1e-10): its objective times the number
+ * of events; l2 = alpha n. */
+static void bike_sharing_by_poisson_loss_has_the_optimum_of_the_peer(void **state)
+{
+    matrix_fixture data = {0};
+    (void)state;
+    if (!matrix_load_csv(&data, "bike_sharing/hour.csv.gz", 2, 13, 16))
+        skip();
+    const tw_fit_problem problem = {.matrix = matrix_view(&data), .loss = {.kind = TW_LOSS_POISSON}, .has_bias = true};
+    for (int method = 0; method < N_METHODS; method++) {
+        solver_run run;
+        run_method(&run, method, "l2=8689.5", &problem);
+        assert_true(run.solution.is_converged);
+        assert_true(fabs(run.solution.objective / -14566102.169613427 - 1.0) < 1e-10);
+        solver_run_close(&run);
+    }
+    matrix_free(&data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +232,7 @@ int main(void)
         cmocka_unit_test(errors_are_named),
         cmocka_unit_test(every_failing_allocation_is_an_error),
         cmocka_unit_test(a9a_reaches_the_optimum_of_the_peers),
+        cmocka_unit_test(bike_sharing_by_poisson_loss_has_the_optimum_of_the_peer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -200,6 +200,26 @@ static void a9a_has_the_objective_and_the_zeros_of_liblinear(void **state)
     matrix_free(&test);
 }
 
+/* scikit-learn 1.9.1, Lasso(alpha=0.5, tol=1e-12): its objective times the number of events; l1 = alpha n. */
+static void bike_sharing_has_the_lasso_of_the_peer(void **state)
+{
+    matrix_fixture data = {0};
+    solver_run run;
+    int zeros = 0;
+    (void)state;
+    if (!matrix_load_csv(&data, "bike_sharing/hour.csv.gz", 2, 13, 16))
+        skip();
+    const tw_fit_problem problem = {.matrix = matrix_view(&data), .loss = {.kind = TW_LOSS_SQUARED}, .has_bias = true};
+    solver_run_open(&run, &tw_solver_owlqn, "l1=8689.5", &problem);
+    assert_true(run.solution.is_converged);
+    assert_true(fabs(run.solution.objective / 180299058.55285433 - 1.0) < 1e-9);
+    for (int j = 0; j < 12; j++)
+        zeros += run.weight[j] == 0.0;
+    assert_int_equal(zeros, 1);
+    solver_run_close(&run);
+    matrix_free(&data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +229,7 @@ int main(void)
         cmocka_unit_test(without_l1_it_equals_lbfgs),
         cmocka_unit_test(a_start_at_the_minimum_needs_no_step),
         cmocka_unit_test(a9a_has_the_objective_and_the_zeros_of_liblinear),
+        cmocka_unit_test(bike_sharing_has_the_lasso_of_the_peer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
