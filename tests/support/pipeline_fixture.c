@@ -149,6 +149,7 @@ static tw_status open_model(pipeline *self, tw_error *error)
         .plan = {.hash_seed = HASH_SEED},
         .table_kind = setup->is_hashed ? TW_TABLE_HASHED : TW_TABLE_EXACT,
         .bits = HASH_BITS,
+        .drift = setup->drift,
     };
     if (!setup->is_automatic) {
         spec.plan.column = setup->is_scaled ? scaled_columns : plain_columns;

@@ -24,6 +24,7 @@ typedef struct pipeline_setup {
     bool has_checkpoints, is_resuming, is_stopping_at_bad;
     double bad_limit, rate_per_s;
     size_t max_record_bytes;
+    tw_drift_options drift;
     tw_engine_listener listener;
     void *context;
     const atomic_bool *stop;
