@@ -400,6 +400,11 @@ static tw_status take_all(score_file *self, tw_error *error)
     if (status == TW_STATUS_OK)
         status = take_centres(self, error);
     if (status == TW_STATUS_OK && self->form.rule == 0)
+        return tw_error_set(error, TW_STATUS_UNSUPPORTED,
+            "learner %s: its scores with these options are no sum of weights and no nearest centre of dense rows; use "
+            "--form json",
+            learner->name);
+    if (status == TW_STATUS_OK && self->form.rule == 0)
         return refuse(learner, error);
     return status == TW_STATUS_OK && self->form.rule != TW_SCORE_NEAREST ? take_weights(self, error) : status;
 }

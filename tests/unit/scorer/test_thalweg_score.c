@@ -276,6 +276,10 @@ static void a_learner_without_a_form_is_refused_with_its_name(void **state)
     assert_non_null(strstr(error.message, "counter"));
     assert_non_null(strstr(error.message, "--form json"));
     close_learned(&self, folder);
+    open_learned(&self, "kmeans", "k=3 init_events=20 input=sparse", folder);
+    assert_int_equal(tw_score_file_make(self.model, 1, &file, &counts, &error), TW_STATUS_UNSUPPORTED);
+    assert_non_null(strstr(error.message, "kmeans"));
+    close_learned(&self, folder);
 }
 
 static void every_failing_allocation_of_the_writer_is_an_error(void **state)
@@ -382,7 +386,9 @@ static void the_scorer_gives_the_bits_of_every_learner_with_a_form(void **state)
 {
     static const char *const options[][2] = {{"ftrl", ""}, {"ftrl", "l1=2 alpha=0.5"}, {"ftrl", "half_life=300"},
         {"ftrl", "loss=poisson alpha=0.01"}, {"logistic", ""}, {"logistic", "l1=0.001 l2=0.01"},
-        {"logistic", "half_life=300"}, {"kmeans", "k=5 init_events=60 half_life=200"}};
+        {"logistic", "half_life=300"}, {"linear", ""}, {"linear", "optimizer=adagrad l1=0.0001 l2=0.001 rate=0.01"},
+        {"linear", "optimizer=adam rate=0.001"}, {"linear", "optimizer=momentum rate=0.0001"},
+        {"kmeans", "k=5 init_events=60 half_life=200"}};
     (void)state;
     for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
         bool needs_scale = strstr(options[i][1], "poisson") != NULL; /* e^1000 is no rate */
