@@ -313,6 +313,9 @@ static void show_status(door_shared *shared, tw_desk *desk, http_answer *answer)
                      "events_per_second", figure(report.events_per_second), "logloss", figure(report.figures.logloss),
                      "auc", figure(report.figures.auc), "inertia", figure(report.figures.inertia), "lag_seconds",
                      figure(report.lag_seconds)));
+        (void)json_object_update_new(out,
+            json_pack("{s:I, s:I, s:I}", "published_version", (json_int_t)report.published_version, "refused_versions",
+                (json_int_t)report.refused_versions, "drifts", (json_int_t)report.drift.drifts));
     }
     answer_json(answer, MHD_HTTP_OK, out);
 }

@@ -261,7 +261,7 @@ static tw_status op_status(zmq_door *self, const zmq_request *request, tw_error 
         memset(&report, 0, sizeof report);
         if (hooks->report != NULL)
             hooks->report(hooks->context, &report);
-        begin_reply(self, request, true, hooks->report != NULL ? 11 : 4);
+        begin_reply(self, request, true, hooks->report != NULL ? 14 : 4);
         pack_stamp(&self->head, tw_model_name(self->desk->model), &stamp);
         if (hooks->report != NULL) {
             pack_key(&self->head, "scored_events");
@@ -273,6 +273,12 @@ static tw_status op_status(zmq_door *self, const zmq_request *request, tw_error 
             pack_figure(&self->head, "auc", report.figures.auc);
             pack_figure(&self->head, "inertia", report.figures.inertia);
             pack_figure(&self->head, "lag_seconds", report.lag_seconds);
+            pack_key(&self->head, "published_version");
+            tw_pack_uint(&self->head, report.published_version);
+            pack_key(&self->head, "refused_versions");
+            tw_pack_uint(&self->head, report.refused_versions);
+            pack_key(&self->head, "drifts");
+            tw_pack_uint(&self->head, report.drift.drifts);
         }
         send_reply(self, request, NULL, 0);
     }
