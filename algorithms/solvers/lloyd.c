@@ -8,20 +8,24 @@
  * Stops       when no event changes its centre (measure 0), or when the centres move by
  *             sum_j |C_j - C_j before|^2 <= tolerance v, v the mean variance of the columns: scikit-learn's rule.
  *             measure is that sum over v. The result is the best of n_init starts.
- * Options     init: kmeans++, random (events drawn by weight), given (the solution's start; needs has_start, which by
- *             itself means given); n_init, max_iterations of each start, tolerance
- * Memory      20 n_events + (8 rows + 16 n_centres) dense_width + 8 rows n_centres bytes beside the matrix, rows <=
- * 512; one thread; with one library the same input gives the same bits */
+ * Options     init: kmeans++, random (events drawn by weight), sample (a fit by math/seeding.h to at most 20,000
+ * events, which moves centres too), given (the solution's start; has_start by itself means given) n_init,
+ * max_iterations of each start, tolerance
+ *
+ * Memory beside the matrix, in bytes: 20 n_events + (8 rows + 16 n_centres) dense_width + 8 rows n_centres, rows <=
+ * 512; for the sample at most 20,000 (4 dense_width + 48) + 36 n_centres dense_width more. One thread; with one library
+ * the same input gives the same bits. */
 #include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/hash.h"
 #include "math/blas.h"
+#include "math/seeding.h"
 #include "thalweg/learner.h"
 #include "thalweg/solver.h"
 
-enum { LLOYD_ROWS = 512, LLOYD_PRODUCT = 1 << 21 };
+enum { LLOYD_ROWS = 512, LLOYD_PRODUCT = 1 << 21, LLOYD_SAMPLE = 20000 };
 
 typedef struct lloyd {
     tw_blas blas;
@@ -43,11 +47,12 @@ typedef struct lloyd {
     bool is_converged;
 } lloyd;
 
-static const tw_option lloyd_options[] = {{.name = "init",
-                                              .type = TW_OPTION_CHOICE,
-                                              .fallback = "kmeans++",
-                                              .choices = "kmeans++|random|given",
-                                              .help = "where the first centres come from"},
+static const tw_option lloyd_options[] = {
+    {.name = "init",
+        .type = TW_OPTION_CHOICE,
+        .fallback = "kmeans++",
+        .choices = "kmeans++|random|sample|given",
+        .help = "where the first centres come from; sample: a fit with moves to at most 20,000 events"},
     {.name = "n_init",
         .type = TW_OPTION_INT,
         .fallback = "1",
@@ -236,6 +241,49 @@ static void lloyd_draw_events(lloyd *self)
     }
 }
 
+static tw_codebook lloyd_book(const lloyd *self, unsigned char *records)
+{
+    size_t stride = (tw_codebook_centre_offset(self->width) + self->width * sizeof(float) + 7) / 8 * 8;
+    return (tw_codebook){.kernels = tw_kernels_best(), .record = records, .stride = stride, .width = self->width};
+}
+
+static void lloyd_fill_sample(const lloyd *self, tw_sample *sample)
+{
+    for (uint32_t i = 0; i < sample->count; i++) {
+        uint64_t event = (uint64_t)i * self->matrix->n_events / sample->count;
+        *tw_sample_weight(sample, i) = self->matrix->weight[event];
+        memcpy(tw_sample_point(sample, i), self->matrix->dense + event * self->width, self->width * sizeof(float));
+    }
+}
+
+/* Centres of a fit to evenly spaced events; a centre that it does not need stays on the first one. */
+static tw_status lloyd_fit_sample(lloyd *self, tw_error *error)
+{
+    uint64_t n = self->matrix->n_events;
+    tw_sample sample = {.stride = (sizeof(uint64_t) + (1 + (size_t)self->width) * sizeof(float) + 7) / 8 * 8,
+        .count = n < LLOYD_SAMPLE ? (uint32_t)n : LLOYD_SAMPLE};
+    size_t book = self->k * lloyd_book(self, NULL).stride, points = sample.count * sample.stride;
+    size_t size = 3 * book + points + tw_seeding_scratch_size(sample.count, self->k);
+    unsigned char *memory = tw_alloc_zero(size);
+    if (!memory) {
+        return tw_no_memory(error, size);
+    }
+    tw_cells cells = {.centre = lloyd_book(self, memory), .half = lloyd_book(self, memory + book)};
+    tw_seeding_scratch scratch = tw_seeding_scratch_at(memory + 3 * book + points, sample.count, self->k);
+    sample.point = memory + 3 * book;
+    lloyd_fill_sample(self, &sample);
+    uint64_t seed = tw_mix64(self->seed + self->draws++);
+    tw_seeding_fit(&cells, &sample, self->k, TW_SEEDING_PLUS_PLUS, seed, 0, &scratch);
+    for (uint32_t j = 0; j < self->k; j++) {
+        const float *centre = tw_codebook_centre(&cells.centre, j < cells.live ? j : 0);
+        for (uint32_t d = 0; d < self->width; d++) {
+            self->centre[(size_t)j * self->width + d] = (double)centre[d] - self->mean[d];
+        }
+    }
+    tw_free(memory);
+    return TW_STATUS_OK;
+}
+
 /* --- steps -------------------------------------------------------------------------------------------------------- */
 
 static bool lloyd_assign_block(lloyd *self, uint64_t first, uint32_t n)
@@ -399,21 +447,24 @@ static void lloyd_measure(lloyd *self)
     self->variance = squares / total / self->width;
 }
 
-static void lloyd_start(lloyd *self, const char *init, const tw_fit_solution *given)
+static tw_status lloyd_start(lloyd *self, const char *init, const tw_fit_solution *given, tw_error *error)
 {
     if (given->has_start) {
         for (size_t at = 0; at < (size_t)self->k * self->width; at++) {
             self->centre[at] = given->centre[at] - self->mean[at % self->width];
         }
-        return;
+        return TW_STATUS_OK;
+    }
+    if (strcmp(init, "sample") == 0) {
+        return lloyd_fit_sample(self, error);
     }
     if (strcmp(init, "random") == 0) {
         lloyd_draw_events(self);
-        return;
     }
-    for (uint32_t j = 0; j < self->k; j++) {
+    for (uint32_t j = 0; j < self->k && strcmp(init, "random") != 0; j++) {
         lloyd_add_seed(self, j);
     }
+    return TW_STATUS_OK;
 }
 
 /* The sum of squares by differences, which lose no digits, and the centres without the shift by the mean. */
@@ -465,7 +516,10 @@ static tw_status lloyd_search(lloyd *self,
     bool has_start = solution->has_start;
     int64_t n_init = has_start ? 1 : tw_option_int(options, "n_init");
     for (int64_t start = 0; start < n_init; start++) {
-        lloyd_start(self, tw_option_text(options, "init"), solution);
+        tw_status status = lloyd_start(self, tw_option_text(options, "init"), solution, error);
+        if (status) {
+            return status;
+        }
         lloyd_descend(self, problem);
         if (!isfinite(self->objective)) {
             return tw_error_set(error, TW_STATUS_NUMERIC, "lloyd: the sum of squares is not finite; scale the columns");

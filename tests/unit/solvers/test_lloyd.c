@@ -255,6 +255,8 @@ static void seeds_find_separated_groups_and_more_starts_are_no_worse(void **stat
         assert_int_equal(run_solve(&run, ""), TW_STATUS_OK);
         assert_true(run.solution.objective < N * WIDTH / 8.0);
     }
+    assert_int_equal(run_solve(&run, "init=sample"), TW_STATUS_OK);
+    assert_true(run.solution.objective < N * WIDTH / 8.0);
     assert_int_equal(run_solve(&run, "init=random"), TW_STATUS_OK);
     double one = run.solution.objective;
     assert_int_equal(run_solve(&run, "init=random n_init=10"), TW_STATUS_OK);
@@ -269,12 +271,15 @@ static void equal_events_leave_centres_without_weight(void **state)
     points data = {6, 1, calloc(6, sizeof(float))};
     data.x[5] = 4.0f;
     run_open(&run, data, NULL, 3);
-    assert_int_equal(run_solve(&run, ""), TW_STATUS_OK);
-    assert_true(run.solution.objective == 0.0);
-    double total = 0.0;
-    for (int j = 0; j < 3; j++)
-        total += run.solution.centre_weight[j];
-    assert_true(total == 6.0);
+    static const char *const inits[] = {"init=kmeans++", "init=random", "init=sample"};
+    for (int i = 0; i < 3; i++) {
+        double total = 0.0;
+        assert_int_equal(run_solve(&run, inits[i]), TW_STATUS_OK);
+        assert_true(run.solution.objective == 0.0);
+        for (int j = 0; j < 3; j++)
+            total += run.solution.centre_weight[j];
+        assert_true(total == 6.0);
+    }
     run_close(&run);
 }
 
@@ -301,12 +306,12 @@ static void every_failing_allocation_is_an_error(void **state)
     uint64_t point = 1;
     run_open(&run, make_points(1.0, 0.0), NULL, K);
     for (; status != TW_STATUS_OK; point++) {
-        tw_fault_arm(TW_FAULT_ALLOC, point + 2, 12, false); /* the options take two */
-        status = run_solve(&run, "");
+        tw_fault_arm(TW_FAULT_ALLOC, point + 3, 12, false); /* the options take three */
+        status = run_solve(&run, "init=sample");
         tw_fault_disarm(TW_FAULT_ALLOC);
         assert_true(status == TW_STATUS_OK || status == TW_STATUS_NO_MEMORY);
     }
-    assert_true(point > 2);
+    assert_true(point > 3);
     run_close(&run);
 }
 
@@ -354,6 +359,25 @@ static void results_are_those_of_scikit_learn(void **state)
     }
 }
 
+/* Every one of 100 clusters is found, where k-means++ alone misses some. */
+static void a_fit_to_a_sample_finds_what_seeds_alone_miss(void **state)
+{
+    (void)state;
+    lloyd_run run;
+    points data;
+    if (!points_load(TW_SOURCE_DIR "/../shared/data", "birch_rg1", &data)) {
+        print_message("SKIPPED: birch_rg1 is not beside the source tree\n");
+        skip();
+    }
+    run_open(&run, data, NULL, 100);
+    assert_int_equal(run_solve(&run, "init=kmeans++"), TW_STATUS_OK);
+    double seeds = run.solution.objective;
+    assert_int_equal(run_solve(&run, "init=sample"), TW_STATUS_OK);
+    print_message("birch_rg1: k-means++ %.6g, sample %.6g\n", seeds, run.solution.objective);
+    assert_true(run.solution.objective < 176000);
+    run_close(&run);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -367,6 +391,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_solved_is_refused_by_name),
         cmocka_unit_test(every_failing_allocation_is_an_error),
         cmocka_unit_test(results_are_those_of_scikit_learn),
+        cmocka_unit_test(a_fit_to_a_sample_finds_what_seeds_alone_miss),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
