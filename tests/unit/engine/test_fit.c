@@ -179,6 +179,34 @@ static void shards_hold_the_rows_of_a_local_table_after_a_fit(void **state)
     }
 }
 
+/* As after a crash behind the first one, with shards that live on. */
+static void a_hand_over_to_shards_that_is_repeated_changes_nothing(void **state)
+{
+    fixture *self = *state;
+    char folder[PIPELINE_PATH_SIZE];
+    pipeline run;
+    pipeline_trace once, twice;
+    tw_fit fit = {0};
+    pipeline_setup setup = setup_of(self, folder);
+    setup.n_shards = 3;
+    assert_int_equal(pipeline_open(&run, &setup, NULL), TW_STATUS_OK);
+    tw_dataset data = open_data(self, &run);
+    assert_int_equal(tw_fit_run(&fit, run.model, &data, &self->fit, NULL, NULL, NULL), TW_STATUS_OK);
+    assert_int_equal(tw_handover(run.model, &data, &fit.fitted, data.matrix.n_events, NULL), TW_STATUS_OK);
+    assert_int_equal(tw_model_flush(run.model, 1000, NULL), TW_STATUS_OK);
+    pipeline_collect(&run, &once);
+    assert_int_equal(tw_handover(run.model, &data, &fit.fitted, data.matrix.n_events, NULL), TW_STATUS_OK);
+    assert_int_equal(tw_model_flush(run.model, 1000, NULL), TW_STATUS_OK);
+    pipeline_collect(&run, &twice);
+    assert_true(once.n_records > 1);
+    assert_null(pipeline_trace_difference(&once, &twice, TRACE_ROWS | TRACE_MARKS));
+    pipeline_trace_free(&once);
+    pipeline_trace_free(&twice);
+    tw_fit_fini(&fit);
+    tw_dataset_close(&data);
+    pipeline_close(&run);
+}
+
 static void weights_of_zero_make_no_rows(void **state)
 {
     fixture *self = *state;
@@ -222,6 +250,27 @@ static void a_solver_that_does_not_fit_the_learner_is_refused_by_name(void **sta
         assert_non_null(strstr(error.message, cases[i].word));
         pipeline_close(&run);
     }
+}
+
+static void a_learner_without_warm_start_is_refused_by_name(void **state)
+{
+    fixture *self = *state;
+    char folder[PIPELINE_PATH_SIZE];
+    pipeline run;
+    tw_model *model = NULL;
+    tw_error error = {0};
+    pipeline_setup setup = setup_of(self, folder);
+    assert_int_equal(pipeline_open(&run, &setup, NULL), TW_STATUS_OK);
+    tw_model_spec spec = *tw_model_spec_of(run.model);
+    tw_learner_ops bare = *spec.learner;
+    bare.warm_start = NULL;
+    spec.learner = &bare;
+    assert_int_equal(tw_model_create(&spec, &model, NULL), TW_STATUS_OK);
+    assert_int_equal(tw_fit_check(model, self->fit.solver, &error), TW_STATUS_CONFIG);
+    assert_non_null(strstr(error.message, "learner ftrl cannot take over the weights of lbfgs"));
+    assert_int_equal(tw_fit_check(model, NULL, &error), TW_STATUS_OK);
+    tw_model_destroy(&model);
+    pipeline_close(&run);
 }
 
 static void history_without_an_event_is_an_error(void **state)
@@ -565,6 +614,8 @@ int main(void)
         TEST(the_rows_score_every_event_as_the_solution_does),
         TEST(curvature_is_the_weighted_sum_of_squared_gradients_at_the_solution),
         TEST(shards_hold_the_rows_of_a_local_table_after_a_fit),
+        TEST(a_hand_over_to_shards_that_is_repeated_changes_nothing),
+        TEST(a_learner_without_warm_start_is_refused_by_name),
         TEST(weights_of_zero_make_no_rows),
         TEST(a_solver_that_does_not_fit_the_learner_is_refused_by_name),
         TEST(history_without_an_event_is_an_error),
