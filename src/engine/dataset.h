@@ -2,8 +2,8 @@
  * learner's own passes read. Made once through the reader, the feature plan and the transforms of online learning; the
  * sums of a transform are learned first, over all events, and the values are transformed by the final sums.
  *
- * Memory while it is made: at most 64 bytes a distinct key and buffers of fixed size; events go through a spill file that
- * has no name any more. The file is named once it is whole, and its parts carry checksums. It is a cache of one machine
+ * Memory while it is made: at most 64 bytes a distinct key and buffers of fixed size; events go through a spill file
+ * without a name. The file is named once it is whole, and its parts carry checksums. It is a cache of one machine
  * (native byte order and structures), not for exchange. One thread at a time. */
 #ifndef TW_ENGINE_DATASET_H
 #define TW_ENGINE_DATASET_H

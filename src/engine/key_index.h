@@ -1,5 +1,5 @@
 /* key_index.h: the distinct keys of bounded data, and the dense index of each in ascending order of keys. Memory: 12
- * bytes a slot, a quarter to half of the slots are used, and 16 bytes a key while they are sorted. One thread at a time. */
+ * bytes a slot, a quarter to half of the slots are used, and 16 bytes a key while they are sorted. One thread. */
 #ifndef TW_ENGINE_KEY_INDEX_H
 #define TW_ENGINE_KEY_INDEX_H
 
