@@ -25,6 +25,9 @@
 #include "math/trust_region.h"
 #include "thalweg/learner.h"
 
+/* No damping, then 1e-12 ... 10, with which every Hessian is positive definite in double. */
+enum { NEWTON_DAMPINGS = 15 };
+
 static const double NEWTON_LEAST_RATIO = 1e-4, NEWTON_NOISE = 1e-13;
 
 static const tw_option newton_options[] = {
@@ -126,9 +129,11 @@ static tw_status newton_direction(newton *self, tw_error *error)
 {
     lapack_int size = (lapack_int)self->n, result = 1;
     TRY(newton_form(self, error));
-    for (double damping = 0.0; result > 0 && damping<10.0; damping = damping> 0.0 ? 10.0 * damping : 1e-12) {
+    double damping = 0.0;
+    for (int attempt = 0; attempt < NEWTON_DAMPINGS && result > 0; attempt++) {
         newton_damp(self, damping);
         result = self->blas.dpotrf(LAPACK_COL_MAJOR, 'L', size, self->hessian, size);
+        damping = damping > 0.0 ? 10.0 * damping : 1e-12;
     }
     for (size_t j = 0; j < self->n; j++)
         self->direction[j] = -self->diagonal[j] * self->gradient[j];

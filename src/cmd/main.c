@@ -5,6 +5,7 @@
 
 #include "cmd/console.h"
 #include "cmd/verbs.h"
+#include "math/blas.h"
 
 enum { MAX_ARENAS = 2 };
 
@@ -70,6 +71,8 @@ int main(int argc, char **argv)
 {
     /* Nothing allocates in steady state: more arenas only keep memory that bursts of requests have touched. */
     (void)mallopt(M_ARENA_MAX, MAX_ARENAS);
+    /* A batch solver may load OpenBLAS, which would start threads that wait for work as they spin. */
+    tw_blas_prefer_one_thread();
     console_take_log();
     if (argc < 2) {
         char name[] = "help";

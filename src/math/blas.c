@@ -1,5 +1,6 @@
 #include "math/blas.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "base/library.h"
@@ -16,6 +17,26 @@ static tw_status load(const char *name, const char *package, void **handle, bool
     return tw_error_set(error, status, "library %s cannot be loaded; install the package %s", name, package);
 }
 
+typedef struct blas_function {
+    const char *symbol;
+    size_t offset; /* of its member in tw_blas */
+} blas_function;
+
+#define TW_BLAS_FUNCTION(name) {"cblas_" #name, offsetof(tw_blas, name)},
+static const blas_function cblas_functions[] = {TW_BLAS_CBLAS(TW_BLAS_FUNCTION){0}};
+#undef TW_BLAS_FUNCTION
+#define TW_BLAS_FUNCTION(name) {"LAPACKE_" #name, offsetof(tw_blas, name)},
+static const blas_function lapacke_functions[] = {TW_BLAS_LAPACKE(TW_BLAS_FUNCTION){0}};
+#undef TW_BLAS_FUNCTION
+
+static tw_status find_all(
+    void *handle, const char *library, const blas_function *functions, tw_blas *out, tw_error *error)
+{
+    for (; functions->symbol != NULL; functions++)
+        TRY(tw_library_function(handle, library, functions->symbol, (unsigned char *)out + functions->offset, error));
+    return TW_STATUS_OK;
+}
+
 tw_status tw_blas_open(tw_blas *out, tw_error *error)
 {
     void *openblas = NULL, *lapacke = NULL;
@@ -27,13 +48,8 @@ tw_status tw_blas_open(tw_blas *out, tw_error *error)
         set_threads(1);
     }
     TRY(load(LAPACKE, "liblapacke", &lapacke, NULL, error));
-#define TW_BLAS_FIND(name) TRY(tw_library_function(openblas, OPENBLAS, "cblas_" #name, &out->name, error));
-    TW_BLAS_CBLAS(TW_BLAS_FIND)
-#undef TW_BLAS_FIND
-#define TW_BLAS_FIND(name) TRY(tw_library_function(lapacke, LAPACKE, "LAPACKE_" #name, &out->name, error));
-    TW_BLAS_LAPACKE(TW_BLAS_FIND)
-#undef TW_BLAS_FIND
-    return TW_STATUS_OK;
+    TRY(find_all(openblas, OPENBLAS, cblas_functions, out, error));
+    return find_all(lapacke, LAPACKE, lapacke_functions, out, error);
 }
 
 tw_status tw_blas_error(lapack_int result, const char *call, tw_error *error)

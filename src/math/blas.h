@@ -18,12 +18,14 @@
  * functions return 0; i > 0 for what their manual says (dpotrf: the minor i is not positive definite); -i for a wrong
  * argument; LAPACK_WORK_MEMORY_ERROR or LAPACK_TRANSPOSE_MEMORY_ERROR. */
 typedef struct tw_blas {
+    /* NOLINTBEGIN(bugprone-macro-parentheses): `name` is a member */
 #define TW_BLAS_MEMBER(name) __typeof__(&cblas_##name) name;
     TW_BLAS_CBLAS(TW_BLAS_MEMBER)
 #undef TW_BLAS_MEMBER
 #define TW_BLAS_MEMBER(name) __typeof__(&LAPACKE_##name) name;
     TW_BLAS_LAPACKE(TW_BLAS_MEMBER)
 #undef TW_BLAS_MEMBER
+    /* NOLINTEND(bugprone-macro-parentheses) */
 } tw_blas;
 
 /* Fills the table; cheap when the libraries are loaded already, and nothing is to be released. A library that was not

@@ -30,8 +30,8 @@ TW_MUST_USE tw_status tw_linear_objective_init(
     tw_linear_objective *self, const tw_fit_problem *problem, double l2, const char *solver, tw_error *error);
 void tw_linear_objective_fini(tw_linear_objective *self);
 
-/* F(x), and its gradient [n]. `self` is a tw_linear_objective: fits tw_function.evaluate. */
-double tw_linear_objective_evaluate(void *self, const double *x, double *gradient);
+/* F(x), and its gradient [n]. `context` is a tw_linear_objective: fits tw_function.evaluate. */
+double tw_linear_objective_evaluate(void *context, const double *x, double *gradient);
 
 /* Takes the curvature at the x of the last evaluate for the two functions below. */
 void tw_linear_objective_bend(tw_linear_objective *self);

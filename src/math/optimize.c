@@ -191,7 +191,7 @@ static bool owlqn_step(search *self)
     double step = 1.0;
     if (!(owlqn_direction(self) < 0.0))
         return false;
-    for (int cut = 0; cut < OWLQN_CUTS; cut++, step *= 0.5) {
+    for (int cut = 0; cut < OWLQN_CUTS; cut++) {
         double slope = 0.0, reached_slope = 0.0;
         project_trial(self, step);
         evaluate_trial(self);
@@ -201,6 +201,7 @@ static bool owlqn_step(search *self)
         }
         if (slope < 0.0 && tw_line_decreases(self->value, slope, 1.0, self->trial_value, reached_slope))
             return true;
+        step *= 0.5;
     }
     return false;
 }
