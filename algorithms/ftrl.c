@@ -231,6 +231,14 @@ static double ftrl_bias_weight(const ftrl_state *self, const tw_rows *rows)
     return ftrl_weight_of_sum(self, bias->z, bias->n, self->bias_l1, self->bias_l2);
 }
 
+/* Weights of the chunk's rows with a half-life; lanes behind them are 0. */
+static void ftrl_load_fading(const ftrl_state *self, void *const *row, ftrl_chunk *out)
+{
+    for (size_t i = 0; i < out->padded; i++) {
+        out->w[i] = i < out->count ? (float)ftrl_leave_zone((double)((ftrl_fading_row *)row[i])->v, self->l1) : 0.0f;
+    }
+}
+
 /* Copies entries [start, start + count) and computes their weights. */
 static void ftrl_load(
     const ftrl_state *self, const tw_batch *batch, const tw_rows *rows, size_t start, size_t count, ftrl_chunk *out)
@@ -238,19 +246,17 @@ static void ftrl_load(
     void *const *row = rows->row + start;
     out->count = count;
     out->padded = (count + TW_LANES - 1) / TW_LANES * TW_LANES;
-    memcpy(out->x, batch->value + start, count * sizeof(float));
-    memset(out->x + count, 0, (out->padded - count) * sizeof(float));
-    if (self->is_fading) {
-        for (size_t i = 0; i < out->padded; i++) {
-            out->w[i] = i < count ? (float)ftrl_leave_zone((double)((ftrl_fading_row *)row[i])->v, self->l1) : 0.0f;
-        }
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && !self->is_fading; i++) {
         memcpy(out->zn + 2 * i, row[i], sizeof(ftrl_row));
     }
+    memcpy(out->x, batch->value + start, count * sizeof(float));
     memset(out->zn + 2 * count, 0, 2 * (out->padded - count) * sizeof(float));
-    self->kernels->ftrl_weights(&self->rule, out->zn, out->w, out->root, out->padded);
+    memset(out->x + count, 0, (out->padded - count) * sizeof(float));
+    if (self->is_fading) {
+        ftrl_load_fading(self, row, out);
+    } else {
+        self->kernels->ftrl_weights(&self->rule, out->zn, out->w, out->root, out->padded);
+    }
 }
 
 /* Margin of event i without its bias. The last chunk stays in `chunk`. `peak`: largest |x|. */
@@ -369,33 +375,49 @@ static tw_status ftrl_check(const ftrl_state *self, uint32_t i, float score, dou
     return TW_STATUS_OK;
 }
 
+/* The usual loss without a jump through a table. */
+static double ftrl_slope(const ftrl_state *self, float score, float label)
+{
+    if (self->loss.kind == TW_LOSS_LOGISTIC) {
+        return tw_sigmoid((double)score) - (double)label;
+    }
+    return tw_loss_slope(self->loss, (double)score, (double)label);
+}
+
+/* The event with a half-life, on whose clock it counts whether it changes rows or not. */
+static tw_status ftrl_learn_fading(
+    const ftrl_state *self, const tw_batch *batch, const tw_rows *rows, uint32_t i, double e, tw_error *error)
+{
+    tw_forgetting_clock clock;
+    tw_status status = tw_forgetting_advance(&self->forgetting, "ftrl", rows, batch, i, &clock, error);
+    if (status) {
+        return status;
+    }
+    if (e != 0.0) {
+        ftrl_fading_update(self, batch, rows, i, e, tw_forgetting_tick(&self->forgetting, &clock));
+    }
+    memcpy(rows->block[self->forgetting.block], &clock, sizeof clock);
+    return TW_STATUS_OK;
+}
+
 static tw_status ftrl_learn_event(
     const ftrl_state *self, const tw_batch *batch, const tw_rows *rows, uint32_t i, float *scores, tw_error *error)
 {
     double bias_weight = ftrl_bias_weight(self, rows);
     float peak, score, label = batch->label[i], weight = batch->weight[i];
-    tw_forgetting_clock clock;
     ftrl_chunk chunk;
     scores[i] = score = (float)((double)ftrl_sum(self, batch, rows, i, &chunk, &peak) + bias_weight);
     bool is_learned = !isnan(label) && weight > 0.0f;
-    double e = is_learned ? (double)weight * tw_loss_slope(self->loss, (double)score, (double)label) : 0.0;
+    double e = is_learned ? (double)weight * ftrl_slope(self, score, label) : 0.0;
     tw_status status = ftrl_check(self, i, score, e, peak, error);
     if (status || !is_learned) {
         return status;
     }
     status = tw_objective_check(self->loss, "ftrl", i, label, error);
-    if (!status && self->is_fading) {
-        status = tw_forgetting_advance(&self->forgetting, "ftrl", rows, batch, i, &clock, error);
+    if (status || self->is_fading) {
+        return status ? status : ftrl_learn_fading(self, batch, rows, i, e, error);
     }
-    if (status) {
-        return status;
-    }
-    if (self->is_fading) {
-        if (e != 0.0) {
-            ftrl_fading_update(self, batch, rows, i, e, tw_forgetting_tick(&self->forgetting, &clock));
-        }
-        memcpy(rows->block[self->forgetting.block], &clock, sizeof clock);
-    } else if (e != 0.0) {
+    if (e != 0.0) {
         ftrl_update(self, batch, rows, i, (float)e, &chunk);
         ftrl_update_bias(self, rows, bias_weight, e);
     }

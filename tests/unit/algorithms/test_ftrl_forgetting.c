@@ -424,6 +424,64 @@ static void a_half_life_follows_a_change_sooner(void **state)
     assert_true(loss[1] < 0.95 * loss[0]);
 }
 
+static void copy_state(learner_fixture *to, const learner_fixture *from)
+{
+    memcpy(to->rows, from->rows, (size_t)from->n_rows * from->traits.schema.row.size);
+    for (uint32_t b = 0; b < from->traits.schema.n_blocks; b++)
+        memcpy(to->block[b], from->block[b], from->traits.schema.block[b].record.size);
+}
+
+static void merge_state(learner_fixture *into, const learner_fixture *before, const learner_fixture *after)
+{
+    const tw_schema *schema = &into->traits.schema;
+    for (size_t at = 0; at < (size_t)into->n_rows * schema->row.size; at += schema->row.size)
+        tw_record_merge(&schema->row, into->rows + at, before->rows + at, after->rows + at);
+    for (uint32_t b = 0; b < schema->n_blocks; b++)
+        tw_record_merge(&schema->block[b].record, into->block[b], before->block[b], after->block[b]);
+}
+
+/* Four workers learn 4 events each from the same rows; rows of rare keys are many half-lives old by then. */
+static void workers_that_merge_forget_once(void **state)
+{
+    (void)state;
+    enum { WORKERS = 4, EACH = 4 };
+    const char *options = "alpha=0.1 half_life=25 l1=0.01";
+    learner_fixture one, shared, before, worker;
+    event_list events = make_loss_events(TW_LOSS_LOGISTIC, N_ROWS, N_EVENTS);
+    float alone[N_EVENTS], scores[N_EVENTS];
+    double losses[2] = {0};
+    learner_fixture_open(&one, &tw_learner_ftrl, options, 0, N_ROWS);
+    learner_fixture_open(&shared, &tw_learner_ftrl, options, 0, N_ROWS);
+    learner_fixture_open(&before, &tw_learner_ftrl, options, 0, N_ROWS);
+    learner_fixture_open(&worker, &tw_learner_ftrl, options, 0, N_ROWS);
+    assert_int_equal(learner_fixture_learn(&one, &events, 0, N_EVENTS, 4, alone, NULL), TW_STATUS_OK);
+    for (uint32_t at = 0; at + WORKERS * EACH <= N_EVENTS; at += WORKERS * EACH) {
+        copy_state(&before, &shared);
+        for (uint32_t from = at; from < at + WORKERS * EACH; from += EACH) {
+            copy_state(&worker, &before);
+            assert_int_equal(
+                learner_fixture_learn(&worker, &events, from, from + EACH, EACH, scores, NULL), TW_STATUS_OK);
+            merge_state(&shared, &before, &worker);
+        }
+    }
+    uint32_t n_scored = N_EVENTS / (WORKERS * EACH) * WORKERS * EACH;
+    for (uint32_t i = n_scored / 2; i < n_scored; i++) {
+        double y = (double)events.label[i];
+        losses[0] += isnan(y) ? 0 : reference_loss((tw_loss){.kind = TW_LOSS_LOGISTIC}, (double)alone[i], y);
+        losses[1] += isnan(y) ? 0 : reference_loss((tw_loss){.kind = TW_LOSS_LOGISTIC}, (double)scores[i], y);
+    }
+    print_message("loss alone %.4f, merged %.4f\n", losses[0] / n_scored * 2, losses[1] / n_scored * 2);
+    assert_true(losses[1] < 1.03 * losses[0]);
+    for (uint32_t r = 0; r < N_ROWS; r++) {
+        const float *a = learner_fixture_row(&one, r), *b = learner_fixture_row(&shared, r);
+        assert_true(b[1] >= 0.0f && fabsf(a[1] - b[1]) <= 0.35f * a[1] + 1e-3f);
+    }
+    learner_fixture *all[] = {&one, &shared, &before, &worker};
+    for (int i = 0; i < 4; i++)
+        learner_fixture_close(all[i]);
+    event_list_free(&events);
+}
+
 static void flight_stops_growing_with_a_half_life(void **state)
 {
     (void)state;
@@ -453,6 +511,7 @@ int main(void)
         cmocka_unit_test(given_weights_are_predicted_and_their_curvature_holds_them),
         cmocka_unit_test(weights_that_no_row_can_hold_are_refused),
         cmocka_unit_test(a_half_life_follows_a_change_sooner),
+        cmocka_unit_test(workers_that_merge_forget_once),
         cmocka_unit_test(flight_stops_growing_with_a_half_life),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
