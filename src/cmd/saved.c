@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cmd/console.h"
+#include "engine/gate.h"
 
 tw_status saved_open(saved_model *self, const char *directory, uint64_t version, tw_error *error)
 {
@@ -13,6 +14,7 @@ tw_status saved_open(saved_model *self, const char *directory, uint64_t version,
         console_note("thalweg: warning: %s; the checkpoint before it is used", skipped.message);
     if (status < 0)
         return status;
+    saved_note_refusal(&self->manifest);
     self->has_assembly = true;
     status = assembly_of_manifest(&self->all, &self->manifest, error);
     self->all.ignores_labels = true;
@@ -21,6 +23,16 @@ tw_status saved_open(saved_model *self, const char *directory, uint64_t version,
     if (status == TW_STATUS_OK)
         status = assembly_build(&self->all, error);
     return status == TW_STATUS_OK ? assembly_attach_local(&self->all, directory, &self->manifest, error) : status;
+}
+
+void saved_note_refusal(const tw_manifest *manifest)
+{
+    tw_verdict verdict;
+    char reason[TW_GATE_REASON_SIZE];
+    if (tw_verdict_read(manifest, &verdict, NULL) < 0 || verdict.is_published)
+        return;
+    tw_verdict_reason(&verdict, reason);
+    console_note("thalweg: warning: version %06llu is not published: %s", (unsigned long long)manifest->id, reason);
 }
 
 void saved_close(saved_model *self)

@@ -14,4 +14,7 @@ typedef struct saved_model {
 TW_MUST_USE tw_status saved_open(saved_model *self, const char *directory, uint64_t version, tw_error *error);
 void saved_close(saved_model *self);
 
+/* A note on standard error when a gate refused the checkpoint: it can be looked at, and is not served. */
+void saved_note_refusal(const tw_manifest *manifest);
+
 #endif

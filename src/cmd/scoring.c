@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cmd/console.h"
+#include "cmd/saved.h"
 
 enum { SCORING_BATCH = 1024, SCORING_LATENCY_US = 50000, SCORING_QUEUE = 4, MAX_RECORD_BYTES = 8 << 20 };
 
@@ -111,6 +112,7 @@ static tw_status open_model(scoring *self, const scoring_options *options, tw_er
         console_note("thalweg: warning: %s; the checkpoint before it is used", skipped.message);
     if (status < 0)
         return status;
+    saved_note_refusal(&self->manifest);
     status = assembly_of_manifest(&self->all, &self->manifest, error);
     self->has_assembly = true;
     self->all.ignores_labels = options->ignores_labels;

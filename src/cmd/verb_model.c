@@ -11,6 +11,7 @@
 #include "cmd/console.h"
 #include "cmd/model_verbs.h"
 #include "cmd/rows_text.h"
+#include "cmd/saved.h"
 #include "cmd/verbs.h"
 #include "engine/versions.h"
 
@@ -136,6 +137,7 @@ static int show_checkpoint(const char *directory, uint64_t version, const flags 
     if (skipped.message[0] != '\0')
         console_note("thalweg: warning: %s; the checkpoint before it is shown", skipped.message);
     if (status == TW_STATUS_OK) {
+        saved_note_refusal(&manifest);
         status = assembly_of_manifest(&all, &manifest, &error);
         has_assembly = true;
     }
