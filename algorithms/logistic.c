@@ -239,6 +239,8 @@ static void logistic_prefetch(const tw_batch *batch, const tw_rows *rows, uint32
 
 static void logistic_predict(const void *self, const tw_batch *batch, const tw_rows *rows, float *scores)
 {
+    for (uint32_t i = 0; i < LOGISTIC_AHEAD; i++)
+        logistic_prefetch(batch, rows, i);
     for (uint32_t i = 0; i < batch->n_events; i++) {
         logistic_prefetch(batch, rows, i + LOGISTIC_AHEAD);
         scores[i] = logistic_score(self, batch, rows, i);
@@ -459,6 +461,8 @@ static tw_status logistic_learn_scored(logistic_state *self,
 static tw_status logistic_learn(void *self_, const tw_batch *batch, const tw_rows *rows, float *scores, tw_error *error)
 {
     logistic_state *self = self_;
+    for (uint32_t i = 0; i < LOGISTIC_AHEAD; i++)
+        logistic_prefetch(batch, rows, i);
     for (uint32_t i = 0; i < batch->n_events; i++) {
         logistic_event event = {.start = batch->row_start[i], .end = batch->row_start[i + 1]};
         logistic_prefetch(batch, rows, i + LOGISTIC_AHEAD);

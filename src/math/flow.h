@@ -56,7 +56,7 @@ static inline tw_flow tw_flow_logistic(double score, double label, double h, dou
     }
     double x = h * k + u + e, log_w = u;
     w = e;
-    if (h * k > 1.0) { /* e^u is far from it */
+    if (h * k > 1.0) {                               /* e^u is far from it */
         w = x > 1.0 ? x - tw_log(x) : tw_sigmoid(x); /* below e^x */
         log_w = tw_log(w);
     }
