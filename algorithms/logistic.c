@@ -8,14 +8,16 @@
  * Row      {f32 w, g, largest, trace}: weight, sum of squared gradients, largest |x|, derivative of w by log rate.
  *          Block "bias": the same of a constant 1. Block "scale": sums over all events, named below.
  *
- * Score    s = sum w x; H = sum trace x, its derivative by log rate
+ * Score    s = sum w x
  *
  * Pull     p = -l'(s) of loss l; c the importance; nothing is learned from an event with p = 0
  *
- * Pace     squares += c (p H)^2; pace += adapt c p H / sqrt(squares), within +-log 16; h = c rate e^pace
- *
  * Entry    largest' = max(largest, |x|), w and trace *= largest / largest' when it grew; g += c p^2 x^2;
  *          r = 1 / ((sqrt g + beta largest') largest'); spread += c (x / largest')^2
+ *
+ * Pace     H = sum trace x, the derivative of the score by log rate, after the entries are scaled, so that a value of a
+ *          new size does not count as one; squares += c (p H)^2; pace += adapt c p H / sqrt(squares), within +-log 16;
+ *          h = c rate e^pace
  *
  * Step     weight += c; labels += c y^2; m = sqrt(weight / spread), for squared and quantile loss times the root mean
  *          square of the labels; k = m sum r x^2, the change of the score by a unit step; d and p' by the exact flow of
@@ -260,28 +262,24 @@ static void logistic_fade_scale(logistic_scale *scale, uint64_t tick)
     }
 }
 
-/* Score and its derivative by the logarithm of the rate. Returns the largest |x|. */
+/* The score. Returns the largest |x|. */
 static float logistic_sum(
     const logistic_state *self, const tw_batch *batch, const tw_rows *rows, uint32_t i, logistic_event *out)
 {
     const logistic_row *bias = logistic_bias(self, rows);
     const logistic_scale *scale = rows->block[self->scale_block];
-    double sum = bias != NULL ? (double)bias->w : 0.0, drift = bias != NULL ? (double)bias->trace : 0.0;
+    double sum = bias != NULL ? (double)bias->w : 0.0;
     float peak = 0.0f;
     for (uint32_t e = batch->row_start[i]; e < batch->row_start[i + 1]; e++) {
-        const logistic_row *row = rows->row[e];
-        double x = (double)batch->value[e];
-        double factor = self->rule.is_shrunk ? logistic_shrink_factor(&self->rule, row, scale->shrinkage) : 1.0;
-        sum += (double)row->w * factor * x;
-        drift += (double)row->trace * factor * x;
+        sum += logistic_weight_at(&self->rule, rows->row[e], scale->shrinkage) * (double)batch->value[e];
         peak = logistic_size(batch->value[e], peak);
     }
     out->score = (double)(float)logistic_clip(self, sum);
-    out->drift = drift;
     return peak;
 }
 
-/* First pass over one coordinate: takes in the size of x and the square of the gradient; adds to the event's spread. */
+/* First pass over one coordinate: takes in the size of x and the square of the gradient; adds to the event's spread and
+ * drift. */
 static void logistic_take_in(logistic_row *row, float x, logistic_event *event)
 {
     float size = fabsf(x);
@@ -295,6 +293,7 @@ static void logistic_take_in(logistic_row *row, float x, logistic_event *event)
     double share = size == row->largest ? 1.0 : (double)size / (double)row->largest;
     row->g = (float)((double)row->g + event->square * ((double)x * (double)x));
     event->spread += event->weight * (share * share);
+    event->drift += (double)row->trace * (double)x;
 }
 
 /* First pass over entries [start, end) of at most a chunk. */

@@ -102,15 +102,15 @@ static void fade(reference *self)
 static double reference_learn(reference *self, const double *x, double label, double c)
 {
     double score = 0, drift = 0, change = 0;
-    for (int i = 0; i <= N_ROWS; i++) {
+    for (int i = 0; i <= N_ROWS; i++)
         score += self->w[i] * x[i];
-        drift += self->trace[i] * x[i];
-    }
     double pull = pull_at(self, score, label);
     fade(self);
     if (pull == 0)
         return score;
     take_in(self, x, c * pull * pull, &change);
+    for (int i = 0; i <= N_ROWS; i++)
+        drift += self->trace[i] * x[i];
     for (int i = 0; i <= N_ROWS; i++)
         self->spread += x[i] != 0 ? c * pow(x[i] / self->largest[i], 2) : 0;
     self->weight += c;
