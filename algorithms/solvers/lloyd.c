@@ -8,12 +8,12 @@
  * Stops       when no event changes its centre (measure 0), or when the centres move by
  *             sum_j |C_j - C_j before|^2 <= tolerance v, v the mean variance of the columns: scikit-learn's rule.
  *             measure is that sum over v. The result is the best of n_init starts.
- * Options     init: kmeans++, random (events drawn by weight), sample (a fit by math/seeding.h to at most 20,000
- * events, which moves centres too), given (the solution's start; has_start by itself means given) n_init,
- * max_iterations of each start, tolerance
+ * Options     init: kmeans++; random: events drawn by weight; sample: a fit by math/seeding.h to at most 20,000
+ *             events, which moves centres too; given: the solution's start (has_start by itself means given).
+ *             n_init, max_iterations of each start, tolerance.
  *
- * Memory beside the matrix, in bytes: 20 n_events + (8 rows + 16 n_centres) dense_width + 8 rows n_centres, rows <=
- * 512; for the sample at most 20,000 (4 dense_width + 48) + 36 n_centres dense_width more. One thread; with one library
+ * Memory beside the matrix, in bytes: 20 n_events + (8 rows + 16 n_centres) dense_width + 8 rows n_centres with at most
+ * 512 rows; for the sample 20,000 (4 dense_width + 48) + 36 n_centres dense_width more. One thread; with one library
  * the same input gives the same bits. */
 #include <math.h>
 #include <string.h>
