@@ -4,6 +4,7 @@
 #define TW_ALGORITHMS_LOGISTIC_ROW_H
 
 #include <math.h>
+#include <string.h>
 
 #include "algorithms/forgetting.h"
 #include "math/function.h"
@@ -24,7 +25,7 @@ typedef struct logistic_rule {
  * `tick`, as of which g counts. */
 typedef struct logistic_row {
     float w, g, largest, trace;
-    unsigned char rest[];
+    uint64_t rest[];
 } logistic_row;
 
 static inline tw_status logistic_add_row(const logistic_rule *self, tw_record *record, tw_error *error)
@@ -62,20 +63,27 @@ static inline void logistic_directions(const logistic_rule *self, logistic_chunk
         chunk->direction[i] = logistic_direction(self, chunk->g[i], chunk->largest[i]);
 }
 
-static inline double *logistic_shrunk(const logistic_row *row)
+static inline double logistic_shrunk(const logistic_row *row)
 {
-    return (double *)(uintptr_t)row->rest;
+    double shrunk;
+    memcpy(&shrunk, row->rest, sizeof shrunk);
+    return shrunk;
 }
 
-static inline uint64_t *logistic_tick(const logistic_rule *self, const logistic_row *row)
+static inline void logistic_set_shrunk(logistic_row *row, double shrunk)
 {
-    return (uint64_t *)(uintptr_t)row->rest + (self->is_shrunk ? 1 : 0);
+    memcpy(row->rest, &shrunk, sizeof shrunk);
+}
+
+static inline uint64_t *logistic_tick(const logistic_rule *self, logistic_row *row)
+{
+    return row->rest + (self->is_shrunk ? 1 : 0);
 }
 
 /* What the weight and its trace are to be multiplied by, for all shrinkage that the row has missed. */
 static inline double logistic_shrink_factor(const logistic_rule *self, const logistic_row *row, double shrinkage)
 {
-    double size = fabs((double)row->w), missed = shrinkage - *logistic_shrunk(row);
+    double size = fabs((double)row->w), missed = shrinkage - logistic_shrunk(row);
     if (size == 0.0 || !(missed > 0.0))
         return 1.0;
     double reach = (double)logistic_direction(self, row->g, row->largest) * missed, left = 1.0, cut = self->l1 * reach;
@@ -98,7 +106,7 @@ static inline void logistic_shrink(const logistic_rule *self, logistic_row *row,
         double factor = logistic_shrink_factor(self, row, shrinkage);
         row->w = (float)((double)row->w * factor);
         row->trace = (float)((double)row->trace * factor);
-        *logistic_shrunk(row) = shrinkage;
+        logistic_set_shrunk(row, shrinkage);
     }
 }
 
@@ -139,7 +147,7 @@ static inline void logistic_start_row(
     row->g = (float)(curvature > 0.0 ? curvature : logistic_least_curvature(self, w, (double)row->largest));
     row->trace = 0.0f;
     if (self->is_shrunk)
-        *logistic_shrunk(row) = shrinkage;
+        logistic_set_shrunk(row, shrinkage);
     if (self->is_fading)
         *logistic_tick(self, row) = tick;
 }
