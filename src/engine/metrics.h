@@ -44,8 +44,8 @@ TW_MUST_USE tw_status tw_metrics_add(tw_metrics *self, const tw_batch *batch, co
 /* Fills the quality figures of `out` and leaves the others alone; `is_last_reset`: the "(last)" figures start over. */
 void tw_metrics_report(tw_metrics *self, bool is_last_reset, tw_report *out);
 
-/* Adds what `other`, of the same traits and threshold, holds: several workers' figures as one run's. Neither has windows,
- * groups or an exact AUC. */
+/* Adds what `other`, of the same traits and threshold, holds: several workers' figures as one run's. Neither has
+ * windows, groups or an exact AUC. */
 void tw_metrics_merge(tw_metrics *self, const tw_metrics *other);
 
 /* The calibration table of the whole run; out [TW_CALIBRATION_BINS]. Returns the number of rows. */
