@@ -150,8 +150,8 @@ static void no_importance_passes_the_lowest_loss(void **state)
     enum { N_SCORES = 217, N_SIZES = 15 };
     (void)state;
     for (int i = 0; i < N_SCORES * N_SIZES * 2; i++) {
-        double score = -40 + 80.0 * (i / 2 / N_SIZES) / (N_SCORES - 1), label = i % 2;
-        double h = 1e-9 * pow(31, i / 2 % N_SIZES);
+        int place = i / 2 / N_SIZES, size = i / 2 % N_SIZES;
+        double score = -40 + 80.0 * place / (N_SCORES - 1), label = i % 2, h = 1e-9 * pow(31, size);
         for (size_t l = 0; l < N_LOSSES; l++) {
             double pull = -tw_loss_slope(losses[l], score, label);
             tw_flow flow = tw_flow_of(losses[l], score, label, h, 3.0);
