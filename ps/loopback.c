@@ -247,8 +247,8 @@ static tw_status loopback_restore(tw_link *link, const char *directory, const tw
     for (uint32_t s = 0; s < self->n_shards; s++) {
         tw_table *table = NULL;
         tw_status status = table_create(&self->shard[s], &table, error);
-        for (uint32_t i = 0; i < files->n_files && status == TW_STATUS_OK; i++)
-            status = tw_table_load(table, directory, &files->file[i], error);
+        if (status == TW_STATUS_OK)
+            status = tw_table_load_all(table, directory, files->file, files->n_files, error);
         if (status < 0) {
             tw_table_destroy(&table);
             return status;

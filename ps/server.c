@@ -66,8 +66,8 @@ static tw_status restore_files(shard_server *self,
     uint32_t last = tw_shard_first_slot(options->index + 1, options->count) - 1;
     tw_table *table = NULL;
     tw_status status = tw_table_create(spec, first, last, &table, error);
-    for (uint32_t i = 0; i < n_files && status == TW_STATUS_OK; i++)
-        status = tw_table_load(table, directory, &file[i], error);
+    if (status == TW_STATUS_OK)
+        status = tw_table_load_all(table, directory, file, n_files, error);
     if (status == TW_STATUS_OK && directory == options->init_directory)
         tw_table_forget_marks(table);
     if (status == TW_STATUS_OK)

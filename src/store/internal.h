@@ -106,6 +106,8 @@ struct tw_table {
 
 /* segment.c */
 TW_MUST_USE tw_status tw_segments_create(tw_table *self, tw_error *error);
+/* Room for `count` rows in an empty table, so that rows in the order of a file find their places at once. */
+TW_MUST_USE tw_status tw_segments_reserve(tw_table *self, uint64_t count, tw_error *error);
 void tw_segments_destroy(tw_table *self);
 TW_MUST_USE tw_status tw_segments_rows(
     tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void **row, tw_error *error);

@@ -124,8 +124,9 @@ static tw_status local_restore(
             error, TW_STATUS_BUSY, "store: a batch or a snapshot is in progress, nothing can be restored");
     tw_table *table = NULL;
     tw_status status = tw_table_create(&self->table->spec, 0, TW_N_SLOTS - 1, &table, error);
-    for (uint32_t i = 0; i < files->n_files && i < TW_ROW_FILES_MAX && status == TW_STATUS_OK; i++)
-        status = tw_table_load(table, directory, &files->file[i], error);
+    uint32_t n_files = files->n_files < TW_ROW_FILES_MAX ? files->n_files : TW_ROW_FILES_MAX;
+    if (status == TW_STATUS_OK)
+        status = tw_table_load_all(table, directory, files->file, n_files, error);
     if (status < 0) {
         tw_table_destroy(&table);
         return status;

@@ -248,6 +248,35 @@ tw_status tw_table_load(tw_table *self, const char *directory, const tw_row_file
     return status;
 }
 
+/* Rows of the file that belong into the table: as many as it says, in so far as its slots are the table's. A file that
+ * claims more rows than its bytes can hold is not believed. */
+static uint64_t rows_expected(const tw_table *self, const tw_row_file *file)
+{
+    unsigned index = 0, count = 1;
+    uint64_t most = file->size / (sizeof(uint64_t) + self->row_size), rows = file->rows < most ? file->rows : most;
+    if (sscanf(file->name, "%*[0-9].rows-%u-of-%u", &index, &count) != 2 || count == 0 || count > TW_N_SLOTS ||
+        index >= count)
+        return 0;
+    uint64_t first = (uint64_t)index * TW_N_SLOTS / count, last = (uint64_t)(index + 1) * TW_N_SLOTS / count - 1;
+    uint64_t low = first > self->first_slot ? first : self->first_slot;
+    uint64_t high = last < self->last_slot ? last : self->last_slot;
+    return low <= high ? rows * (high - low + 1) / (last - first + 1) : 0;
+}
+
+tw_status tw_table_load_all(
+    tw_table *self, const char *directory, const tw_row_file *file, uint32_t n_files, tw_error *error)
+{
+    uint64_t rows = 0;
+    tw_status status = TW_STATUS_OK;
+    for (uint32_t i = 0; i < n_files; i++)
+        rows += rows_expected(self, &file[i]);
+    if (self->spec.kind == TW_TABLE_EXACT && self->row_size > 0)
+        status = tw_segments_reserve(self, rows, error);
+    for (uint32_t i = 0; i < n_files && status == TW_STATUS_OK; i++)
+        status = tw_table_load(self, directory, &file[i], error);
+    return status;
+}
+
 static tw_status verify(const char *directory,
     const char *name,
     const tw_row_file *file,

@@ -241,6 +241,55 @@ tw_status tw_segments_create(tw_table *self, tw_error *error)
     return status;
 }
 
+/* Segments of equal slot ranges in place of the first, empty one. */
+static tw_status segments_divide(tw_table *self, tw_segment *into, size_t n, uint64_t count, tw_error *error)
+{
+    uint64_t n_slots = self->last_slot - self->first_slot + 1, size = 0;
+    tw_status status = TW_STATUS_OK;
+    for (size_t i = 0; i < n && status == TW_STATUS_OK; i++) {
+        uint32_t first = self->first_slot + (uint32_t)(n_slots * i / n);
+        into[i] =
+            (tw_segment){.first_slot = first, .last_slot = self->first_slot + (uint32_t)(n_slots * (i + 1) / n) - 1};
+        status = segment_init(self, &into[i], count * (into[i].last_slot - first + 1) / n_slots + 1, error);
+        size += into[i].size;
+    }
+    if (status == TW_STATUS_OK)
+        status = table_room(self, size, self->segment[0].size, error);
+    if (status == TW_STATUS_OK)
+        self->bytes += size - self->segment[0].size;
+    return status;
+}
+
+/* Rows of a file come in the order of their places. Put so into segments that have yet to grow they would crowd at one
+ * end, where every search passes over all of them. */
+tw_status tw_segments_reserve(tw_table *self, uint64_t count, tw_error *error)
+{
+    uint64_t n_slots = self->last_slot - self->first_slot + 1;
+    uint64_t n = buckets_for(count, self->first_slot) * self->stride / (SEGMENT_MAX_SIZE / 4 * 3) + 1;
+    if (self->n_segments != 1 || self->segment[0].count > 0 || count < SEGMENT_SMALL)
+        return TW_STATUS_OK;
+    n = n < n_slots ? n : n_slots;
+    tw_segment *into = tw_alloc_zero((size_t)n * sizeof *into);
+    if (into == NULL)
+        return tw_no_memory(error, (size_t)n * sizeof *into);
+    tw_status status = segments_divide(self, into, (size_t)n, count, error);
+    if (status == TW_STATUS_OK) {
+        segment_release(&self->segment[0]);
+        tw_free(self->segment);
+        self->segment = into;
+        self->n_segments = self->segment_capacity = (size_t)n;
+        for (size_t i = 0; i < n; i++) {
+            for (uint32_t slot = into[i].first_slot; slot <= into[i].last_slot; slot++)
+                self->segment_of[slot] = (uint16_t)i;
+        }
+        return TW_STATUS_OK;
+    }
+    for (size_t i = 0; i < n; i++)
+        segment_release(&into[i]);
+    tw_free(into);
+    return status;
+}
+
 void tw_segments_destroy(tw_table *self)
 {
     for (size_t i = 0; i < self->n_segments; i++)

@@ -63,6 +63,10 @@ void tw_frozen_destroy(tw_frozen **self);
  * same `bits`. */
 TW_MUST_USE tw_status tw_table_load(tw_table *self, const char *directory, const tw_row_file *file, tw_error *error);
 
+/* The same for all files [n_files] of one snapshot, after making room for the rows that they say they hold. */
+TW_MUST_USE tw_status tw_table_load_all(
+    tw_table *self, const char *directory, const tw_row_file *file, uint32_t n_files, tw_error *error);
+
 /* Verifies a row file without loading it: CORRUPT names the section and offset. */
 TW_MUST_USE tw_status tw_row_file_verify(
     const char *directory, const tw_row_file *file, tw_table_spec *spec, tw_error *error);
