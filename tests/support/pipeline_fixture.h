@@ -20,6 +20,7 @@ typedef struct pipeline_setup {
     const char *folder; /* of predictions.txt, dead.txt and the checkpoints in model/ */
     uint32_t n_shards;  /* 0: local table */
     uint32_t batch_events;
+    uint64_t label_delay;
     uint64_t checkpoint_every, until_events, passes, progress_every;
     bool has_checkpoints, is_resuming, is_stopping_at_bad;
     double bad_limit, rate_per_s;
