@@ -44,7 +44,7 @@ typedef struct tw_learner_traits {
 typedef struct tw_weights {
     const float *weight;    /* [n_entries]  of the key of each entry of the batch */
     const float *curvature; /* [n_entries]  sum over the data of importance x slope^2 x value^2, the loss's slope by the
-                               score at the optimum; 0: unknown */
+                               score at the optimum, or the share of it that is trusted; 0: unknown */
     bool has_bias;
     double bias, bias_curvature; /* of the constant term, once a call that has has_bias */
     const double *centre;        /* [n_centres x dense_width] clustering: all centres in one call; else NULL */

@@ -58,6 +58,13 @@ static tw_status make_solution(
     return status == TW_STATUS_OK ? make_array(&solution->centre_weight, n_centres, error) : status;
 }
 
+/* Share of the curvature that is handed over. A batch solver's weights lie further out than an online learner's, which
+ * takes ever smaller steps towards them: with all of the curvature it would also leave them more slowly than it would
+ * its own. Half of it makes steps larger by sqrt 2: on a9a the first 1,000 events lose 0.4 % against the batch model
+ * (1: 0.2
+ * %), and flipped labels are followed faster than by a model that was online from the start (1: 2 to 3 % slower). */
+static const double curvature_share = 0.5;
+
 /* tw_weights.curvature at the solution, entry by entry: an online learner would see them one by one, too. */
 static void sum_curvature(tw_fit *self, const tw_matrix *m, tw_loss loss, bool has_bias)
 {
@@ -66,7 +73,8 @@ static void sum_curvature(tw_fit *self, const tw_matrix *m, tw_loss loss, bool h
         double score = has_bias ? self->solution.bias : 0.0;
         for (uint64_t e = m->row_start[i]; e < m->row_start[i + 1]; e++)
             score += w[m->column[e]] * (double)m->value[e];
-        double slope = tw_loss_slope(loss, score, (double)m->label[i]), part = (double)m->weight[i] * slope * slope;
+        double slope = tw_loss_slope(loss, score, (double)m->label[i]);
+        double part = curvature_share * (double)m->weight[i] * slope * slope;
         for (uint64_t e = m->row_start[i]; e < m->row_start[i + 1]; e++)
             self->curvature[m->column[e]] += part * (double)m->value[e] * (double)m->value[e];
         self->fitted.bias_curvature += part;

@@ -125,7 +125,7 @@ static void the_rows_score_every_event_as_the_solution_does(void **state)
     pipeline_close(&run);
 }
 
-static void curvature_is_the_weighted_sum_of_squared_gradients_at_the_solution(void **state)
+static void curvature_is_half_the_weighted_sum_of_squared_gradients_at_the_solution(void **state)
 {
     fixture *self = *state;
     char folder[PIPELINE_PATH_SIZE];
@@ -143,9 +143,9 @@ static void curvature_is_the_weighted_sum_of_squared_gradients_at_the_solution(v
         for (uint64_t e = m->row_start[i]; e < m->row_start[i + 1]; e++)
             sum[m->column[e]] += (double)m->weight[i] * slope * slope * (double)m->value[e] * (double)m->value[e];
     }
-    assert_true(fabs(fit.fitted.bias_curvature - bias) < 1e-9 * bias);
+    assert_true(fabs(fit.fitted.bias_curvature - bias / 2) < 1e-9 * bias);
     for (uint32_t c = 0; c < m->n_columns; c++)
-        assert_true(fabs(fit.curvature[c] - sum[c]) <= 1e-9 * sum[c]);
+        assert_true(fabs(fit.curvature[c] - sum[c] / 2) <= 1e-9 * sum[c]);
     free(sum);
     tw_fit_fini(&fit);
     tw_dataset_close(&data);
@@ -514,7 +514,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_rows_score_every_event_as_the_solution_does),
-        TEST(curvature_is_the_weighted_sum_of_squared_gradients_at_the_solution),
+        TEST(curvature_is_half_the_weighted_sum_of_squared_gradients_at_the_solution),
         TEST(shards_hold_the_rows_of_a_local_table_after_a_fit),
         TEST(a_hand_over_to_shards_that_is_repeated_changes_nothing),
         TEST(a_learner_without_warm_start_is_refused_by_name),
