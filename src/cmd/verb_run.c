@@ -107,7 +107,7 @@ const verb verb_run = {"run", "run [FILE] [OPTIONS]",
 
 static const flag_spec train_flags[] = {
     {"format", 'f', "vw|libsvm|csv|json|tsv-criteo", "how the input is written"},
-    {"learner", 'l', "NAME", "ftrl, linear, logistic, kmeans or counter"},
+    {"learner", 'l', "NAME", "logistic (the default, which wants no tuning), ftrl, linear, kmeans or counter"},
     {"param", 'p', "NAME=VALUE", "option of the learner; may be repeated"},
     {"name", 0, "NAME", "name of the model (model)"},
     {"label", 0, "FIELD", "field of the label (label)"},
@@ -295,6 +295,8 @@ static tw_status fill_tree(train_tree *self, const flags *given)
     tw_status status = put(self, "version", "1", "train");
     if (status == TW_STATUS_OK && !flags_has(given, "name"))
         status = put(self, "name", "model", "train");
+    if (status == TW_STATUS_OK && !flags_has(given, "learner"))
+        status = put(self, "model.type", "logistic", "train");
     bool is_hashed = flags_has(given, "bits");
     if (status == TW_STATUS_OK)
         status = put(self, "model.table", is_hashed ? "hashed" : "exact", is_hashed ? "--bits" : "train");
@@ -320,8 +322,8 @@ static int train_main(const verb *self, int argc, char **argv)
         return code;
     if (given.n_arguments == 0)
         return verb_misused(self, "no input: name files, or - for standard input");
-    if (!flags_has(&given, "format") || !flags_has(&given, "learner"))
-        return verb_misused(self, "--format and --learner are needed");
+    if (!flags_has(&given, "format"))
+        return verb_misused(self, "--format is needed");
     if (flags_has(&given, "bits") && flags_has(&given, "exact"))
         return verb_misused(self, "--bits and --exact exclude each other");
     if (read_session(&given, &options, &error) < 0)
@@ -335,6 +337,6 @@ static int train_main(const verb *self, int argc, char **argv)
     return run_tree(&all, &options, status, &error);
 }
 
-const verb verb_train = {"train", "train --format F --learner L [OPTIONS] INPUT...",
+const verb verb_train = {"train", "train --format F [OPTIONS] INPUT...",
     "Trains on files, without a pipeline file. INPUT may be - and may be compressed (.gz, .zst).", train_flags,
     train_main};
