@@ -46,7 +46,6 @@ enum { LOGISTIC_AHEAD = 8, LOGISTIC_FADING = 5 };
 
 /* Margins beyond this say nothing more and would overflow e^u later. */
 static const double LOGISTIC_MARGIN_LIMIT = 50.0;
-static const float LOGISTIC_VALUE_LIMIT = 1e9f;
 /* log 16: the learned rate stays between a sixteenth of `rate` and sixteen times it. */
 static const double LOGISTIC_PACE_LIMIT = 2.772588722239781;
 
@@ -291,7 +290,7 @@ static void logistic_take_in(logistic_row *row, float x, logistic_event *event)
         row->largest = size;
     }
     double share = size == row->largest ? 1.0 : (double)size / (double)row->largest;
-    row->g = (float)((double)row->g + event->square * ((double)x * (double)x));
+    row->g = logistic_limited((double)row->g + event->square * ((double)x * (double)x));
     event->spread += event->weight * (share * share);
     event->drift += (double)row->trace * (double)x;
 }
@@ -413,11 +412,11 @@ static tw_status logistic_check(const logistic_state *self,
         return tw_error_set(error, TW_STATUS_NUMERIC,
             "logistic: the score of event %u of the batch is %g; lower the rate or scale the features", i,
             event->score);
-    peak = logistic_size(batch->label[i], logistic_size(batch->weight[i], peak));
-    if (peak > LOGISTIC_VALUE_LIMIT)
+    float size = logistic_size(batch->label[i], batch->weight[i]);
+    if (peak > LOGISTIC_VALUE_LIMIT || size > LOGISTIC_LABEL_LIMIT)
         return tw_error_set(error, TW_STATUS_NUMERIC,
-            "logistic: event %u of the batch holds %g; values, labels and weights may be at most %g", i, (double)peak,
-            (double)LOGISTIC_VALUE_LIMIT);
+            "logistic: event %u of the batch holds a value of %g and a label or weight of %g; the limits are %g and %g",
+            i, (double)peak, (double)size, (double)LOGISTIC_VALUE_LIMIT, (double)LOGISTIC_LABEL_LIMIT);
     if (self->loss.kind == TW_LOSS_POISSON && batch->label[i] < 0.0f)
         return tw_error_set(error, TW_STATUS_INVALID,
             "logistic: the label of event %u of the batch is %g; with poisson loss the least is 0", i,

@@ -3,6 +3,7 @@
 #ifndef TW_ALGORITHMS_LOGISTIC_ROW_H
 #define TW_ALGORITHMS_LOGISTIC_ROW_H
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -12,6 +13,9 @@
 
 /* Beyond this the square of a value would not be a finite float. */
 static const double LOGISTIC_SCORE_LIMIT = 1e18;
+/* Up to this value all that a direction divides by is a finite float; times in microseconds lie below it. */
+static const float LOGISTIC_VALUE_LIMIT = 1e16f;
+static const float LOGISTIC_LABEL_LIMIT = 1e9f; /* of labels and weights */
 
 typedef struct logistic_rule {
     double rate;
@@ -123,6 +127,12 @@ static inline void logistic_move(logistic_row *row, float direction, float x, do
     double along = (double)direction * (double)x;
     row->w = (float)((double)row->w + step * along);
     row->trace = (float)((double)row->trace + trace_step * along);
+}
+
+/* A sum of squares stays the largest float: a row whose sum were infinite would never move again. */
+static inline float logistic_limited(double sum)
+{
+    return (float)(sum < (double)FLT_MAX ? sum : (double)FLT_MAX);
 }
 
 /* The larger of |x| and what was largest before. */

@@ -380,6 +380,49 @@ static void confident_and_wrong_scores_stay_finite(void **state)
     event_list_free(&events);
 }
 
+static void a_sum_of_squares_that_is_full_is_finite_and_still_moves(void **state)
+{
+    event_list events = {0};
+    learner_fixture learner;
+    float scores[1000];
+    (void)state;
+    for (int i = 0; i < 1000; i++) {
+        event_list_begin(&events, i % 2 == 0 ? -9e8f : 9e8f, 1.0f);
+        event_list_add(&events, 0, 9e15f);
+    }
+    learner_fixture_open(&learner, &tw_learner_logistic, "loss=squared bias=false", 0, N_ROWS);
+    assert_int_equal(learner_fixture_learn(&learner, &events, 0, 1000, 64, scores, NULL), TW_STATUS_OK);
+    const float *row = learner_fixture_row(&learner, 0); /* w, g */
+    assert_true(isfinite(row[0]) && isfinite(row[1]));
+    assert_true(row[1] > 3e38f);
+    assert_true(scores[999] != scores[998]);
+    learner_fixture_close(&learner);
+    event_list_free(&events);
+}
+
+/* The first values of a column of times say nothing yet: the label is that of the other feature. */
+static void times_in_microseconds_do_not_hide_what_other_features_say(void **state)
+{
+    event_list events = {0};
+    learner_fixture learner;
+    float scores[2000];
+    int right = 0;
+    (void)state;
+    for (int i = 0; i < 2000; i++) {
+        int label = (i * 7 / 3) % 2;
+        event_list_begin(&events, (float)label, 1.0f);
+        event_list_add(&events, 0, 1.7e15f + (float)i * 1e10f);
+        event_list_add(&events, 1, label == 0 ? -1.0f : 1.0f);
+    }
+    learner_fixture_open(&learner, &tw_learner_logistic, "", 0, N_ROWS);
+    assert_int_equal(learner_fixture_learn(&learner, &events, 0, 2000, 64, scores, NULL), TW_STATUS_OK);
+    for (int i = 1000; i < 2000; i++)
+        right += (scores[i] > 0.0f) == (events.label[i] > 0.5f);
+    assert_int_equal(right, 1000);
+    learner_fixture_close(&learner);
+    event_list_free(&events);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -397,6 +440,8 @@ int main(void)
         cmocka_unit_test(unlabelled_and_weightless_events_are_scored_and_not_learned),
         cmocka_unit_test(values_beyond_the_range_are_refused_and_leave_the_rows),
         cmocka_unit_test(confident_and_wrong_scores_stay_finite),
+        cmocka_unit_test(a_sum_of_squares_that_is_full_is_finite_and_still_moves),
+        cmocka_unit_test(times_in_microseconds_do_not_hide_what_other_features_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
