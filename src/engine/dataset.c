@@ -226,6 +226,35 @@ static tw_status fingerprint_of(const tw_dataset_options *options, uint64_t *out
     return status;
 }
 
+/* Decoded events, whole, cut or with a damaged byte. */
+static bool is_ours(const dataset_header *start, size_t n)
+{
+    bool has_order = n >= offsetof(dataset_header, order) + sizeof start->order && start->order == dataset_order;
+    return has_order || memcmp(start, dataset_magic, n < sizeof dataset_magic ? n : sizeof dataset_magic) == 0;
+}
+
+/* CONFLICT when `path` holds anything but decoded events: such a file is not ours to replace. */
+static tw_status check_replaceable(const char *path, tw_error *error)
+{
+    dataset_header start;
+    size_t n = 0;
+    int fd = -1;
+    tw_error why = {0};
+    tw_status status = tw_file_open(path, TW_OPEN_READ, &fd, &why);
+    if (status == TW_STATUS_NOT_FOUND)
+        return TW_STATUS_OK;
+    if (status == TW_STATUS_OK)
+        status = tw_file_read(fd, path, &start, sizeof start, &n, &why);
+    tw_status closed = tw_file_close(&fd, path, status < 0 ? NULL : &why);
+    status = status < 0 ? status : closed;
+    if (status < 0)
+        return tw_error_set(error, status, "%s", why.message);
+    if (is_ours(&start, n))
+        return TW_STATUS_OK;
+    return tw_error_set(error, TW_STATUS_CONFLICT,
+        "%s: it is not a file of decoded events and is left as it is; name another cache", path);
+}
+
 tw_status tw_dataset_open(const tw_dataset_options *options, tw_dataset *out, tw_error *error)
 {
     uint64_t fingerprint = 0, state_size = dataset_state_size(options->model);
@@ -235,6 +264,8 @@ tw_status tw_dataset_open(const tw_dataset_options *options, tw_dataset *out, tw
     memset(out, 0, sizeof *out);
     tw_status status = TW_STATUS_OK;
     if (!options->is_temporary)
+        status = check_replaceable(options->path, error);
+    if (status == TW_STATUS_OK && !options->is_temporary)
         status = fingerprint_of(options, &fingerprint, &is_known, error);
     if (status < 0)
         return status;

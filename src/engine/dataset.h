@@ -50,7 +50,7 @@ typedef struct tw_dataset {
 
 /* Opens the file if it was made from the same inputs (files by name, size and time of change) and fingerprint, else
  * makes it anew; a file that cannot be used is named in a warning to the log. CANCELLED, errors of the reader, BUSY:
- * another run is making it. */
+ * another run is making it, CONFLICT: `path` is a file of something else, which is left as it is. */
 TW_MUST_USE tw_status tw_dataset_open(const tw_dataset_options *options, tw_dataset *out, tw_error *error);
 void tw_dataset_close(tw_dataset *self); /* safe on a zeroed one */
 

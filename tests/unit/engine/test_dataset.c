@@ -333,6 +333,25 @@ static void a_damaged_file_is_made_again(void **state)
     free(bytes);
 }
 
+static void a_file_of_something_else_is_refused_and_left(void **state)
+{
+    fixture *self = *state;
+    const char text[] = "1 1:2 7:0.5\n";
+    tw_error error = {0};
+    tw_dataset data;
+    size_t size = 0;
+    open_run(self);
+    tw_dataset_options options = options_of(self);
+    write_bytes(self->cache, "wb", text, sizeof text - 1);
+    assert_int_equal(tw_dataset_open(&options, &data, &error), TW_STATUS_CONFLICT);
+    assert_non_null(strstr(error.message, "not a file of decoded events"));
+    char *bytes = read_whole(self->cache, &size);
+    assert_int_equal(size, sizeof text - 1);
+    assert_memory_equal(bytes, text, size);
+    free(bytes);
+    tw_dataset_close(&data);
+}
+
 static void nothing_is_left_behind_by_a_failure(const fixture *self, bool has_cache)
 {
     tw_names names = {0};
@@ -395,6 +414,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_file_is_used_again_for_the_same_inputs_only, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_temporary_file_has_no_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_damaged_file_is_made_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_file_of_something_else_is_refused_and_left, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_failing_call_is_reported_and_leaves_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_stop_ends_the_making, set_up, tear_down),
     };
