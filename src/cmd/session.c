@@ -14,6 +14,7 @@
 #include "cmd/stop.h"
 #include "config/fingerprint.h"
 #include "ps/remote.h"
+#include "store/spec.h"
 
 enum { EXIT_PARTIAL = 1, MAX_RECORD_BYTES = 8 << 20 };
 
@@ -199,6 +200,17 @@ static tw_status start_children(session *self, tw_error *error)
     return status;
 }
 
+/* Of the same learner, and laid out alike where scores are sums of weights: those can be taken over without the rest.
+ */
+static bool has_same_rows(const session *self)
+{
+    const tw_model *model = self->assembly->model;
+    tw_task task = tw_model_traits(model)->task;
+    bool has_weights = task == TW_TASK_BINARY || task == TW_TASK_REGRESSION;
+    return strcmp(self->init.learner, self->assembly->pipeline->learner) == 0 &&
+           (!has_weights || tw_spec_compare(&self->init.spec, tw_model_table_spec(model), NULL) == TW_STATUS_OK);
+}
+
 /* The checkpoint that a new model starts from. One that resumes has its own. */
 static tw_status find_init(session *self, tw_error *error)
 {
@@ -214,7 +226,7 @@ static tw_status find_init(session *self, tw_error *error)
             "--init %s: shards that run already keep their rows; start them with thalweg ps --init %s", directory,
             directory);
     tw_status status = tw_checkpoint_read(directory, 0, &self->init, NULL, error);
-    self->is_init_by_weights = status == TW_STATUS_OK && strcmp(self->init.learner, pipeline->learner) != 0;
+    self->is_init_by_weights = status == TW_STATUS_OK && !has_same_rows(self);
     return status;
 }
 
@@ -248,9 +260,27 @@ static tw_status attach_empty_or_saved(session *self, tw_error *error)
     return assembly_attach_local(self->assembly, pipeline->checkpoint_dir, manifest, error);
 }
 
+/* Options such as a half-life or another optimizer change what a row holds: the rows that are there do not fit. */
+static tw_status check_rows(const session *self, tw_error *error)
+{
+    tw_error why = {0};
+    if (tw_spec_compare(&self->manifest.spec, tw_model_table_spec(self->assembly->model), &why) == TW_STATUS_OK)
+        return TW_STATUS_OK;
+    const char *directory = self->assembly->pipeline->checkpoint_dir;
+    (void)tw_error_set(error, TW_STATUS_CONFLICT,
+        "the model in %s has rows of another form than these options (%s): make a new model in another directory and "
+        "start it with --init %s",
+        directory, why.message, directory);
+    tw_error_code(error, "E203");
+    return TW_STATUS_CONFLICT;
+}
+
 static tw_status attach_rows(session *self, tw_error *error)
 {
-    tw_status status = find_init(self, error);
+    bool is_changed = self->manifest.id != 0 && self->options->accepts_changes;
+    tw_status status = is_changed ? check_rows(self, error) : TW_STATUS_OK;
+    if (status == TW_STATUS_OK)
+        status = find_init(self, error);
     if (status == TW_STATUS_OK)
         status = attach_empty_or_saved(self, error);
     return status == TW_STATUS_OK && self->is_init_by_weights ? session_init_by_weights(self, error) : status;
