@@ -203,7 +203,8 @@ static void check_features(checker *self)
     }
     if (is_word(features, "scale", "standard") && columns->n_items == 0)
         (void)COMPLAIN(self, features, "scale", "E126",
-            "features.scale: standard scales declared columns, none are: name them in features.columns (--numeric)");
+            "features.scale: standard scales declared columns, and none are: name them in features.columns "
+            "(--numeric)");
     if (crosses != NULL && crosses->kind == TW_NODE_LIST)
         check_crosses(self, columns, crosses);
     size_t n_positive = tw_option_count(label->values, "positive");
