@@ -16,8 +16,8 @@ typedef struct tw_file_info {
 
 typedef enum tw_open_mode {
     TW_OPEN_READ,
-    TW_OPEN_WRITE_NEW,  /* creates or truncates */
-    TW_OPEN_APPEND,     /* creates if missing; position at the end; tw_file_truncate works */
+    TW_OPEN_WRITE_NEW, /* creates or truncates */
+    TW_OPEN_APPEND,    /* creates if missing; position at the end; tw_file_truncate works */
 } tw_open_mode;
 
 /* NOT_FOUND for a missing path to read, IO otherwise (a directory opened for reading: IO "is a directory"). */

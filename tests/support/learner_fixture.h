@@ -27,7 +27,7 @@ typedef struct learner_fixture {
 void event_list_begin(event_list *self, float label, float weight);
 void event_list_add(event_list *self, uint32_t index, float value);
 void event_list_dense(event_list *self, const float *row); /* [dense_width], for the event begun last */
-void event_list_time(event_list *self, int64_t time_us); /* of the event begun last */
+void event_list_time(event_list *self, int64_t time_us);   /* of the event begun last */
 void event_list_free(event_list *self);
 
 /* options: "alpha=0.1 l1=1"; fails the test when the learner does not open. */

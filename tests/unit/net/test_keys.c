@@ -107,8 +107,8 @@ static void broken_key_files_name_file_and_line(void **state)
 static void make_list(fixture *self, tw_allow_list *list)
 {
     char text[400];
-    (void)snprintf(text, sizeof text, "# who\nworker %s first\n\nreplica %s reader\n",
-        self->worker.public_key, self->replica.public_key);
+    (void)snprintf(text, sizeof text, "# who\nworker %s first\n\nreplica %s reader\n", self->worker.public_key,
+        self->replica.public_key);
     write_text("allow", text);
     assert_int_equal(tw_allow_list_load("allow", list, NULL), TW_STATUS_OK);
 }
