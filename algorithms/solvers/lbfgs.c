@@ -3,11 +3,14 @@
  *
  * Minimizes   F(w, b) = sum_i c_i loss(s_i, y_i) + (l2 / 2) |w|^2,   s_i = w x_i + b
  *             a sum over events, c_i their weight; the bias b is not penalized. Losses: logistic, squared, poisson.
- *             liblinear -s 0 -c C is l2 = 1 / C (it penalizes its bias); scikit-learn LogisticRegression(C) is l2 = 1 /
- * C Stops       when |gradient|_D <= tolerance |gradient at w = 0, b = 0|_D, where |g|_D = sqrt(sum g_j^2 / D_j) and D
- * is the Hessian's diagonal at 0: the rule does not depend on the units of features or of the loss Options     l2,
- * tolerance, max_iterations, memory: pairs kept of steps and gradient changes Memory      (2 memory + 8) n_columns + 2
- * n_events doubles beside the matrix; one thread; same input, same bits */
+ *             liblinear -s 0 -c C is l2 = 1 / C (it penalizes its bias); LogisticRegression(C) of scikit-learn too
+ *
+ * Stops       when |gradient|_D <= tolerance |gradient at w = 0, b = 0|_D, where |g|_D = sqrt(sum g_j^2 / D_j) and D is
+ *             the Hessian's diagonal at 0: the rule does not depend on the units of features or of the loss
+ *
+ * Options     l2, tolerance, max_iterations, memory: pairs kept of steps and gradient changes
+ *
+ * Memory      (2 memory + 8) n_columns + 2 n_events doubles beside the matrix; one thread; same input, same bits */
 #include "math/linear_fit.h"
 #include "thalweg/learner.h"
 

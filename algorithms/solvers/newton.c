@@ -7,11 +7,13 @@
  *             diagonal scaled to 1; where that fails (columns that depend on each other and l2 = 0) a multiple of the
  *             diagonal is added, 1e-12 and then tenfold until it goes. Line search for the strong Wolfe conditions.
  *             Above: trust-region Newton (Lin, Weng and Keerthi, JMLR 9, 2008). The step is that of conjugate gradients
- *             with the Hessian's diagonal as preconditioner, to a residual of min(0.1, sqrt(measure)); a step is taken
- * if F falls by more than 1e-4 of what the model says; the radius becomes a quarter of the step below a ratio of 0.25,
- * and four times itself above 0.75 if the step ended at the border (Nocedal and Wright, algorithm 4.1) Stops       when
- * |gradient|_D <= tolerance |gradient at w = 0, b = 0|_D; D as in lbfgs Limits      dense: n^2 doubles, OpenBLAS and
- * LAPACKE; sparse: 8 n + 2 n_events doubles, no library. One thread */
+ *             with the Hessian's diagonal as preconditioner, to a residual of min(0.1, sqrt(measure)). It is taken if F
+ *             falls by more than 1e-4 of what the model says. The radius becomes a quarter of the step below a ratio of
+ *             0.25, and four times itself above 0.75 if the step ended at the border (Nocedal and Wright, alg. 4.1).
+ *
+ * Stops       when |gradient|_D <= tolerance |gradient at w = 0, b = 0|_D; D as in lbfgs
+ *
+ * Limits      dense: n^2 doubles, OpenBLAS and LAPACKE; sparse: 8 n + 2 n_events doubles, no library; one thread */
 #include <math.h>
 #include <string.h>
 

@@ -8,10 +8,12 @@
  *             reciprocal condition number, divided by the digits that A lost, is at least 1e-8. Else by QR of the rows
  *             sqrt(c) (x - m) over sqrt(l2) I, some hundred at a time, which does not square the condition number.
  *             If columns depend on each other (reciprocal condition of the scaled triangle below 16 n epsilon), the w
- * of least |w| among the minima, by the singular values of the triangle above epsilon max(n_events, n) times the
- * largest.  Golub and Van Loan, Matrix Computations, 4th ed., 5.3 and 5.5 Measure     |gradient|_D / |gradient at 0|_D
- * as in lbfgs; converged if it is at most 1e-6. iterations is 1 Limits      max_columns; n^2 doubles (Cholesky) or 3
- * n^2 (QR); needs OpenBLAS and LAPACKE; one thread */
+ *             of least |w| among the minima, by the singular values of the triangle above epsilon max(n_events, n)
+ *             times the largest. Golub and Van Loan, Matrix Computations, 4th ed., 5.3 and 5.5.
+ *
+ * Measure     |gradient|_D / |gradient at 0|_D as in lbfgs; converged if it is at most 1e-6; iterations is 1
+ *
+ * Limits      max_columns; n^2 doubles (Cholesky) or 3 n^2 (QR); needs OpenBLAS and LAPACKE; one thread */
 #include <float.h>
 #include <math.h>
 #include <string.h>

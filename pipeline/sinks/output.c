@@ -5,24 +5,6 @@
 #include "base/alloc.h"
 #include "base/file.h"
 
-static tw_status output_cut(tw_output *self, uint64_t position, tw_error *error)
-{
-    tw_file_info info;
-    tw_status status = tw_file_fstat(self->fd, self->path, &info, error);
-    if (status < 0)
-        return status;
-    self->is_regular = info.is_regular;
-    self->length = position;
-    if (position == 0 || !info.is_regular)
-        return TW_STATUS_OK;
-    if (info.size < position)
-        return tw_error_set(error, TW_STATUS_CONFLICT,
-            "%s: has %llu bytes, but the checkpoint wrote %llu; put the file back or start fresh", self->path,
-            (unsigned long long)info.size, (unsigned long long)position);
-    status = tw_file_truncate(self->fd, self->path, position, error);
-    return status == TW_STATUS_OK ? tw_file_seek(self->fd, self->path, position, error) : status;
-}
-
 tw_status tw_output_open(tw_output *self, const char *path, uint64_t position, tw_error *error)
 {
     *self = (tw_output){.fd = -1, .is_open = true};
@@ -33,30 +15,27 @@ tw_status tw_output_open(tw_output *self, const char *path, uint64_t position, t
     self->buffer = tw_alloc(TW_OUTPUT_SIZE);
     if (self->path == NULL || self->buffer == NULL)
         status = tw_no_memory(error, TW_OUTPUT_SIZE);
+    self->length = position;
     if (status == TW_STATUS_OK && is_standard) {
         self->fd = 1;
-        self->length = position;
         return TW_STATUS_OK;
     }
-    if (status == TW_STATUS_OK && position > 0)
-        status = tw_file_stat(path, &info, error); /* appending would create it */
     if (status == TW_STATUS_OK)
-        status = tw_file_open(path, position > 0 ? TW_OPEN_APPEND : TW_OPEN_WRITE_NEW, &self->fd, error);
+        status = tw_file_open_growing(path, position, &self->fd, error);
     if (status == TW_STATUS_OK)
-        status = output_cut(self, position, error);
+        status = tw_file_fstat(self->fd, self->path, &info, error);
     if (status < 0)
         tw_output_close(self);
+    else
+        self->is_regular = info.is_regular;
     return status;
 }
 
 static tw_status output_write(tw_output *self, tw_error *error)
 {
     tw_status status = TW_STATUS_OK;
-    if (self->is_torn && self->is_regular) {
+    if (self->is_torn && self->is_regular)
         status = tw_file_truncate(self->fd, self->path, self->length, error);
-        if (status == TW_STATUS_OK)
-            status = tw_file_seek(self->fd, self->path, self->length, error);
-    }
     if (status < 0 || self->used == 0)
         return status;
     self->is_torn = true;

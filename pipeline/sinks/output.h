@@ -19,7 +19,7 @@ typedef struct tw_output {
 enum { TW_OUTPUT_SIZE = 128 * 1024 };
 
 /* "-" is standard output, which is never cut back. `position` 0 starts a new file; > 0 cuts an existing one to that
- * length: CONFLICT when it is shorter, NOT_FOUND when it is not there. */
+ * length: CONFLICT when it is shorter or not there. */
 TW_MUST_USE tw_status tw_output_open(tw_output *self, const char *path, uint64_t position, tw_error *error);
 
 /* Space for `size` bytes (at most TW_OUTPUT_SIZE), writing out what is buffered if need be. */

@@ -158,6 +158,38 @@ tw_status tw_file_truncate(int fd, const char *path, uint64_t size, tw_error *er
     return TW_STATUS_OK;
 }
 
+static tw_status too_short(const char *path, uint64_t size, uint64_t counted, tw_error *error)
+{
+    return tw_error_set(error, TW_STATUS_CONFLICT,
+        "%s: %llu bytes, but the checkpoint was made when it had %llu: put the file back, or start over with --fresh",
+        path, (unsigned long long)size, (unsigned long long)counted);
+}
+
+static tw_status cut_back(int fd, const char *path, uint64_t size, tw_error *error)
+{
+    tw_file_info info;
+    tw_status status = tw_file_fstat(fd, path, &info, error);
+    if (status < 0 || !info.is_regular || info.size == size)
+        return status;
+    return info.size < size ? too_short(path, info.size, size, error) : tw_file_truncate(fd, path, size, error);
+}
+
+tw_status tw_file_open_growing(const char *path, uint64_t size, int *fd, tw_error *error)
+{
+    tw_file_info info;
+    *fd = -1;
+    tw_status status = size > 0 ? tw_file_stat(path, &info, error) : TW_STATUS_OK; /* opening would make it */
+    if (status == TW_STATUS_NOT_FOUND)
+        return too_short(path, 0, size, error);
+    if (status == TW_STATUS_OK)
+        status = tw_file_open(path, TW_OPEN_APPEND, fd, error);
+    if (status == TW_STATUS_OK)
+        status = cut_back(*fd, path, size, error);
+    if (status < 0)
+        (void)tw_file_close(fd, path, NULL);
+    return status;
+}
+
 tw_status tw_file_reserve(int fd, const char *path, uint64_t size, tw_error *error)
 {
     if (size == 0)

@@ -42,6 +42,10 @@ TW_MUST_USE tw_status tw_file_map(int fd, const char *path, size_t size, const v
 void tw_file_unmap(const void **bytes, size_t size); /* sets *bytes to NULL; NULL-safe */
 TW_MUST_USE tw_status tw_file_stat(const char *path, tw_file_info *info, tw_error *error);
 TW_MUST_USE tw_status tw_file_fstat(int fd, const char *path, tw_file_info *info, tw_error *error);
+/* Opens a file that grows at its end, of which a checkpoint counts the first `size` bytes: what stands behind them is
+ * cut off. Every write goes to the end, also after tw_file_truncate. `size` 0 starts anew, and pipes and devices are
+ * not cut. CONFLICT: the file is shorter or gone. *fd is -1 after an error. */
+TW_MUST_USE tw_status tw_file_open_growing(const char *path, uint64_t size, int *fd, tw_error *error);
 TW_MUST_USE tw_status tw_file_rename(const char *from, const char *to, tw_error *error);
 TW_MUST_USE tw_status tw_file_remove(const char *path, tw_error *error); /* a missing file is OK */
 

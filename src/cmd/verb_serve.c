@@ -1,12 +1,10 @@
 /* serve: predictions from published checkpoints, following new ones. */
-#include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "cmd/console.h"
 #include "cmd/follower.h"
+#include "cmd/stop.h"
 #include "cmd/verbs.h"
 #include "serve/server.h"
 
@@ -19,14 +17,6 @@ static const flag_spec serve_flags[] = {
     {"http", 0, "HOST:PORT", "HTTP address, such as 127.0.0.1:8080"},
     {NULL, 0, NULL, NULL},
 };
-
-static atomic_bool serve_stop;
-
-static void on_signal(int number)
-{
-    if (atomic_exchange(&serve_stop, true))
-        _exit(128 + number);
-}
 
 /* Another version is loaded beside the one that serves, and swapped in. */
 static void follow(follower *versions, tw_served *served)
@@ -58,7 +48,8 @@ static void announce(const tw_server *server, follower *versions, const flags *g
             flags_text(given, "model", NULL));
 }
 
-static tw_status serve_until_stopped(const flags *given, follower *versions, bool is_following, tw_error *error)
+static tw_status serve_until(
+    const atomic_bool *stop, const flags *given, follower *versions, bool is_following, tw_error *error)
 {
     tw_served *served = NULL;
     tw_server *server = NULL;
@@ -71,7 +62,7 @@ static tw_status serve_until_stopped(const flags *given, follower *versions, boo
     if (status == TW_STATUS_OK)
         announce(server, versions, given);
     int64_t next_us = tw_clock_monotonic_us() + POLL_US;
-    while (status == TW_STATUS_OK && !atomic_load(&serve_stop)) {
+    while (status == TW_STATUS_OK && !atomic_load(stop)) {
         tw_clock_sleep_us(20000);
         if (is_following && tw_clock_monotonic_us() >= next_us) {
             follow(versions, served);
@@ -98,15 +89,13 @@ static int serve_main(const verb *self, int argc, char **argv)
         return verb_misused(self, "--model and at least one of --zmq and --http are needed");
     if (flags_count(&given, "version", 0, INT64_MAX, &version, &error) < 0)
         return verb_misused(self, "%s", error.message);
-    (void)signal(SIGINT, on_signal);
-    (void)signal(SIGTERM, on_signal);
-    (void)signal(SIGPIPE, SIG_IGN);
+    const atomic_bool *stop = stop_on_signals();
     tw_status status = follower_create(directory, &versions, &error);
     if (status == TW_STATUS_OK)
         status =
             version != 0 ? follower_load(versions, version, &error) : follower_look(versions, &has_changed, &error);
     if (status == TW_STATUS_OK)
-        status = serve_until_stopped(&given, versions, version == 0, &error);
+        status = serve_until(stop, &given, versions, version == 0, &error);
     follower_destroy(&versions);
     if (status < 0)
         console_error(&error);

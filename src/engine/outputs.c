@@ -52,32 +52,15 @@ static tw_status open_sink(tw_outputs *self, size_t index, uint64_t position, tw
     return status;
 }
 
-static tw_status open_dead_letter(tw_outputs *self, uint64_t position, tw_error *error)
-{
-    tw_file_info info = {0};
-    tw_status status =
-        tw_file_open(self->dead_letter, position == 0 ? TW_OPEN_WRITE_NEW : TW_OPEN_APPEND, &self->dead_fd, error);
-    if (status == TW_STATUS_OK && position > 0)
-        status = tw_file_fstat(self->dead_fd, self->dead_letter, &info, error);
-    if (status < 0 || position == 0)
-        return status;
-    if (info.size < position)
-        return tw_error_set(error, TW_STATUS_CONFLICT,
-            "%s: %llu bytes, but the checkpoint was made when it had %llu: put the file back, or start over with "
-            "--fresh",
-            self->dead_letter, (unsigned long long)info.size, (unsigned long long)position);
-    self->dead_size = position;
-    return tw_file_truncate(self->dead_fd, self->dead_letter, position, error);
-}
-
 static tw_status open_all(tw_outputs *self, const tw_section *section, tw_error *error)
 {
     uint64_t positions[MAX_OUTPUTS + 1];
     tw_status status = read_positions(section, self->n_sinks, positions, error);
     for (size_t i = 0; i < self->n_sinks && status == TW_STATUS_OK; i++)
         status = open_sink(self, i, positions[i], error);
+    self->dead_size = positions[self->n_sinks];
     if (status == TW_STATUS_OK && self->dead_letter != NULL)
-        status = open_dead_letter(self, positions[self->n_sinks], error);
+        status = tw_file_open_growing(self->dead_letter, self->dead_size, &self->dead_fd, error);
     return status;
 }
 

@@ -15,24 +15,6 @@ struct tw_window_log {
     bool is_torn;  /* a write failed: the file may hold a part of `lines` behind `size` */
 };
 
-static tw_status open_at(tw_window_log *self, uint64_t position, tw_error *error)
-{
-    tw_file_info info = {0};
-    tw_status status = tw_file_open(self->path, position == 0 ? TW_OPEN_WRITE_NEW : TW_OPEN_APPEND, &self->fd, error);
-    if (status < 0 || position == 0)
-        return status;
-    status = tw_file_fstat(self->fd, self->path, &info, error);
-    if (status < 0)
-        return status;
-    if (info.size < position)
-        return tw_error_set(error, TW_STATUS_CONFLICT,
-            "%s: %llu bytes, but the checkpoint was made when it had %llu: put the file back, or start over with "
-            "--fresh",
-            self->path, (unsigned long long)info.size, (unsigned long long)position);
-    self->size = position;
-    return tw_file_truncate(self->fd, self->path, position, error);
-}
-
 tw_status tw_window_log_open(const char *path, const tw_section *saved, tw_window_log **out, tw_error *error)
 {
     uint64_t position = 0;
@@ -46,8 +28,10 @@ tw_status tw_window_log_open(const char *path, const tw_section *saved, tw_windo
     if (self == NULL)
         return tw_no_memory(error, sizeof *self);
     self->fd = -1;
+    self->size = position;
     self->path = tw_strdup(path);
-    tw_status status = self->path != NULL ? open_at(self, position, error) : tw_no_memory(error, strlen(path) + 1);
+    tw_status status = self->path != NULL ? tw_file_open_growing(path, position, &self->fd, error)
+                                          : tw_no_memory(error, strlen(path) + 1);
     if (status < 0)
         tw_window_log_close(&self);
     *out = self;

@@ -12,8 +12,7 @@
 
 typedef struct tw_window_log tw_window_log;
 
-/* `saved`: the manifest's section "windows"; NULL: the file is written anew. CONFLICT: the file is shorter than it was.
- */
+/* `saved`: the manifest's section "windows"; NULL: the file is written anew. CONFLICT: the file is shorter or gone. */
 TW_MUST_USE tw_status tw_window_log_open(
     const char *path, const tw_section *saved, tw_window_log **out, tw_error *error);
 void tw_window_log_close(tw_window_log **self); /* does not flush */

@@ -89,6 +89,47 @@ static void store_replaces_a_file_whole_or_not_at_all(void **state)
     remove_folder(&in, (const char *const[]){"f", NULL});
 }
 
+static void a_growing_file_is_cut_back_and_written_at_its_end(void **state)
+{
+    folder made = make_folder();
+    char path[160], *text = NULL;
+    size_t size = 0;
+    int fd = -1;
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/a", made.path);
+    for (uint64_t kept = 0; kept <= 2; kept += 2) {
+        assert_int_equal(tw_file_open_growing(path, kept, &fd, NULL), TW_STATUS_OK);
+        assert_int_equal(tw_file_write(fd, path, "abcd", 4, NULL), TW_STATUS_OK);
+        assert_int_equal(tw_file_truncate(fd, path, 3, NULL), TW_STATUS_OK);
+        assert_int_equal(tw_file_write(fd, path, "e", 1, NULL), TW_STATUS_OK);
+        assert_int_equal(tw_file_close(&fd, path, NULL), TW_STATUS_OK);
+        assert_int_equal(tw_file_load(path, 100, &text, &size, NULL), TW_STATUS_OK);
+        assert_string_equal(text, kept == 0 ? "abce" : "abae");
+        tw_free(text);
+    }
+    remove_folder(&made, (const char *const[]){"a", NULL});
+}
+
+static void a_growing_file_that_lost_bytes_or_is_gone_is_refused_and_not_made(void **state)
+{
+    folder made = make_folder();
+    char path[160];
+    int fd = -1;
+    tw_error error = {0};
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/a", made.path);
+    assert_int_equal(tw_file_open_growing(path, 5, &fd, &error), TW_STATUS_CONFLICT);
+    assert_non_null(strstr(error.message, "0 bytes, but the checkpoint was made when it had 5"));
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(tw_file_store(path, "abcd", 4, NULL), TW_STATUS_OK);
+    assert_int_equal(tw_file_open_growing(path, 5, &fd, &error), TW_STATUS_CONFLICT);
+    assert_non_null(strstr(error.message, "4 bytes, but"));
+    assert_int_equal(fd, -1);
+    assert_int_equal(tw_file_open_growing("/dev/null", 5, &fd, NULL), TW_STATUS_OK);
+    assert_int_equal(tw_file_close(&fd, "/dev/null", NULL), TW_STATUS_OK);
+    remove_folder(&made, (const char *const[]){"a", NULL});
+}
+
 static void load_refuses_what_is_larger_than_the_limit(void **state)
 {
     folder in = make_folder();
@@ -168,6 +209,8 @@ int main(void)
         cmocka_unit_test(a_missing_file_is_not_found_and_named),
         cmocka_unit_test(a_directory_is_not_a_file),
         cmocka_unit_test(store_replaces_a_file_whole_or_not_at_all),
+        cmocka_unit_test(a_growing_file_is_cut_back_and_written_at_its_end),
+        cmocka_unit_test(a_growing_file_that_lost_bytes_or_is_gone_is_refused_and_not_made),
         cmocka_unit_test(load_refuses_what_is_larger_than_the_limit),
         cmocka_unit_test(directories_are_made_with_their_parents),
         cmocka_unit_test(the_mixer_has_an_inverse),
