@@ -18,8 +18,7 @@
 
 enum { EXIT_PARTIAL = 1, MAX_RECORD_BYTES = 8 << 20 };
 
-/* --- resume ----------------------------------------------------------------------------------------------------------
- */
+/* --- resume ----------------------------------------------------------------------------------------------------- */
 
 static tw_status check_changes(session *self, tw_error *error)
 {
@@ -130,8 +129,7 @@ static tw_status find_checkpoint(session *self, tw_error *error)
     return check_crew(self, check_changes(self, error), error);
 }
 
-/* --- rows ------------------------------------------------------------------------------------------------------------
- */
+/* --- rows ------------------------------------------------------------------------------------------------------- */
 
 static void tell_waiting(void *context, uint32_t shard, const char *address, int64_t waited_ms)
 {
@@ -286,8 +284,7 @@ static tw_status attach_rows(session *self, tw_error *error)
     return status == TW_STATUS_OK && self->is_init_by_weights ? session_init_by_weights(self, error) : status;
 }
 
-/* --- engine and server -----------------------------------------------------------------------------------------------
- */
+/* --- engine and server ------------------------------------------------------------------------------------------ */
 
 static void on_engine_event(void *context, tw_engine_event event, const tw_report *report, const tw_error *error)
 {
@@ -377,8 +374,7 @@ static tw_status start_server(session *self, tw_error *error)
     return status;
 }
 
-/* --- report ----------------------------------------------------------------------------------------------------------
- */
+/* --- report ----------------------------------------------------------------------------------------------------- */
 
 static tw_status write_report(session *self, const tw_report *report, tw_error *error)
 {

@@ -47,8 +47,7 @@ uint64_t dataset_lay_out(dataset_header *header, uint64_t state_size)
     return offset;
 }
 
-/* --- reading --------------------------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------------------------- */
 
 static tw_status corrupt(const char *path, const char *what, tw_error *error)
 {
@@ -179,8 +178,7 @@ tw_status dataset_map(const char *path, uint64_t fingerprint, uint64_t state_siz
     return status;
 }
 
-/* --- which inputs ---------------------------------------------------------------------------------------------------
- */
+/* --- which inputs ----------------------------------------------------------------------------------------------- */
 
 /* Name, size and time of change of every file; false: something that is not a file, which cannot be recognised. */
 static bool hash_splits(const tw_split *split, size_t n, uint64_t *hash)
@@ -295,8 +293,7 @@ void tw_dataset_close(tw_dataset *self)
     *self = (tw_dataset){0};
 }
 
-/* --- batches --------------------------------------------------------------------------------------------------------
- */
+/* --- batches ---------------------------------------------------------------------------------------------------- */
 
 static tw_status batch_grow_events(tw_dataset_batch *self, uint32_t n, uint32_t dense_width, tw_error *error)
 {

@@ -130,8 +130,7 @@ static tw_status maker_open(maker *self, tw_error *error)
     return status == TW_STATUS_OK ? tw_reader_create(&reader, NULL, 0, 0, &self->reader, error) : status;
 }
 
-/* --- first pass -----------------------------------------------------------------------------------------------------
- */
+/* --- first pass ------------------------------------------------------------------------------------------------- */
 
 /* Moves event `from` of the builder to `to`, entries to `at`; what it overwrites is no longer needed. */
 static uint32_t move_event(tw_builder *batch, uint32_t from, uint32_t to, uint32_t at)
@@ -236,8 +235,7 @@ static tw_status read_inputs(maker *self, tw_error *error)
     }
 }
 
-/* --- second pass ----------------------------------------------------------------------------------------------------
- */
+/* --- second pass ------------------------------------------------------------------------------------------------ */
 
 static tw_status write_part(
     maker *self, dataset_part part, uint64_t at, const void *bytes, uint64_t size, tw_error *error)

@@ -31,8 +31,7 @@ struct tw_drift {
     size_t row_start_capacity;
 };
 
-/* --- can it be done ------------------------------------------------------------------------------------------------
- */
+/* --- can it be done --------------------------------------------------------------------------------------------- */
 
 /* Asks the learner by moving the clock of made-up blocks by nothing. */
 static tw_status check_forgetting(const tw_drift *self, tw_error *error)
@@ -119,8 +118,7 @@ void tw_drift_destroy(tw_drift **self)
     *self = NULL;
 }
 
-/* --- watching ------------------------------------------------------------------------------------------------------
- */
+/* --- watching --------------------------------------------------------------------------------------------------- */
 
 static bool is_watched(const tw_drift *self, const tw_batch *batch, uint32_t event)
 {
@@ -165,8 +163,7 @@ static void watch(tw_drift *self, double value, uint64_t number)
     start_over(self);
 }
 
-/* --- learning in parts ---------------------------------------------------------------------------------------------
- */
+/* --- learning in parts ------------------------------------------------------------------------------------------ */
 
 /* The event behind the part that starts at `start`: where the count of watched events is a multiple of the step. */
 static uint32_t part_end(const tw_drift *self, const tw_batch *batch, uint32_t start)
@@ -259,8 +256,7 @@ void tw_drift_counts_now(const tw_drift *self, tw_drift_counts *out)
     *out = self->state.counts;
 }
 
-/* --- saving --------------------------------------------------------------------------------------------------------
- */
+/* --- saving ----------------------------------------------------------------------------------------------------- */
 
 /* Layout: magic, the figures of the options as f64, state. */
 enum { N_FIGURES = 6 };

@@ -37,8 +37,7 @@ tw_status tw_gate_check(const tw_gate_options *options, tw_task task, const char
     return TW_STATUS_OK;
 }
 
-/* --- the verdict as bytes: magic, then the struct's members as u64 and f64 ------------------------------------------
- */
+/* --- the verdict as bytes: magic, then the struct's members as u64 and f64 -------------------------------------- */
 
 static const uint64_t verdict_magic = 0x3154434944524556u; /* "VERDICT1" */
 
@@ -123,8 +122,7 @@ void tw_verdict_reason(const tw_verdict *self, char reason[TW_GATE_REASON_SIZE])
     }
 }
 
-/* --- judging --------------------------------------------------------------------------------------------------------
- */
+/* --- judging ---------------------------------------------------------------------------------------------------- */
 
 /* All figures over the window; AUC is exact. */
 static tw_status take_figures(const tw_recent_view *window,

@@ -21,8 +21,7 @@ static bool is_stop_wanted(const tw_engine *self)
     return self->options.stop != NULL && atomic_load(self->options.stop);
 }
 
-/* --- reading --------------------------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------------------------- */
 
 /* Sinks are for what is learned online; malformed records are kept and told of as always. */
 static tw_status visit_batch(void *context, const tw_work *work, tw_error *error)
@@ -70,8 +69,7 @@ static tw_status read_data(history *self, tw_error *error)
     return TW_STATUS_OK;
 }
 
-/* --- fitting --------------------------------------------------------------------------------------------------------
- */
+/* --- fitting ---------------------------------------------------------------------------------------------------- */
 
 static bool tell_iteration(void *context, uint32_t iteration, double objective, double measure)
 {
@@ -98,8 +96,7 @@ static tw_status fit_data(history *self, tw_error *error)
     return status;
 }
 
-/* --- what becomes of it ---------------------------------------------------------------------------------------------
- */
+/* --- what becomes of it ----------------------------------------------------------------------------------------- */
 
 /* A shard that loses rows meanwhile gets all of them again. */
 static tw_status hand_over(history *self, tw_error *error)

@@ -30,8 +30,7 @@ typedef struct run_state {
     bool is_input_broken; /* the error that ends the run is the input's */
 } run_state;
 
-/* --- positions: where rows are, where outputs are ------------------------------------------------------------------
- */
+/* --- positions: where rows are, where outputs are --------------------------------------------------------------- */
 
 /* Appends the marks of a split and its output position as cuts; *lowest: the lowest mark. */
 static tw_status add_cuts(
@@ -113,8 +112,7 @@ static tw_status run_rewind(run_state *run, const tw_work *failed, const tw_erro
     return status;
 }
 
-/* --- checkpoints ----------------------------------------------------------------------------------------------------
- */
+/* --- checkpoints ------------------------------------------------------------------------------------------------ */
 
 static void finish_request(tw_engine *self, tw_status status, const tw_error *error)
 {
@@ -229,8 +227,7 @@ tw_status engine_save(tw_engine *self, tw_error *error)
     }
 }
 
-/* --- progress -------------------------------------------------------------------------------------------------------
- */
+/* --- progress --------------------------------------------------------------------------------------------------- */
 
 static void plan_progress(run_state *run)
 {
@@ -265,8 +262,7 @@ static bool is_over(const run_state *run)
     return run->deadline_us != 0 && tw_clock_monotonic_us() >= run->deadline_us;
 }
 
-/* --- the loop -------------------------------------------------------------------------------------------------------
- */
+/* --- the loop --------------------------------------------------------------------------------------------------- */
 
 static tw_status learn_work(run_state *run, tw_work *work, tw_error *error)
 {

@@ -17,8 +17,7 @@ static tw_status path_of(const char *directory, const char *name, char path[PATH
     return tw_error_set(error, TW_STATUS_INVALID, "a path of %zu bytes is too long", strlen(directory));
 }
 
-/* --- what is there -------------------------------------------------------------------------------------------------
- */
+/* --- what is there ---------------------------------------------------------------------------------------------- */
 
 static tw_status look_at(const char *directory, uint64_t id, tw_version *out, tw_error *error)
 {
@@ -65,8 +64,7 @@ tw_status tw_versions_list(const char *directory, tw_version **out, size_t *n, t
     return status;
 }
 
-/* --- the pin: "000012 0123456789abcdef\n", the version and XXH3-64 of its digits -------------------------------------
- */
+/* --- the pin: "000012 0123456789abcdef\n", the version and XXH3-64 of its digits -------------------------------- */
 
 static void pin_text(uint64_t id, char text[MAX_PIN_SIZE])
 {
@@ -105,8 +103,7 @@ tw_status tw_versions_pinned(const char *directory, uint64_t *id, tw_error *erro
         directory);
 }
 
-/* --- what is served ------------------------------------------------------------------------------------------------
- */
+/* --- what is served --------------------------------------------------------------------------------------------- */
 
 static tw_status none_published(const char *directory, uint64_t newest, tw_error *error)
 {
@@ -167,8 +164,7 @@ tw_status tw_versions_choose(
     return status < 0 || *is_pinned ? status : newest_published(directory, below, id, skipped, error);
 }
 
-/* --- going back ----------------------------------------------------------------------------------------------------
- */
+/* --- going back ------------------------------------------------------------------------------------------------- */
 
 /* Held while a version is chosen and pinned, or removed: what was verified must still be there when it is pinned. */
 static tw_status lock_versions(const char *directory, int tries, int *lock, tw_error *error)
@@ -285,8 +281,7 @@ tw_status tw_versions_release(const char *directory, uint64_t *was_pinned, tw_er
     return status;
 }
 
-/* --- removing ------------------------------------------------------------------------------------------------------
- */
+/* --- removing --------------------------------------------------------------------------------------------------- */
 
 static tw_status prune_locked(const char *directory, uint32_t keep, tw_error *error)
 {

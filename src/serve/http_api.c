@@ -11,8 +11,7 @@
 
 enum { MAX_JSON_DEPTH = 32, MAX_FIELD_NAME = 512, CHECKPOINT_TIMEOUT_MS = 60000 };
 
-/* --- answers ---------------------------------------------------------------------------------------------------------
- */
+/* --- answers ---------------------------------------------------------------------------------------------------- */
 
 static unsigned int http_code(const tw_error *error)
 {
@@ -74,8 +73,7 @@ static json_t *stamp_json(const tw_model *model, const tw_model_stamp *stamp)
         (json_int_t)stamp->events, "age_ms", (json_int_t)stamp->age_ms);
 }
 
-/* --- rows ------------------------------------------------------------------------------------------------------------
- */
+/* --- rows ------------------------------------------------------------------------------------------------------- */
 
 static void put_object(tw_desk *desk, const char *prefix, json_t *object, int depth);
 
@@ -187,8 +185,7 @@ static json_t *answer_rows(const tw_desk *desk)
     return out;
 }
 
-/* --- operations ------------------------------------------------------------------------------------------------------
- */
+/* --- operations ------------------------------------------------------------------------------------------------- */
 
 static tw_status parse_instances(const http_request *request, json_t **root, json_t **instances, tw_error *error)
 {

@@ -33,8 +33,7 @@ typedef struct http_arrival {
     http_body_fault fault;
 } http_arrival;
 
-/* --- desks -----------------------------------------------------------------------------------------------------------
- */
+/* --- desks ------------------------------------------------------------------------------------------------------ */
 
 static tw_desk *take_desk(http_door *self)
 {
@@ -52,8 +51,7 @@ static void give_desk(http_door *self, tw_desk *desk)
     (void)pthread_mutex_unlock(&self->mutex);
 }
 
-/* --- libmicrohttpd ---------------------------------------------------------------------------------------------------
- */
+/* --- libmicrohttpd ---------------------------------------------------------------------------------------------- */
 
 static enum MHD_Result send_answer(struct MHD_Connection *connection, http_answer *answer)
 {

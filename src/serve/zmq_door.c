@@ -137,8 +137,7 @@ static void pack_stamp(tw_packer *head, const char *model, const tw_model_stamp 
     tw_pack_int(head, stamp->age_ms);
 }
 
-/* --- operations ------------------------------------------------------------------------------------------------------
- */
+/* --- operations ------------------------------------------------------------------------------------------------- */
 
 static void pack_row_errors(tw_packer *head, const tw_desk *desk)
 {
@@ -371,8 +370,7 @@ static void finish_checkpoint(zmq_door *self)
     tw_desk_finish(self->desk);
 }
 
-/* --- the loop --------------------------------------------------------------------------------------------------------
- */
+/* --- the loop --------------------------------------------------------------------------------------------------- */
 
 typedef struct zmq_operation {
     const char *name;

@@ -77,8 +77,7 @@ TW_MUST_USE tw_status tw_row_file_find(
     const char *directory, uint32_t index, uint32_t count, uint64_t *id, tw_row_file *out, tw_error *error);
 void tw_row_file_name(uint64_t id, uint32_t index, uint32_t count, char name[TW_FILE_NAME_SIZE]);
 
-/* --- the local parameter store: one table that holds all slots ------------------------------------------------------
- */
+/* --- the local parameter store: one table that holds all slots -------------------------------------------------- */
 TW_MUST_USE tw_status tw_local_create(const tw_table_spec *spec, tw_params **out, tw_error *error);
 
 /* As tw_table_forget_marks; `params` is of tw_local_create, between batches. */

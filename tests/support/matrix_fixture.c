@@ -338,3 +338,9 @@ void matrix_newton(const tw_fit_problem *problem, double l2, double *x)
         free(g);
     }
 }
+
+void assert_near(double got, double want, double tolerance)
+{
+    if (!(fabs(got - want) <= tolerance * (1.0 + fabs(want))))
+        fail_msg("got %.15g, wanted %.15g", got, want);
+}

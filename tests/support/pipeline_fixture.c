@@ -542,3 +542,24 @@ char *make_log(uint64_t seed, uint32_t n, uint32_t n_bad, size_t *size)
     *size = (size_t)(at - out);
     return out;
 }
+
+void write_log(const char *path, uint64_t seed, uint32_t n, uint32_t n_bad)
+{
+    size_t size = 0;
+    char *log = make_log(seed, n, n_bad, &size);
+    write_bytes(path, "wb", log, size);
+    free(log);
+}
+
+tw_dataset pipeline_dataset(pipeline *self, const char *path)
+{
+    tw_dataset data;
+    tw_dataset_options options = {.model = self->model,
+        .input = self->input,
+        .n_inputs = 1,
+        .max_record_bytes = 1 << 20,
+        .path = path,
+        .is_temporary = true};
+    assert_int_equal(tw_dataset_open(&options, &data, NULL), TW_STATUS_OK);
+    return data;
+}

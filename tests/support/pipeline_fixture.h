@@ -3,6 +3,7 @@
 #ifndef TW_TESTS_PIPELINE_FIXTURE_H
 #define TW_TESTS_PIPELINE_FIXTURE_H
 
+#include "engine/dataset.h"
 #include "engine/engine.h"
 #include "engine/registry.h"
 #include "ps/loopback.h"
@@ -58,6 +59,9 @@ tw_builder *pipeline_rows(pipeline *self, const char *text, size_t size, uint32_
 /* Predictions of those rows: [n_events x n_outputs]; release with free. */
 double *pipeline_predict(pipeline *self, const char *text, size_t size, uint32_t max_events, size_t *n);
 
+/* The first input as a dataset in a file at `path`, gone when it is closed. Asserts that it can be made. */
+tw_dataset pipeline_dataset(pipeline *self, const char *path);
+
 /* What a run leaves behind. */
 typedef struct pipeline_trace {
     unsigned char *records; /* sorted (block, key, bytes) */
@@ -93,5 +97,6 @@ void write_bytes(const char *path, const char *mode, const char *bytes, size_t s
  * numbers, importances 0, 0.5, 1 and 2, event times ten seconds apart, some late, some missing. Each event has
  * categorical "id" (unique), "user", "item", numbers x0 .. x3 and a label that depends on them. free. */
 char *make_log(uint64_t seed, uint32_t n, uint32_t n_bad, size_t *size);
+void write_log(const char *path, uint64_t seed, uint32_t n, uint32_t n_bad); /* the same into a file */
 
 #endif

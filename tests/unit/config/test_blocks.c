@@ -7,51 +7,7 @@
 
 #include <cmocka.h>
 
-#include "config/pipeline.h"
-#include "support/config_catalogue.h"
-
-typedef struct bench {
-    tw_tree *tree;
-    tw_problems problems;
-    tw_pipeline *pipeline;
-    tw_text text;
-    tw_status status;
-} bench;
-
-static bench bind_text(const char *yaml)
-{
-    bench self = {0};
-    tw_error error = {0};
-    assert_int_equal(tw_tree_create(&self.tree, &error), TW_STATUS_OK);
-    self.status = tw_tree_parse(self.tree, "pipeline.yaml", yaml, strlen(yaml), &self.problems, &error);
-    if (self.status == TW_STATUS_OK)
-        self.status = tw_pipeline_create(self.tree, &test_catalogue, &self.problems, &self.pipeline, &error);
-    assert_int_equal(tw_problems_render(&self.problems, self.tree, &self.text, &error), TW_STATUS_OK);
-    if (self.text.bytes == NULL)
-        assert_int_equal(tw_text_add(&self.text, "", &error), TW_STATUS_OK);
-    return self;
-}
-
-static void bench_fini(bench *self)
-{
-    tw_pipeline_destroy(&self->pipeline);
-    tw_problems_fini(&self->problems);
-    tw_tree_destroy(&self->tree);
-    tw_text_fini(&self->text);
-}
-
-/* `yaml` must fail with exactly the message `expected` somewhere in the text, and with `n` problems. */
-static void expect_problem(const char *yaml, size_t n, const char *expected)
-{
-    bench self = bind_text(yaml);
-    if (self.status != TW_STATUS_CONFIG || self.problems.count != n || strstr(self.text.bytes, expected) == NULL)
-        print_message("for:\n%s\nwanted %zu with: %s\ngot:\n%s\n", yaml, n, expected, self.text.bytes);
-    assert_int_equal(self.status, TW_STATUS_CONFIG);
-    assert_int_equal(self.problems.count, n);
-    assert_non_null(strstr(self.text.bytes, expected));
-    assert_null(self.pipeline);
-    bench_fini(&self);
-}
+#include "support/config_bench.h"
 
 #define SMALL "version: 1\nsource: {path: [a], format: json}\nmodel: {type: ftrl}\n"
 
@@ -60,7 +16,8 @@ static void expect_problem(const char *yaml, size_t n, const char *expected)
 static void a_gate_takes_figures_with_limits(void **state)
 {
     (void)state;
-    bench self = bind_text(SAVED "publish: {require: {auc: \">= 0.70\", logloss: \"<0.45\", over: 100_000}}\n");
+    config_bench self =
+        config_bind(SAVED "publish: {require: {auc: \">= 0.70\", logloss: \"<0.45\", over: 100_000}}\n");
     assert_int_equal(self.status, TW_STATUS_OK);
     assert_int_equal(self.pipeline->n_required, 2);
     assert_string_equal(self.pipeline->require[0].figure, "logloss");
@@ -68,7 +25,7 @@ static void a_gate_takes_figures_with_limits(void **state)
     assert_string_equal(self.pipeline->require[1].figure, "auc");
     assert_true(self.pipeline->require[1].limit.bound == 0.7);
     assert_int_equal(self.pipeline->require_over, 100000);
-    bench_fini(&self);
+    config_bench_fini(&self);
 }
 
 static void what_is_no_gate_is_refused(void **state)
@@ -88,17 +45,17 @@ static void what_is_no_gate_is_refused(void **state)
 static void a_drift_detector_has_the_defaults_of_its_kind(void **state)
 {
     (void)state;
-    bench self = bind_text(SMALL "evaluate: {drift: {detector: adwin}}\n");
+    config_bench self = config_bind(SMALL "evaluate: {drift: {detector: adwin}}\n");
     assert_int_equal(self.status, TW_STATUS_OK);
     assert_int_equal(self.pipeline->drift.detector, TW_PIPELINE_ADWIN);
     assert_true(self.pipeline->drift.delta == 0.002 && !self.pipeline->drift.is_forgetting);
-    bench_fini(&self);
-    self = bind_text(SMALL "evaluate: {drift: {detector: page_hinkley, action: forget, of: error}}\n");
+    config_bench_fini(&self);
+    self = config_bind(SMALL "evaluate: {drift: {detector: page_hinkley, action: forget, of: error}}\n");
     assert_int_equal(self.status, TW_STATUS_OK);
     assert_true(self.pipeline->drift.delta == 0.005 && self.pipeline->drift.threshold == 50.0);
     assert_true(self.pipeline->drift.is_forgetting && self.pipeline->drift.half_lives == 3.0);
     assert_true(self.pipeline->drift.is_of_error);
-    bench_fini(&self);
+    config_bench_fini(&self);
     expect_problem(SMALL "evaluate: {drift: {detector: adwin, delta: 1}}\n", 1, "error[E129]");
     expect_problem(SMALL "evaluate: {drift: {detector: kswin}}\n", 1, "none|adwin|page_hinkley");
 }
@@ -130,7 +87,7 @@ static void batch_training_that_does_not_fit_is_refused(void **state)
 static void a_named_solver_means_mode_batch_and_the_resolved_form_says_so(void **state)
 {
     (void)state;
-    bench self = bind_text(SMALL "train: {solver: lbfgs, params: {tolerance: 0.5}, cache: c}\n");
+    config_bench self = config_bind(SMALL "train: {solver: lbfgs, params: {tolerance: 0.5}, cache: c}\n");
     assert_int_equal(self.status, TW_STATUS_OK);
     assert_true(self.pipeline->is_batch);
     assert_string_equal(self.pipeline->solver, "lbfgs");
@@ -141,19 +98,19 @@ static void a_named_solver_means_mode_batch_and_the_resolved_form_says_so(void *
     assert_non_null(strstr(text.bytes, "mode: batch"));
     assert_non_null(strstr(text.bytes, "tolerance: 0.5"));
     tw_text_fini(&text);
-    bench_fini(&self);
+    config_bench_fini(&self);
 }
 
 static void passes_of_the_learner_itself_are_a_batch_mode_too(void **state)
 {
     (void)state;
-    bench self = bind_text(SMALL "train: {mode: batch, passes: 4, shuffle_seed: 0}\n");
+    config_bench self = config_bind(SMALL "train: {mode: batch, passes: 4, shuffle_seed: 0}\n");
     assert_int_equal(self.status, TW_STATUS_OK);
     assert_true(self.pipeline->is_batch && self.pipeline->is_shuffled);
     assert_int_equal(self.pipeline->passes, 4);
     assert_int_equal(self.pipeline->early_stop, 3);
     assert_true(self.pipeline->holdout == 0.1);
-    bench_fini(&self);
+    config_bench_fini(&self);
 }
 
 int main(void)

@@ -12,7 +12,7 @@
 #include <time.h>
 
 #include "base/fault.h"
-#include "config/pipeline.h"
+#include "support/config_bench.h"
 #include "support/config_catalogue.h"
 
 static const char good[] = "version: 1\n"
@@ -45,55 +45,12 @@ static const char good[] = "version: 1\n"
                            "publish: {require: {auc: \">= 0.7\"}}\nevaluate: {drift: {detector: adwin}}\n"
                            "engine: {batch: 64, max_latency: 2ms}\n";
 
-typedef struct bench {
-    tw_tree *tree;
-    tw_problems problems;
-    tw_pipeline *pipeline;
-    tw_text text;
-    tw_status status;
-} bench;
-
-static bench bind_text(const char *yaml)
-{
-    bench self = {0};
-    tw_error error = {0};
-    assert_int_equal(tw_tree_create(&self.tree, &error), TW_STATUS_OK);
-    self.status = tw_tree_parse(self.tree, "pipeline.yaml", yaml, strlen(yaml), &self.problems, &error);
-    if (self.status == TW_STATUS_OK)
-        self.status = tw_pipeline_create(self.tree, &test_catalogue, &self.problems, &self.pipeline, &error);
-    assert_int_equal(tw_problems_render(&self.problems, self.tree, &self.text, &error), TW_STATUS_OK);
-    if (self.text.bytes == NULL)
-        assert_int_equal(tw_text_add(&self.text, "", &error), TW_STATUS_OK);
-    return self;
-}
-
-static void bench_fini(bench *self)
-{
-    tw_pipeline_destroy(&self->pipeline);
-    tw_problems_fini(&self->problems);
-    tw_tree_destroy(&self->tree);
-    tw_text_fini(&self->text);
-}
-
-/* `yaml` must fail with exactly the message `expected` somewhere in the text, and with `n` problems. */
-static void expect_problem(const char *yaml, size_t n, const char *expected)
-{
-    bench self = bind_text(yaml);
-    if (self.status != TW_STATUS_CONFIG || self.problems.count != n || strstr(self.text.bytes, expected) == NULL)
-        print_message("for:\n%s\nwanted %zu with: %s\ngot:\n%s\n", yaml, n, expected, self.text.bytes);
-    assert_int_equal(self.status, TW_STATUS_CONFIG);
-    assert_int_equal(self.problems.count, n);
-    assert_non_null(strstr(self.text.bytes, expected));
-    assert_null(self.pipeline);
-    bench_fini(&self);
-}
-
 #define SMALL "version: 1\nsource: {path: [a], format: json}\nmodel: {type: ftrl}\n"
 
 static void a_full_pipeline_becomes_typed_values(void **state)
 {
     (void)state;
-    bench self = bind_text(good);
+    config_bench self = config_bind(good);
     if (self.status != TW_STATUS_OK)
         print_message("%s\n", self.text.bytes);
     assert_int_equal(self.status, TW_STATUS_OK);
@@ -132,20 +89,21 @@ static void a_full_pipeline_becomes_typed_values(void **state)
     assert_int_equal(p->batch_events, 64);
     assert_int_equal(p->max_latency_us, 2000);
     assert_int_equal(p->passes, 1);
-    bench_fini(&self);
+    config_bench_fini(&self);
 }
 
 static void texts_are_never_guessed_to_be_something_else(void **state)
 {
     (void)state;
-    bench self = bind_text("version: 1\nname: no\nsource: {path: [007, 1e3], format: json}\nmodel: {type: ftrl}\n"
-                           "label: {field: y, positive: [yes, 0x1F]}\n");
+    config_bench self =
+        config_bind("version: 1\nname: no\nsource: {path: [007, 1e3], format: json}\nmodel: {type: ftrl}\n"
+                    "label: {field: y, positive: [yes, 0x1F]}\n");
     assert_int_equal(self.status, TW_STATUS_OK);
     assert_string_equal(self.pipeline->name, "no");
     assert_string_equal(tw_option_item(self.pipeline->source[0].options, "path", 0), "007");
     assert_string_equal(tw_option_item(self.pipeline->source[0].options, "path", 1), "1e3");
     assert_string_equal(self.pipeline->positive.item[1], "0x1F");
-    bench_fini(&self);
+    config_bench_fini(&self);
 }
 
 static void booleans_accept_only_true_and_false(void **state)
@@ -158,15 +116,15 @@ static void booleans_accept_only_true_and_false(void **state)
 static void errors_are_shown_all_at_once_with_line_caret_and_hint(void **state)
 {
     (void)state;
-    bench self = bind_text("version: 1\n"
-                           "source:\n"
-                           "  type: kafka\n"
-                           "  format: json\n"
-                           "  features:\n"
-                           "    columns: []\n"
-                           "model:\n"
-                           "  type: ftrl\n"
-                           "  params: {alhpa: 0.1, beta: 1.0}\n");
+    config_bench self = config_bind("version: 1\n"
+                                    "source:\n"
+                                    "  type: kafka\n"
+                                    "  format: json\n"
+                                    "  features:\n"
+                                    "    columns: []\n"
+                                    "model:\n"
+                                    "  type: ftrl\n"
+                                    "  params: {alhpa: 0.1, beta: 1.0}\n");
     assert_string_equal(self.text.bytes,
         "pipeline.yaml:3:9: error[E131]: source.type: kafka is not installed here\n"
         "    3 |   type: kafka\n"
@@ -176,7 +134,7 @@ static void errors_are_shown_all_at_once_with_line_caret_and_hint(void **state)
         "    9 |   params: {alhpa: 0.1, beta: 1.0}\n"
         "      |            ^~~~~ did you mean \"alpha\"? ftrl takes alpha, beta, l1, l2\n"
         "2 errors. Nothing was started.\n");
-    bench_fini(&self);
+    config_bench_fini(&self);
 }
 
 static void a_key_at_the_wrong_indent_is_told_where_it_belongs(void **state)
@@ -292,26 +250,26 @@ static void impossible_combinations_are_refused(void **state)
 static void model_loss_is_short_for_params_loss(void **state)
 {
     (void)state;
-    bench self =
-        bind_text("version: 1\nsource: {path: [a], format: json}\nmodel: {type: linear, loss: squared, bits: 20}\n");
+    config_bench self =
+        config_bind("version: 1\nsource: {path: [a], format: json}\nmodel: {type: linear, loss: squared, bits: 20}\n");
     assert_int_equal(self.status, TW_STATUS_OK);
     assert_string_equal(tw_option_text(self.pipeline->learner_options, "loss"), "squared");
     assert_true(self.pipeline->is_hashed);
     assert_int_equal(self.pipeline->bits, 20);
-    bench_fini(&self);
+    config_bench_fini(&self);
 }
 
 static void later_sources_take_over_what_they_leave_out(void **state)
 {
     (void)state;
-    bench self = bind_text("version: 1\nsource:\n- {path: h.jsonl, format: csv, time: {field: t}}\n"
-                           "- {path: live.jsonl, follow: true}\nmodel: {type: ftrl}\n");
+    config_bench self = config_bind("version: 1\nsource:\n- {path: h.jsonl, format: csv, time: {field: t}}\n"
+                                    "- {path: live.jsonl, follow: true}\nmodel: {type: ftrl}\n");
     assert_int_equal(self.status, TW_STATUS_OK);
     assert_int_equal(self.pipeline->n_sources, 2);
     assert_string_equal(self.pipeline->source[1].format, "csv");
     assert_ptr_equal(self.pipeline->source[1].format_options, self.pipeline->source[0].format_options);
     assert_string_equal(self.pipeline->source[1].time_field, "t");
-    bench_fini(&self);
+    config_bench_fini(&self);
 }
 
 static void settings_by_path_override_and_name_their_flag(void **state)
@@ -413,13 +371,13 @@ static void every_failing_allocation_while_reporting_problems_is_survived(void *
 
 static char *resolved(const char *yaml, bool with_origins)
 {
-    bench self = bind_text(yaml);
+    config_bench self = config_bind(yaml);
     if (self.status != TW_STATUS_OK)
         print_message("%s\n%s\n", yaml, self.text.bytes);
     assert_int_equal(self.status, TW_STATUS_OK);
     tw_text out = {0};
     assert_int_equal(tw_pipeline_resolved(self.pipeline, with_origins, &out, NULL), TW_STATUS_OK);
-    bench_fini(&self);
+    config_bench_fini(&self);
     return out.bytes;
 }
 

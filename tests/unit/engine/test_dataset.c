@@ -22,21 +22,13 @@ typedef struct fixture {
     pipeline run;
 } fixture;
 
-static void write_log(const fixture *self, uint64_t seed)
-{
-    size_t size = 0;
-    char *log = make_log(seed, N_EVENTS, N_BAD, &size);
-    write_bytes(self->log, "wb", log, size);
-    free(log);
-}
-
 static int set_up(void **state)
 {
     fixture *self = calloc(1, sizeof *self);
     make_folder(self->folder);
     (void)snprintf(self->log, sizeof self->log, "%s/log", self->folder);
     (void)snprintf(self->cache, sizeof self->cache, "%s/cache", self->folder);
-    write_log(self, 11);
+    write_log(self->log, 11, N_EVENTS, N_BAD);
     self->setup = (pipeline_setup){.learner = "ftrl", .path = {self->log}, .n_paths = 1, .folder = self->folder};
     *state = self;
     return 0;
@@ -78,8 +70,7 @@ static void open_good(const tw_dataset_options *options, tw_dataset *out)
         fail_msg("%s", error.message);
 }
 
-/* --- content --------------------------------------------------------------------------------------------------------
- */
+/* --- content ---------------------------------------------------------------------------------------------------- */
 
 /* All events by the reader, in one batch. */
 static tw_builder *read_all(fixture *self)
@@ -251,8 +242,7 @@ static void clustering_data_has_dense_rows_and_no_labels(void **state)
     tw_dataset_close(&data);
 }
 
-/* --- the file -------------------------------------------------------------------------------------------------------
- */
+/* --- the file --------------------------------------------------------------------------------------------------- */
 
 static void the_file_is_used_again_for_the_same_inputs_only(void **state)
 {

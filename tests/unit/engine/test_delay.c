@@ -18,13 +18,10 @@ static char home[64], log_path[96];
 static int make_home(void **state)
 {
     (void)state;
-    size_t size = 0;
     (void)snprintf(home, sizeof home, "/tmp/thalweg-delay-XXXXXX");
     assert_non_null(mkdtemp(home));
     (void)snprintf(log_path, sizeof log_path, "%s/log", home);
-    char *bytes = make_log(7, N_EVENTS, 4, &size);
-    write_bytes(log_path, "wb", bytes, size);
-    free(bytes);
+    write_log(log_path, 7, N_EVENTS, 4);
     return 0;
 }
 

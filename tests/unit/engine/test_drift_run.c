@@ -29,12 +29,9 @@ enum { N_LEARNERS = sizeof learners / sizeof learners[0] };
 static int set_up(void **state)
 {
     fixture *self = calloc(1, sizeof *self);
-    size_t size = 0;
     make_folder(self->folder);
     (void)snprintf(self->log, sizeof self->log, "%s/log", self->folder);
-    char *log = make_log(21, N_EVENTS, 20, &size);
-    write_bytes(self->log, "wb", log, size);
-    free(log);
+    write_log(self->log, 21, N_EVENTS, 20);
     *state = self;
     return 0;
 }

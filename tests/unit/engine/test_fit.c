@@ -22,14 +22,6 @@ typedef struct fixture {
     tw_fit_options fit;
 } fixture;
 
-static void write_log(const char *path, uint64_t seed, uint32_t n, uint32_t n_bad)
-{
-    size_t size = 0;
-    char *log = make_log(seed, n, n_bad, &size);
-    write_bytes(path, "wb", log, size);
-    free(log);
-}
-
 /* Fits by the named solver; NULL: by passes. */
 static void choose_solver(fixture *self, const char *name)
 {
@@ -75,21 +67,7 @@ static pipeline_setup setup_of(fixture *self, char folder[PIPELINE_PATH_SIZE])
         .learner = "ftrl", .path = {self->history}, .n_paths = 1, .folder = folder, .fit = &self->fit};
 }
 
-static tw_dataset open_data(fixture *self, pipeline *run)
-{
-    tw_dataset data;
-    tw_dataset_options options = {.model = run->model,
-        .input = run->input,
-        .n_inputs = 1,
-        .max_record_bytes = 1 << 20,
-        .path = self->cache,
-        .is_temporary = true};
-    assert_int_equal(tw_dataset_open(&options, &data, NULL), TW_STATUS_OK);
-    return data;
-}
-
-/* --- solvers --------------------------------------------------------------------------------------------------------
- */
+/* --- solvers ---------------------------------------------------------------------------------------------------- */
 
 static double score_of(const tw_matrix *m, const tw_fit_solution *solution, uint64_t event)
 {
@@ -109,7 +87,7 @@ static void the_rows_score_every_event_as_the_solution_does(void **state)
     pipeline_setup setup = setup_of(self, folder);
     setup.is_scaled = true;
     assert_int_equal(pipeline_open(&run, &setup, NULL), TW_STATUS_OK);
-    tw_dataset data = open_data(self, &run);
+    tw_dataset data = pipeline_dataset(&run, self->cache);
     assert_int_equal(tw_fit_run(&fit, run.model, &data, &self->fit, NULL, NULL, NULL), TW_STATUS_OK);
     assert_int_equal(tw_engine_run(run.engine, NULL), TW_STATUS_OK);
     for (uint64_t i = 0; i < data.matrix.n_events; i++) {
@@ -133,7 +111,7 @@ static void curvature_is_half_the_weighted_sum_of_squared_gradients_at_the_solut
     tw_fit fit = {0};
     pipeline_setup setup = setup_of(self, folder);
     assert_int_equal(pipeline_open(&run, &setup, NULL), TW_STATUS_OK);
-    tw_dataset data = open_data(self, &run);
+    tw_dataset data = pipeline_dataset(&run, self->cache);
     assert_int_equal(tw_fit_run(&fit, run.model, &data, &self->fit, NULL, NULL, NULL), TW_STATUS_OK);
     const tw_matrix *m = &data.matrix;
     double bias = 0, *sum = calloc(m->n_columns, sizeof *sum);
@@ -190,7 +168,7 @@ static void a_hand_over_to_shards_that_is_repeated_changes_nothing(void **state)
     pipeline_setup setup = setup_of(self, folder);
     setup.n_shards = 3;
     assert_int_equal(pipeline_open(&run, &setup, NULL), TW_STATUS_OK);
-    tw_dataset data = open_data(self, &run);
+    tw_dataset data = pipeline_dataset(&run, self->cache);
     assert_int_equal(tw_fit_run(&fit, run.model, &data, &self->fit, NULL, NULL, NULL), TW_STATUS_OK);
     assert_int_equal(tw_handover(run.model, &data, &fit.fitted, data.matrix.n_events, NULL), TW_STATUS_OK);
     assert_int_equal(tw_model_flush(run.model, 1000, NULL), TW_STATUS_OK);
@@ -219,7 +197,7 @@ static void weights_of_zero_make_no_rows(void **state)
     pipeline_setup setup = setup_of(self, folder);
     pipeline_run(&setup, &trace);
     assert_int_equal(pipeline_open(&run, &setup, NULL), TW_STATUS_OK);
-    tw_dataset data = open_data(self, &run);
+    tw_dataset data = pipeline_dataset(&run, self->cache);
     assert_int_equal(tw_fit_run(&fit, run.model, &data, &self->fit, NULL, NULL, NULL), TW_STATUS_OK);
     for (uint32_t c = 0; c < data.matrix.n_columns; c++)
         n_weights += (float)fit.solution.weight[c] != 0;
@@ -287,8 +265,7 @@ static void history_without_an_event_is_an_error(void **state)
     pipeline_close(&run);
 }
 
-/* --- history, then live ---------------------------------------------------------------------------------------------
- */
+/* --- history, then live ----------------------------------------------------------------------------------------- */
 
 static void a_run_that_goes_on_after_the_fit_gives_the_bytes_of_one_that_never_stopped(void **state)
 {
@@ -472,8 +449,7 @@ static void figures_are_the_fitted_models_until_a_live_event_comes(void **state)
     pipeline_trace_free(&online);
 }
 
-/* --- failures -------------------------------------------------------------------------------------------------------
- */
+/* --- failures --------------------------------------------------------------------------------------------------- */
 
 static void every_failing_call_of_a_fit_is_reported(void **state)
 {

@@ -20,13 +20,10 @@ typedef struct fixture {
 static int set_up(void **state)
 {
     fixture *self = calloc(1, sizeof *self);
-    size_t size = 0;
     make_folder(self->folder);
     (void)snprintf(self->history, sizeof self->history, "%s/history", self->folder);
     (void)snprintf(self->cache, sizeof self->cache, "%s/cache", self->folder);
-    char *log = make_log(5, N_HISTORY, 20, &size);
-    write_bytes(self->history, "wb", log, size);
-    free(log);
+    write_log(self->history, 5, N_HISTORY, 20);
     self->fit = (tw_fit_options){.name = "online",
         .n_inputs = 1,
         .passes = {.passes = 1},
@@ -52,19 +49,6 @@ static pipeline_setup setup_of(fixture *self, char folder[PIPELINE_PATH_SIZE])
         .learner = "ftrl", .path = {self->history}, .n_paths = 1, .folder = folder, .fit = &self->fit};
 }
 
-static tw_dataset open_data(fixture *self, pipeline *run)
-{
-    tw_dataset data;
-    tw_dataset_options options = {.model = run->model,
-        .input = run->input,
-        .n_inputs = 1,
-        .max_record_bytes = 1 << 20,
-        .path = self->cache,
-        .is_temporary = true};
-    assert_int_equal(tw_dataset_open(&options, &data, NULL), TW_STATUS_OK);
-    return data;
-}
-
 /* The same events by hand: scores of all of them must be equal in bits. */
 static void passes_score_as_a_learner_that_got_the_events_by_hand(void **state)
 {
@@ -77,7 +61,7 @@ static void passes_score_as_a_learner_that_got_the_events_by_hand(void **state)
     assert_int_equal(pipeline_open(&run, &setup, NULL), TW_STATUS_OK);
     assert_int_equal(tw_engine_run(run.engine, NULL), TW_STATUS_OK);
     assert_int_equal(pipeline_open(&by_hand, &setup, NULL), TW_STATUS_OK);
-    tw_dataset data = open_data(self, &by_hand);
+    tw_dataset data = pipeline_dataset(&by_hand, self->cache);
     for (uint64_t n = 0; n < 3 * data.matrix.n_events; n++) {
         uint64_t event = n % data.matrix.n_events;
         float score;
@@ -140,7 +124,7 @@ static void the_pass_with_the_lowest_loss_on_held_out_events_is_kept(void **stat
     pipeline_setup setup = setup_of(self, folder);
     setup.learner_options = "alpha=1";
     assert_int_equal(pipeline_open(&run, &setup, NULL), TW_STATUS_OK);
-    tw_dataset data = open_data(self, &run);
+    tw_dataset data = pipeline_dataset(&run, self->cache);
     tw_pass_options passes = {.passes = 50, .holdout = 0.1, .early_stop = 3};
     assert_int_equal(tw_passes_run(run.model, &data, &passes, &rows, &result, NULL), TW_STATUS_OK);
     assert_true(result.is_stopped_early);

@@ -19,12 +19,9 @@ typedef struct fixture {
 static int set_up(void **state)
 {
     fixture *self = calloc(1, sizeof *self);
-    size_t size = 0;
     make_folder(self->folder);
     (void)snprintf(self->log, sizeof self->log, "%s/log", self->folder);
-    char *log = make_log(11, N_EVENTS, 30, &size);
-    write_bytes(self->log, "wb", log, size);
-    free(log);
+    write_log(self->log, 11, N_EVENTS, 30);
     *state = self;
     return 0;
 }

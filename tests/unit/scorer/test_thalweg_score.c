@@ -79,8 +79,7 @@ static void numbers_are_read_as_the_library_reads_them(void **state)
     }
 }
 
-/* --- whole models ---------------------------------------------------------------------------------------------------
- */
+/* --- whole models ----------------------------------------------------------------------------------------------- */
 
 static tw_text make_file(tw_model *model, tw_score_file_counts *counts)
 {
@@ -147,8 +146,7 @@ static comparison compare_rows(pipeline *self, const tws_model *model, const cha
     return out;
 }
 
-/* --- damage ---------------------------------------------------------------------------------------------------------
- */
+/* --- damage ----------------------------------------------------------------------------------------------------- */
 
 /* A learned model of its own in `folder`. */
 static void open_learned(pipeline *self, const char *learner, const char *options, char folder[PIPELINE_PATH_SIZE])
@@ -337,8 +335,7 @@ static void errors_of_an_event_stay_and_say_what_is_wrong(void **state)
     close_learned(&self, folder);
 }
 
-/* --- bits -----------------------------------------------------------------------------------------------------------
- */
+/* --- bits ------------------------------------------------------------------------------------------------------- */
 
 static void scores_equal(const char *learner, const char *options, bool is_scaled, bool is_hashed, bool is_automatic)
 {

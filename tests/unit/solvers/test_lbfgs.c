@@ -14,12 +14,6 @@ extern const tw_solver_ops tw_solver_lbfgs;
 static const tw_loss_kind losses[] = {TW_LOSS_LOGISTIC, TW_LOSS_SQUARED, TW_LOSS_POISSON};
 enum { N_LOSSES = 3, N_COLUMNS = 7 };
 
-static void assert_near(double got, double want, double tolerance)
-{
-    if (!(fabs(got - want) <= tolerance * (1.0 + fabs(want))))
-        fail_msg("got %.15g, wanted %.15g", got, want);
-}
-
 static void weights_equal_the_slow_newton(void **state)
 {
     (void)state;
@@ -211,11 +205,6 @@ static void every_failing_allocation_is_an_error(void **state)
     assert_int_equal(points, 4 + 1); /* scores, x and scale, points of the search, pairs; then none fails */
     matrix_free(&data);
 }
-
-/* The optimum that liblinear 2.50 ("train -s 0 -c 1 -e 1e-9 -B -1": 10529.562584638106) and scikit-learn 1.9.1
- * (LogisticRegression(C=1, fit_intercept=False, solver="newton-cholesky", tol=1e-12): 10529.562584637899) reach; and
- * scikit-learn's with fit_intercept=True. */
-static const double A9A_OPTIMUM = 10529.562584637899, A9A_BIAS_OPTIMUM = 10528.572430543307;
 
 static void a9a_reaches_the_optimum_of_the_peers(void **state)
 {
