@@ -113,10 +113,11 @@ static size_t linear_state_size(const tw_option_values *options)
 
 /* --- options and layout ------------------------------------------------------------------------------------------- */
 
-static uint32_t linear_choice(const tw_option_values *options, const char *name, const char *const *words)
+/* Which of the `n` words the option is: its choices are those words. */
+static uint32_t linear_choice(const tw_option_values *options, const char *name, const char *const *words, uint32_t n)
 {
     uint32_t i = 0;
-    while (strcmp(words[i], tw_option_text(options, name)) != 0)
+    while (i + 1 < n && strcmp(words[i], tw_option_text(options, name)) != 0)
         i++;
     return i;
 }
@@ -126,8 +127,8 @@ static tw_status linear_read_options(linear_state *self, const tw_option_values 
     static const char *const optimizers[] = {"sgd", "momentum", "adagrad", "adam"};
     static const char *const schedules[] = {"constant", "inverse_sqrt", "inverse"};
     static const double rates[] = {0.1, 0.01, 0.1, 0.001};
-    self->optimizer = (linear_optimizer)linear_choice(options, "optimizer", optimizers);
-    self->schedule = (linear_schedule)linear_choice(options, "schedule", schedules);
+    self->optimizer = (linear_optimizer)linear_choice(options, "optimizer", optimizers, 4);
+    self->schedule = (linear_schedule)linear_choice(options, "schedule", schedules, 3);
     self->rate = tw_option_has(options, "rate") ? tw_option_real(options, "rate") : rates[self->optimizer];
     self->t0 = tw_option_real(options, "t0");
     self->momentum = tw_option_real(options, "momentum");

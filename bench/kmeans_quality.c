@@ -146,9 +146,11 @@ static void measure(const char *folder, quality_case set, int n_seeds, char **op
         printf("%s: SKIPPED, not under %s\n", set.set, folder);
         return;
     }
-    double streamed[MAX_SEEDS], *centre = tw_alloc((size_t)set.k * data.width * sizeof *centre);
+    double streamed[MAX_SEEDS] = {0}, *centre = tw_alloc((size_t)set.k * data.width * sizeof *centre);
+    if (!centre)
+        fail("no memory");
     double seconds = 0.0;
-    for (int s = 0; s < n_seeds && centre; s++) {
+    for (int s = 0; s < n_seeds; s++) {
         stream stream;
         points_shuffle(&data, (uint64_t)s + 1);
         stream_open(&stream, data.width, set.k, s + 1, options);

@@ -54,7 +54,7 @@ static void echo_run(const char *address, int out)
         tw_message_create(&message, &error) < 0 || tw_socket_bind(socket, address, &error) < 0)
         die("echo", &error);
     tell_address(&out, tw_socket_address(socket));
-    static unsigned char bytes[TW_DATA_MAX_BYTES];
+    static const unsigned char bytes[TW_DATA_MAX_BYTES] = {0};
     for (;;) {
         bool is_readable;
         if (tw_socket_wait(&socket, 1, -1, &is_readable, &error) < 0)
@@ -200,7 +200,7 @@ static void take_answer(wire *self)
 /* Requests with the sizes of a pull, answered without a look at them. */
 static void send_echo(wire *self, uint32_t batch)
 {
-    static unsigned char bytes[TW_DATA_MAX_BYTES];
+    static unsigned char bytes[TW_DATA_MAX_BYTES] = {0};
     (void)batch;
     tw_put_u32(bytes, TW_FRAME_HEADER + self->n_keys * 8);
     wire_send(self, bytes, TW_FRAME_HEADER + (size_t)self->n_keys * 8);
@@ -275,9 +275,9 @@ int main(int argc, char **argv)
     printf("%s, %u keys a request, %u distinct batches\n", shard_at, self.n_keys, self.n_batches);
     wire_connect(&self, shard_at);
     wire_hello(&self);
-    double pushed = measure(&self, &push, 1), pulled = measure(&self, &pull, 1);
-    pushed = measure(&self, &push, 16);
-    pulled = measure(&self, &pull, 16);
+    (void)measure(&self, &push, 1);
+    (void)measure(&self, &pull, 1);
+    double pushed = measure(&self, &push, 16), pulled = measure(&self, &pull, 16);
     wire_connect(&self, echo_at);
     (void)measure(&self, &echo, 1);
     double limit = measure(&self, &echo, 16);

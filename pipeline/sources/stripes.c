@@ -109,7 +109,7 @@ static tw_status add_stripe(stripes *self, uint64_t number, const tw_split *know
         (void)snprintf(shown->name, sizeof shown->name, "%s", file->path);
     else
         (void)snprintf(
-            shown->name, sizeof shown->name, "%.220s+%llu", file->path, (unsigned long long)(number * self->size));
+            shown->name, sizeof shown->name, "%.220s+%llu", file->path, (unsigned long long)number * self->size);
     tw_identity_encode(&file->identity, shown->identity);
     for (size_t i = 0; i < n_known; i++) {
         if (known[i].id == shown->id) {

@@ -167,7 +167,7 @@ static tw_status too_short(const char *path, uint64_t size, uint64_t counted, tw
 
 static tw_status cut_back(int fd, const char *path, uint64_t size, tw_error *error)
 {
-    tw_file_info info;
+    tw_file_info info = {0};
     tw_status status = tw_file_fstat(fd, path, &info, error);
     if (status < 0 || !info.is_regular || info.size == size)
         return status;

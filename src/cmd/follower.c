@@ -1,7 +1,5 @@
 #include "cmd/follower.h"
 
-#include <string.h>
-
 #include "base/alloc.h"
 #include "cmd/console.h"
 #include "engine/versions.h"
@@ -122,15 +120,15 @@ tw_status follower_load(follower *self, uint64_t version, tw_error *error)
 /* True: something is there that was not the last time. */
 static bool look_around(follower *self)
 {
-    directory_view now;
-    memset(&now, 0, sizeof now);
+    directory_view now = {0};
     uint64_t *ids = NULL;
     size_t n = 0;
     if (tw_checkpoint_list(self->directory, &ids, &n, NULL) == TW_STATUS_OK && n > 0)
         now.newest = ids[n - 1];
     tw_free(ids);
     now.pin_status = tw_versions_pinned(self->directory, &now.pinned, NULL);
-    bool has_changed = !self->has_seen || memcmp(&now, &self->seen, sizeof now) != 0;
+    bool has_changed = !self->has_seen || now.newest != self->seen.newest || now.pinned != self->seen.pinned ||
+                       now.pin_status != self->seen.pin_status;
     self->seen = now;
     self->has_seen = true;
     return has_changed;

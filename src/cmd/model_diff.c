@@ -167,19 +167,19 @@ static bool is_block(const side *self, size_t i)
 static tw_status compare_rows(comparison *self, tw_error *error)
 {
     tw_status status = TW_STATUS_OK;
+    const held_row *left = self->left.row, *right = self->right.row;
     size_t i = 0, j = 0, n = self->left.n_rows, m = self->right.n_rows;
     while ((i < n || j < m) && status == TW_STATUS_OK) {
-        const held_row *a = i < n ? &self->left.row[i] : NULL, *b = j < m ? &self->right.row[j] : NULL;
-        bool takes_left = a != NULL && (b == NULL || a->key <= b->key);
-        bool takes_right = b != NULL && (a == NULL || b->key <= a->key);
+        bool takes_left = i < n && (j >= m || left[i].key <= right[j].key);
+        bool takes_right = j < m && (i >= n || right[j].key <= left[i].key);
         bool is_both = takes_left && takes_right;
         self->both += is_both;
         self->only_left += takes_left && !is_both;
         self->only_right += takes_right && !is_both;
-        self->changed += is_both && row_differs(self, a, b);
+        self->changed += is_both && row_differs(self, &left[i], &right[j]);
         if (self->has_weights)
-            status = take_weights(
-                self, takes_left ? a->key : b->key, takes_left ? a->weight : 0, takes_right ? b->weight : 0, error);
+            status = take_weights(self, takes_left ? left[i].key : right[j].key, takes_left ? left[i].weight : 0,
+                takes_right ? right[j].weight : 0, error);
         i += takes_left;
         j += takes_right;
     }
@@ -383,8 +383,13 @@ int model_diff(const flags *given, const char *left, const char *right)
     const char *format = flags_text(given, "format", "text");
     uint64_t top = 20;
     tw_error error = {0};
-    tw_status status = self != NULL ? TW_STATUS_OK : tw_no_memory(&error, sizeof *self);
-    if (status == TW_STATUS_OK && strcmp(format, "text") != 0 && strcmp(format, "json") != 0)
+    tw_status status = TW_STATUS_OK;
+    if (self == NULL) {
+        status = tw_no_memory(&error, sizeof *self);
+        console_error(&error);
+        return tw_status_exit_code(status);
+    }
+    if (strcmp(format, "text") != 0 && strcmp(format, "json") != 0)
         status = tw_error_set(&error, TW_STATUS_INVALID, "--format %s: expected text or json", format);
     if (status == TW_STATUS_OK)
         status = flags_count(given, "top", 20, MAX_TOP, &top, &error);
@@ -399,12 +404,10 @@ int model_diff(const flags *given, const char *left, const char *right)
     int code = status < 0 ? tw_status_exit_code(status) : is_equal(self) ? 0 : EXIT_DIFFERENT;
     if (status < 0)
         console_error(&error);
-    if (self != NULL) {
-        side_close(&self->left);
-        side_close(&self->right);
-        tw_text_fini(&self->pipeline);
-        tw_free(self->top);
-    }
+    side_close(&self->left);
+    side_close(&self->right);
+    tw_text_fini(&self->pipeline);
+    tw_free(self->top);
     tw_free(self);
     return code;
 }

@@ -230,7 +230,7 @@ int model_import(const flags *given, const char *file, const char *directory)
     in_file in = {.name = is_standard ? "standard input" : file, .fd = is_standard ? STANDARD_INPUT : -1};
     tw_portable_input input = {.read = in_read, .context = &in, .name = in.name};
     tw_portable_reader *reader = NULL;
-    assembly all;
+    assembly all = {0};
     uint64_t id = 0;
     tw_error error = {0};
     tw_status status = check_directory(directory, is_forced, &id, &error);

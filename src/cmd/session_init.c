@@ -101,6 +101,15 @@ static tw_status list_weights(weight_list *self, tw_model *from, tw_error *error
     return status;
 }
 
+/* The first `n` blocks, those of the transforms, as a number. */
+static uint64_t hash_of_blocks(const tw_schema *schema, uint32_t n)
+{
+    tw_schema blocks = *schema;
+    blocks.row = (tw_record){0};
+    blocks.n_blocks = n;
+    return tw_schema_hash(&blocks);
+}
+
 /* Both must score by weights, of features that mean the same. */
 static tw_status check_models(const session *self, tw_model *from, tw_error *error)
 {
@@ -109,9 +118,9 @@ static tw_status check_models(const session *self, tw_model *from, tw_error *err
     const tw_learner_traits *a = tw_model_traits(from), *b = tw_model_traits(to);
     const char *directory = self->options->init_directory, *name = tw_model_learner(to)->name;
     bool is_linear = a->task == TW_TASK_BINARY || a->task == TW_TASK_REGRESSION;
-    bool is_same_state = tw_model_n_transform_blocks(from) == tw_model_n_transform_blocks(to);
-    for (uint32_t i = 0; i < tw_model_n_transform_blocks(to) && is_same_state; i++)
-        is_same_state = memcmp(&old->schema.block[i], &new->schema.block[i], sizeof(tw_block)) == 0;
+    uint32_t n = tw_model_n_transform_blocks(to);
+    bool is_same_state =
+        tw_model_n_transform_blocks(from) == n && hash_of_blocks(&old->schema, n) == hash_of_blocks(&new->schema, n);
     if (tw_model_learner(to)->warm_start == NULL || !is_linear || a->task != b->task || a->link != b->link)
         return tw_error_set(error, TW_STATUS_CONFLICT,
             "--init %s: the model there is of learner %s, whose weights learner %s cannot take over", directory,

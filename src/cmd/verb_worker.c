@@ -23,6 +23,11 @@ static const flag_spec worker_flags[] = {
     {NULL, 0, NULL, NULL},
 };
 
+/* The options of the source `stripes` that stands before an input. */
+typedef struct stripe_choice {
+    tw_option_values *options;
+} stripe_choice;
+
 typedef struct worker_run {
     assembly all;
     uint32_t index, count;
@@ -31,7 +36,7 @@ typedef struct worker_run {
     const char *figures_path;
     atomic_bool *stop;
     console console;
-    tw_option_values **stripe_options; /* [n_sources] */
+    stripe_choice *stripe; /* [n_sources] */
     tw_split *known;
     size_t n_known, known_capacity;
     tw_engine *engine;
@@ -69,12 +74,12 @@ static tw_status share_input(worker_run *self, tw_input *input, tw_option_values
 static tw_status share_inputs(worker_run *self, tw_error *error)
 {
     uint32_t n = self->all.pipeline->n_sources;
-    self->stripe_options = tw_alloc_zero((n + 1) * sizeof *self->stripe_options);
-    if (self->stripe_options == NULL)
-        return tw_no_memory(error, n * sizeof *self->stripe_options);
+    self->stripe = tw_alloc_zero((n + 1) * sizeof *self->stripe);
+    if (self->stripe == NULL)
+        return tw_no_memory(error, n * sizeof *self->stripe);
     tw_status status = TW_STATUS_OK;
     for (uint32_t i = 0; i < n && status == TW_STATUS_OK; i++)
-        status = share_input(self, &self->all.input[i], &self->stripe_options[i], error);
+        status = share_input(self, &self->all.input[i], &self->stripe[i].options, error);
     return status;
 }
 
@@ -240,9 +245,9 @@ static void worker_fini(worker_run *self)
 {
     tw_engine_destroy(&self->engine);
     tw_model_destroy(&self->all.model);
-    for (uint32_t i = 0; self->stripe_options != NULL && i < self->all.pipeline->n_sources; i++)
-        tw_option_values_destroy(&self->stripe_options[i]);
-    tw_free(self->stripe_options);
+    for (uint32_t i = 0; self->stripe != NULL && i < self->all.pipeline->n_sources; i++)
+        tw_option_values_destroy(&self->stripe[i].options);
+    tw_free(self->stripe);
     tw_free(self->known);
     assembly_fini(&self->all);
 }

@@ -287,6 +287,15 @@ tw_status tw_drift_save(const tw_drift *self, void **bytes, size_t *size, tw_err
     return TW_STATUS_OK;
 }
 
+static bool is_same_watch(const double *a, const double *b)
+{
+    for (size_t i = 0; i < N_FIGURES; i++) {
+        if (a[i] != b[i])
+            return false;
+    }
+    return true;
+}
+
 tw_status tw_drift_load(tw_drift *self, const void *bytes, size_t size, tw_error *error)
 {
     double own[N_FIGURES], saved[N_FIGURES];
@@ -303,7 +312,7 @@ tw_status tw_drift_load(tw_drift *self, const void *bytes, size_t size, tw_error
         !isfinite(state->recent) || state->is_wanted > 1)
         return tw_error_set(error, TW_STATUS_CORRUPT, "saved drift monitor: its figures do not fit together");
     figures_of(&self->options, own);
-    if (memcmp(own, saved, sizeof own) == 0) {
+    if (is_same_watch(own, saved)) {
         self->state = *state;
         self->state.is_wanted = state->is_wanted && self->options.is_forgetting;
     } else {

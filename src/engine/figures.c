@@ -57,7 +57,8 @@ const tw_figure_entry *tw_figure_find(const char *name)
 
 static void forget(tw_figures *self, size_t index)
 {
-    *(double *)((char *)self + table[index].offset) = (double)NAN;
+    const double unknown = (double)NAN;
+    memcpy((char *)self + table[index].offset, &unknown, sizeof unknown);
 }
 
 void tw_figures_clear(tw_figures *self)

@@ -7,6 +7,7 @@
 #define TW_ENGINE_FIGURES_H
 
 #include <stddef.h>
+#include <string.h>
 
 #include "thalweg/learner.h"
 
@@ -48,7 +49,9 @@ const tw_figure_entry *tw_figure_find(const char *name);
 
 static inline double tw_figure_value(const tw_figures *self, const tw_figure_entry *figure)
 {
-    return *(const double *)((const char *)self + figure->offset);
+    double value;
+    memcpy(&value, (const char *)self + figure->offset, sizeof value);
+    return value;
 }
 
 /* A set of figures: bit i stands for entry i of the table. */

@@ -13,7 +13,6 @@ typedef struct history {
     const tw_fit_options *options;
     tw_dataset data;
     tw_fit fit;
-    bool is_stopped;
 } history;
 
 static bool is_stop_wanted(const tw_engine *self)

@@ -94,7 +94,7 @@ tw_status tw_recent_read(const void *bytes, size_t size, tw_recent_view *out, tw
         memcpy(head, bytes, sizeof head);
     if (head[0] != recent_magic || head[1] > TW_RECENT_MAX || size != RECENT_HEAD + 3 * head[1] * sizeof(float))
         return tw_error_set(error, TW_STATUS_CORRUPT, "saved window of the gate: %zu bytes of another form", size);
-    const float *column = (const float *)((const char *)bytes + RECENT_HEAD);
+    const float *column = (const void *)((const char *)bytes + RECENT_HEAD);
     *out = (tw_recent_view){(uint32_t)head[1], column, column + head[1], column + 2 * head[1]};
     return TW_STATUS_OK;
 }

@@ -146,8 +146,9 @@ static tw_status take_constants(score_file *self, tw_error *error)
     if (scaler->constants == NULL)
         return tw_error_set(error, TW_STATUS_UNSUPPORTED,
             "transform %s: has no constants that the score form could hold; use --form json", scaler->name);
-    self->constant = tw_alloc_zero((self->n_scaled + 1) * 3 * sizeof *self->constant);
-    return self->constant != NULL ? TW_STATUS_OK : tw_no_memory(error, self->n_scaled * 3 * sizeof *self->constant);
+    self->constant = tw_alloc_zero(((size_t)self->n_scaled + 1) * 3 * sizeof *self->constant);
+    return self->constant != NULL ? TW_STATUS_OK
+                                  : tw_no_memory(error, (size_t)self->n_scaled * 3 * sizeof *self->constant);
 }
 
 /* The second time with room for what the first time said. */
@@ -404,8 +405,6 @@ static tw_status take_all(score_file *self, tw_error *error)
             "learner %s: its scores with these options are no sum of weights and no nearest centre of dense rows; use "
             "--form json",
             learner->name);
-    if (status == TW_STATUS_OK && self->form.rule == 0)
-        return refuse(learner, error);
     return status == TW_STATUS_OK && self->form.rule != TW_SCORE_NEAREST ? take_weights(self, error) : status;
 }
 

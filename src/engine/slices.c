@@ -244,7 +244,7 @@ tw_status tw_slices_report(const tw_slices *self, tw_figure_set figures, tw_slic
 
 void tw_slice_report_fini(tw_slice_report *self)
 {
-    for (uint32_t i = 0; i < self->n_fields; i++) {
+    for (uint32_t i = 0; self->field != NULL && i < self->n_fields; i++) {
         for (uint32_t k = 0; k < self->field[i].n_rows; k++)
             tw_free(self->field[i].row[k].value);
         tw_free(self->field[i].row);

@@ -315,11 +315,12 @@ static double calibration_edge(uint32_t index)
 
 uint32_t tw_sums_calibration(const tw_sums *self, const tw_sums *other, tw_calibration_row *out)
 {
-    uint32_t n_rows = 0, per_row = self->options.n_bins / TW_CALIBRATION_BINS;
+    uint32_t n_rows = 0;
+    const size_t per_row = self->options.n_bins / TW_CALIBRATION_BINS;
     for (uint32_t i = 0; self->calibration != NULL && i < TW_CALIBRATION_BINS; i++) {
         tw_calibration_sums sum = self->calibration[i];
         double negatives = 0, positives = 0;
-        for (uint32_t bin = i * per_row; bin < (i + 1) * per_row; bin++) {
+        for (size_t bin = i * per_row; bin < (i + 1) * per_row; bin++) {
             negatives += self->bin[bin * 2] + (other != NULL ? other->bin[bin * 2] : 0);
             positives += self->bin[bin * 2 + 1] + (other != NULL ? other->bin[bin * 2 + 1] : 0);
         }

@@ -214,7 +214,7 @@ static tw_status check_known(const char *directory, uint64_t id, tw_error *error
     char known[200] = "";
     bool is_known = false;
     tw_status status = tw_versions_list(directory, &version, &n, error);
-    for (size_t i = n; i-- > 0;) {
+    for (size_t i = version != NULL ? n : 0; i-- > 0;) {
         is_known |= version[i].id == id;
         if (version[i].state == TW_VERSION_PUBLISHED && size + 24 < sizeof known)
             size += (size_t)snprintf(

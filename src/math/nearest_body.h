@@ -59,7 +59,7 @@ TW_TARGET TW_INLINE tw_lanes4 TW_NAME(distances)(
     const float *restrict x, const tw_tail *tail, const float *restrict c, size_t stride, size_t d)
 {
     tw_lanes8 l0 = {0}, l1 = {0}, l2 = {0}, l3 = {0}, h0 = {0}, h1 = {0}, h2 = {0}, h3 = {0};
-    tw_tail at;
+    tw_tail at = {.low = {0}};
     size_t whole = d - d % TW_LANES;
     for (size_t i = 0; i < whole; i += TW_LANES) {
         memcpy(&at.low, x + i, sizeof at.low);

@@ -188,7 +188,7 @@ static int next_event(void *monitor, int timeout_ms)
 
 static tw_status await_refusal(void *monitor, const char *address, tw_error *error)
 {
-    int64_t end_us = tw_clock_monotonic_us() + CHECK_MS * 1000;
+    int64_t end_us = tw_clock_monotonic_us() + (int64_t)CHECK_MS * 1000;
     for (int64_t now_us; (now_us = tw_clock_monotonic_us()) < end_us;) {
         int event = next_event(monitor, (int)((end_us - now_us) / 1000) + 1);
         if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)

@@ -165,7 +165,7 @@ static uint64_t hash_to_240(const unsigned char *at, size_t size, uint64_t seed)
 
 static void take_stripe(uint64_t *sum, const unsigned char *at, const unsigned char *by)
 {
-    for (int i = 0; i < 8; i++) {
+    for (size_t i = 0; i < 8; i++) {
         uint64_t word = get_64(at + 8 * i), key = word ^ get_64(by + 8 * i);
         sum[i ^ 1] += word;
         sum[i] += (key & 0xffffffffu) * (key >> 32);
@@ -184,7 +184,7 @@ static uint64_t hash_long(const unsigned char *at, size_t size, uint64_t seed)
     }
     for (i = 0; i < n_stripes; i++) {
         take_stripe(sum, at + 64 * i, own + 8 * (i % 16));
-        for (int j = 0; j < 8 && i % 16 == 15; j++)
+        for (size_t j = 0; j < 8 && i % 16 == 15; j++)
             sum[j] = (sum[j] ^ sum[j] >> 47 ^ get_64(own + 128 + 8 * j)) * P32_1;
     }
     take_stripe(sum, at + size - 64, own + 121);
@@ -405,7 +405,7 @@ static int plan_is_good(const tws_model *self)
         if (n < 2 || n > TWS_MAX_CROSS_FIELDS)
             return 0;
         for (uint32_t f = 0; f < n; f++) {
-            if (get_32(at + 4 + 4 * f) >= self->n_columns)
+            if (get_32(at + 4 + 4 * (size_t)f) >= self->n_columns)
                 return 0;
         }
     }
@@ -645,39 +645,53 @@ static int parse_exponent(const char *at, const char *end, int64_t *exponent)
     return at == end;
 }
 
+/* The digits of a number: the first 19 that count as a whole number, and where they stand. */
+typedef struct digit_run {
+    const char *first, *point, *end; /* the first that is not 0, the point, the end; NULL: none */
+    uint64_t digits, n_digits;
+    int has_digit;
+} digit_run;
+
+static digit_run parse_digits(const char *at, const char *end)
+{
+    digit_run run = {0};
+    for (; at < end && ((unsigned char)(*at - '0') <= 9 || (*at == '.' && run.point == NULL)); at++) {
+        if (*at == '.') {
+            run.point = at;
+            continue;
+        }
+        run.has_digit = 1;
+        if (run.first == NULL && *at != '0')
+            run.first = at;
+        if (run.first != NULL && run.n_digits++ < 19)
+            run.digits = run.digits * 10 + (uint64_t)(*at - '0');
+    }
+    run.end = at;
+    return run;
+}
+
 int tws_parse(const char *text, size_t size, double *value)
 {
     static const double power[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
         1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-    const char *at = text, *end = text + size, *first = NULL, *point = NULL;
-    int is_negative = size > 0 && *at == '-', has_digit = 0, kind = 1;
-    uint64_t digits = 0, n_digits = 0;
+    const char *at = text, *end = text + size;
+    int is_negative = size > 0 && *at == '-', kind = 1;
     if (size > 0 && (*at == '-' || *at == '+'))
         at++;
     if (is_word(at, (size_t)(end - at), "nan") || is_word(at, (size_t)(end - at), "inf") ||
         is_word(at, (size_t)(end - at), "infinity"))
         return -1;
-    for (; at < end && ((unsigned char)(*at - '0') <= 9 || (*at == '.' && point == NULL)); at++) {
-        if (*at == '.') {
-            point = at;
-            continue;
-        }
-        has_digit = 1;
-        if (first == NULL && *at != '0')
-            first = at;
-        if (first != NULL && n_digits++ < 19)
-            digits = digits * 10 + (uint64_t)(*at - '0');
-    }
-    int64_t exponent = point == NULL ? 0 : -(int64_t)(at - point - 1);
-    const char *last = at;
-    if (!has_digit || (at < end && ((*at | 0x20) != 'e' || !parse_exponent(at, end, &exponent))))
+    digit_run run = parse_digits(at, end);
+    int64_t exponent = run.point == NULL ? 0 : -(int64_t)(run.end - run.point - 1);
+    at = run.end;
+    if (!run.has_digit || (at < end && ((*at | 0x20) != 'e' || !parse_exponent(at, end, &exponent))))
         return 0;
-    if (first == NULL)
+    if (run.first == NULL)
         *value = 0.0;
-    else if (n_digits <= 19 && digits <= UINT64_C(1) << 53 && exponent >= -22 && exponent <= 22)
-        *value = exponent < 0 ? (double)digits / power[-exponent] : (double)digits * power[exponent];
+    else if (run.n_digits <= 19 && run.digits <= UINT64_C(1) << 53 && exponent >= -22 && exponent <= 22)
+        *value = exponent < 0 ? (double)run.digits / power[-exponent] : (double)run.digits * power[exponent];
     else
-        kind = decimal_value(first, last, exponent, value);
+        kind = decimal_value(run.first, run.end, exponent, value);
     if (is_negative)
         *value = -*value;
     return kind;
@@ -896,7 +910,7 @@ static void put_products(
     }
     for (uint32_t i = 0; i < n_own && self->status == TWS_OK; i++) {
         const tws_entry *e = &self->entry[i];
-        if (e->column == get_32(cross + 4 + 4 * depth))
+        if (e->column == get_32(cross + 4 + 4 * (size_t)depth))
             put_products(self, cross, depth + 1, n_own, depth == 0 ? e->key : key_of_cross(key, e->key),
                 depth == 0 ? e->value : value * e->value);
     }
@@ -948,24 +962,34 @@ static uint64_t scaled_guess(uint64_t a, uint64_t b)
     return ((a >> 32) * b + ((a & 0xffffffffu) * b >> 32)) >> 32;
 }
 
-/* Keys are hashes, so a key's place is near its share of the range: a bracket grows from there, then it is halved. */
+/* Keys are hashes, so a key's place is near its share of the range: a bracket grows from there. */
+static void bracket(const tws_model *self, uint64_t key, uint64_t *low, uint64_t *high)
+{
+    uint64_t n = self->n_weights, step = 16, at;
+    *low = 0;
+    *high = n;
+    if (n <= 64 || n >> 32 != 0)
+        return;
+    at = scaled_guess(key, n);
+    if (get_64(self->key + 8 * at) <= key) {
+        for (; step < n - at && get_64(self->key + 8 * (at + step)) <= key; step *= 2)
+            at += step;
+        *low = at;
+        *high = step < n - at ? at + step : n;
+    } else {
+        for (; step < at && get_64(self->key + 8 * (at - step)) > key; step *= 2)
+            at -= step;
+        *low = step < at ? at - step : 0;
+        *high = at;
+    }
+}
+
 static double weight_of(const tws_model *self, uint64_t key)
 {
-    uint64_t low = 0, high = self->n_weights, step = 16;
+    uint64_t low, high;
     if (self->bits > 0)
         key = key >> (64 - self->bits) << (64 - self->bits);
-    if (high > 64 && high >> 32 == 0) {
-        uint64_t guess = scaled_guess(key, high);
-        if (get_64(self->key + 8 * guess) <= key) {
-            for (low = guess; step < high - low && get_64(self->key + 8 * (low + step)) <= key; step *= 2)
-                low += step;
-            high = step < high - low ? low + step : high;
-        } else {
-            for (high = guess; step < high && get_64(self->key + 8 * (high - step)) > key; step *= 2)
-                high -= step;
-            low = step < high ? high - step : 0;
-        }
-    }
+    bracket(self, key, &low, &high);
     while (high - low > 1) {
         uint64_t middle = low + (high - low) / 2;
         if (get_64(self->key + 8 * middle) <= key)

@@ -17,7 +17,7 @@ extern const tw_solver_ops tw_solver_ridge;
 
 enum { N_COLUMNS = 9, N_PEER_COLUMNS = 12 };
 
-static void assert_near(double got, double want, double tolerance)
+static void assert_relative(double got, double want, double tolerance)
 {
     if (!(fabs(got - want) <= tolerance * fabs(want)))
         fail_msg("got %.15g, wanted %.15g", got, want);
@@ -56,9 +56,9 @@ static void weights_equal_the_slow_elimination(void **state)
             solver_run_open(&run, &tw_solver_ridge, options[i / 2], &problem);
             assert_int_equal(run.status, TW_STATUS_OK);
             for (uint32_t j = 0; j < n; j++)
-                assert_near(run.weight[j], want[j], 1e-11);
+                assert_relative(run.weight[j], want[j], 1e-11);
             if (problem.has_bias)
-                assert_near(run.solution.bias, want[n], 1e-11);
+                assert_relative(run.solution.bias, want[n], 1e-11);
             assert_true(run.solution.is_converged && run.solution.measure < 1e-12);
             solver_run_close(&run);
             matrix_free(&data);
@@ -83,8 +83,8 @@ static void an_ill_conditioned_matrix_is_solved_by_qr(void **state)
         const tw_fit_problem problem = squared(&data, has_bias == 1);
         solver_run_open(&run, &tw_solver_ridge, "l2=0", &problem);
         assert_int_equal(run.status, TW_STATUS_OK);
-        assert_near(run.weight[0], 1.0, 1e-8);
-        assert_near(run.weight[1], 1.0, 1e-8);
+        assert_relative(run.weight[0], 1.0, 1e-8);
+        assert_relative(run.weight[1], 1.0, 1e-8);
         solver_run_close(&run);
     }
     matrix_free(&data);
@@ -108,11 +108,11 @@ static void of_many_minima_the_shortest_is_taken(void **state)
     const tw_fit_problem problem = squared(&data, true);
     solver_run_open(&run, &tw_solver_ridge, "l2=0", &problem);
     assert_int_equal(run.status, TW_STATUS_OK);
-    assert_near(run.weight[0], 3.0, 1e-9);
-    assert_near(run.weight[1], 3.0, 1e-9);
+    assert_relative(run.weight[0], 3.0, 1e-9);
+    assert_relative(run.weight[1], 3.0, 1e-9);
     assert_true(fabs(run.weight[2]) < 1e-9);
-    assert_near(run.weight[3], -1.0, 1e-9);
-    assert_near(run.solution.bias, 2.0, 1e-9);
+    assert_relative(run.weight[3], -1.0, 1e-9);
+    assert_relative(run.solution.bias, 2.0, 1e-9);
     solver_run_close(&run);
     matrix_free(&data);
 }
@@ -132,11 +132,11 @@ static void fewer_events_than_columns_are_fitted(void **state)
     const tw_fit_problem problem = squared(&data, false);
     solver_run_open(&run, &tw_solver_ridge, "l2=4", &problem);
     for (int i = 0; i < 3; i++)
-        assert_near(run.weight[i], 2.0 * (i + 1.0) / 8.0, 1e-12);
+        assert_relative(run.weight[i], 2.0 * (i + 1.0) / 8.0, 1e-12);
     solver_run_close(&run);
     solver_run_open(&run, &tw_solver_ridge, "l2=0", &problem);
     for (int i = 0; i < 3; i++)
-        assert_near(run.weight[i], (i + 1.0) / 2.0, 1e-12);
+        assert_relative(run.weight[i], (i + 1.0) / 2.0, 1e-12);
     assert_true(fabs(run.weight[4]) < 1e-12);
     solver_run_close(&run);
     matrix_free(&data);
@@ -153,7 +153,7 @@ static void without_columns_the_bias_is_the_mean(void **state)
     const tw_fit_problem problem = squared(&data, true);
     solver_run_open(&run, &tw_solver_ridge, "", &problem);
     assert_int_equal(run.status, TW_STATUS_OK);
-    assert_near(run.solution.bias, 4.0, 1e-15);
+    assert_relative(run.solution.bias, 4.0, 1e-15);
     solver_run_close(&run);
     matrix_free(&data);
 }
