@@ -53,7 +53,7 @@ tw_seeding_scratch tw_seeding_scratch_at(void *memory, uint32_t n, uint32_t k);
 /* Fits `k` centres to the sample at the tick `now` and leaves in them the weights and sums of their points, in the
  * halves those of a 2-means of each cell. Centres that are in use stay as a start; more are drawn up to k while a point
  * differs from all. The sample has at least one point. */
-void tw_seeding_fit(tw_cells *self,
+void tw_seeding_fit(tw_cells *cells,
     const tw_sample *sample,
     uint32_t k,
     tw_seeding_rule rule,

@@ -1,5 +1,6 @@
 /* Row files back into tables. A file is read twice: once to check everything, once to use it. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -248,16 +249,27 @@ tw_status tw_table_load(tw_table *self, const char *directory, const tw_row_file
     return status;
 }
 
+/* Which part of how many a row file is: its name ends in "rows-INDEX-of-COUNT". */
+static bool parse_part(const char *name, uint64_t *index, uint64_t *count)
+{
+    const char *at = strstr(name, ".rows-");
+    char *end = NULL;
+    *index = at != NULL ? strtoull(at + 6, &end, 10) : 0;
+    if (at == NULL || strncmp(end, "-of-", 4) != 0)
+        return false;
+    *count = strtoull(end + 4, NULL, 10);
+    return *count >= 1 && *count <= TW_N_SLOTS && *index < *count;
+}
+
 /* Rows of the file that belong into the table: as many as it says, in so far as its slots are the table's. A file that
  * claims more rows than its bytes can hold is not believed. */
 static uint64_t rows_expected(const tw_table *self, const tw_row_file *file)
 {
-    unsigned index = 0, count = 1;
+    uint64_t index, count;
     uint64_t most = file->size / (sizeof(uint64_t) + self->row_size), rows = file->rows < most ? file->rows : most;
-    if (sscanf(file->name, "%*[0-9].rows-%u-of-%u", &index, &count) != 2 || count == 0 || count > TW_N_SLOTS ||
-        index >= count)
+    if (!parse_part(file->name, &index, &count))
         return 0;
-    uint64_t first = (uint64_t)index * TW_N_SLOTS / count, last = (uint64_t)(index + 1) * TW_N_SLOTS / count - 1;
+    uint64_t first = index * TW_N_SLOTS / count, last = (index + 1) * TW_N_SLOTS / count - 1;
     uint64_t low = first > self->first_slot ? first : self->first_slot;
     uint64_t high = last < self->last_slot ? last : self->last_slot;
     return low <= high ? rows * (high - low + 1) / (last - first + 1) : 0;

@@ -265,7 +265,7 @@ static tw_status segments_divide(tw_table *self, tw_segment *into, size_t n, uin
 tw_status tw_segments_reserve(tw_table *self, uint64_t count, tw_error *error)
 {
     uint64_t n_slots = self->last_slot - self->first_slot + 1;
-    uint64_t n = buckets_for(count, self->first_slot) * self->stride / (SEGMENT_MAX_SIZE / 4 * 3) + 1;
+    uint64_t n = buckets_for(count, self->first_slot) * self->stride / ((uint64_t)SEGMENT_MAX_SIZE / 4 * 3) + 1;
     if (self->n_segments != 1 || self->segment[0].count > 0 || count < SEGMENT_SMALL)
         return TW_STATUS_OK;
     n = n < n_slots ? n : n_slots;
