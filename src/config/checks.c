@@ -384,6 +384,11 @@ static void check_workers(checker *self)
     if (!is_word(evaluate, "window", "0") || is_word(evaluate, "auc", "exact"))
         (void)COMPLAIN(self, evaluate, is_word(evaluate, "auc", "exact") ? "auc" : "window", "E120",
             "evaluate: windows and the exact AUC want the events of one process in order; use workers: 1");
+    bool has_slices = tw_option_count(evaluate->values, "slices") > 0;
+    if (has_slices || text_of(evaluate, "groups") != NULL)
+        (void)COMPLAIN(self, evaluate, has_slices ? "slices" : "groups", "E120",
+            "evaluate: figures of slices and groups are not joined over several workers; use workers: 1, or thalweg "
+            "eval");
 }
 
 static void check_run(checker *self)
