@@ -9,7 +9,10 @@
 
 typedef struct tw_shard tw_shard;
 
-enum { TW_PEER_SIZE = 64 };
+enum {
+    TW_PEER_SIZE = 64,
+    TW_SHARD_SILENT_FRAMES = 256, /* of other sessions, after which a silent one is closed where memory is short */
+};
 
 /* Receives an answer. Peer and bytes are borrowed for the call; it may not call the shard. */
 typedef void (*tw_shard_emit)(void *context, const void *peer, size_t peer_size, const void *bytes, size_t size);

@@ -49,6 +49,20 @@ static bool has_session_room(const tw_shard *self, uint64_t more)
     return tw_shard_session_bytes(self, &n_sessions) + more <= self->options.max_session_bytes;
 }
 
+/* Nobody says that a peer is gone: where room is short, sessions that were silent for long give theirs. */
+static bool make_session_room(tw_shard *self, uint64_t more)
+{
+    bool has_room = has_session_room(self, more);
+    for (uint32_t i = 0; !has_room && i < self->options.max_sessions; i++) {
+        tw_session *session = &self->session[i];
+        if (!session->is_open || self->clock - session->last_used < TW_SHARD_SILENT_FRAMES)
+            continue;
+        tw_session_fini(session);
+        has_room = has_session_room(self, more);
+    }
+    return has_room;
+}
+
 /* Row pointers of `key` [n] in self->row. */
 static tw_status rows_find(tw_shard *self, const uint64_t *key, size_t n, tw_access access, tw_error *error)
 {
@@ -103,7 +117,7 @@ void tw_shard_pull(tw_shard *self, tw_session *session, const tw_frame *frame)
         session_nack(self, session, frame, reason, "PULL: a key is 0 or of another shard's slots");
         return;
     }
-    if (!has_session_room(self, (uint64_t)frame->n_keys * 16)) {
+    if (!make_session_room(self, (uint64_t)frame->n_keys * 16)) {
         session_nack(self, session, frame, TW_NACK_OVERLOAD, "PULL: the sessions' memory is used up");
         return;
     }
@@ -360,7 +374,7 @@ void tw_shard_push(tw_shard *self, tw_session *session, const tw_frame *frame)
         return;
     }
     uint64_t n_keys = list != NULL ? list->n_keys : frame->n_keys;
-    if (!has_session_room(self, frame->payload_size + n_keys * 8)) {
+    if (!make_session_room(self, frame->payload_size + n_keys * 8)) {
         push_refuse(self, session, frame, TW_NACK_OVERLOAD, NULL, "PUSH: the sessions' memory is used up");
         return;
     }

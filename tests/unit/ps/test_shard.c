@@ -232,6 +232,47 @@ static void a_push_in_parts_applies_with_its_last_part_or_not_at_all(void **stat
     wire_destroy(self);
 }
 
+/* Pulls some thousand keys; the answer is in self->last. */
+static void pull_many(wire *self, const char *peer, uint64_t sender, uint64_t sequence, uint64_t incarnation)
+{
+    enum { N_KEYS = 4096 };
+    static uint64_t key[N_KEYS];
+    for (uint64_t i = 0; i < N_KEYS; i++)
+        key[i] = i + 1;
+    tw_frame frame = {.type = TW_FRAME_PULL,
+        .model = self->model,
+        .sender = sender,
+        .incarnation = incarnation,
+        .sequence = sequence,
+        .n_keys = N_KEYS};
+    send_frame(self, peer, frame, key, "", 0);
+}
+
+static void what_peers_that_are_gone_left_behind_does_not_shut_others_out(void **state)
+{
+    (void)state;
+    enum { N_GONE = 2, N_PULLS = 64, N_TRIES = 1000 };
+    static const char *const gone[N_GONE] = {"gone", "lost"};
+    wire *self = wire_create();
+    for (uint64_t p = 0; p < N_GONE; p++) {
+        hello(self, gone[p], TW_ROLE_PEER, p + 1, 1);
+        uint64_t incarnation = self->last.incarnation;
+        for (uint64_t i = 0; i < N_PULLS; i++)
+            pull_many(self, gone[p], p + 1, 2 + i, incarnation);
+    }
+    assert_int_equal(self->last.reason, TW_NACK_OVERLOAD);
+    hello(self, "alive", TW_ROLE_PEER, 9, 1);
+    uint64_t sequence = 2, incarnation = self->last.incarnation;
+    pull_many(self, "alive", 9, sequence++, incarnation);
+    assert_int_equal(self->last.reason, TW_NACK_OVERLOAD);
+    while (self->last.type != TW_FRAME_PULLED && sequence < N_TRIES)
+        pull_many(self, "alive", 9, sequence++, incarnation);
+    assert_int_equal(self->last.type, TW_FRAME_PULLED);
+    pull_many(self, "gone", 1, 2 + N_PULLS, incarnation);
+    assert_int_equal(self->last.reason, TW_NACK_STALE_INCARNATION);
+    wire_destroy(self);
+}
+
 static uint64_t draw(uint64_t *random)
 {
     *random += 0x9e3779b97f4a7c15ull;
@@ -312,6 +353,7 @@ int main(void)
         cmocka_unit_test(a_new_owner_makes_the_old_ones_pushes_stale),
         cmocka_unit_test(an_install_after_a_foreign_push_is_a_conflict_and_its_addition_merges),
         cmocka_unit_test(a_push_in_parts_applies_with_its_last_part_or_not_at_all),
+        cmocka_unit_test(what_peers_that_are_gone_left_behind_does_not_shut_others_out),
         cmocka_unit_test(hostile_frames_change_nothing_and_take_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
