@@ -6,6 +6,8 @@
 #include "ps/layout.h"
 #include "ps/link.h"
 
+static const int64_t first_patience_us = 1000000, max_patience_us = 8000000;
+
 typedef struct zmq_link {
     tw_link link;
     uint32_t n_shards;
@@ -13,13 +15,38 @@ typedef struct zmq_link {
     tw_message *message;
     tw_socket *socket[TW_MAX_SHARDS];
     char address[TW_MAX_SHARDS][TW_ADDRESS_SIZE];
+    int64_t stuck_us[TW_MAX_SHARDS];    /* since when nothing could be sent; 0: the last frame went out */
+    int64_t patience_us[TW_MAX_SHARDS]; /* after which the connection is made anew */
 } zmq_link;
+
+/* One damaged byte can make the library give a connection up for good: whoever cannot send for long connects anew. The
+ * growing patience leaves a slow handshake its time. */
+static tw_status zmq_link_unstick(zmq_link *self, uint32_t shard, tw_error *error)
+{
+    int64_t now = tw_clock_monotonic_us();
+    if (self->stuck_us[shard] == 0)
+        self->stuck_us[shard] = now;
+    if (now - self->stuck_us[shard] < self->patience_us[shard])
+        return TW_STATUS_BUSY;
+    self->stuck_us[shard] = now;
+    if (self->patience_us[shard] < max_patience_us)
+        self->patience_us[shard] *= 2;
+    tw_status status = tw_socket_reconnect(self->socket[shard], self->address[shard], error);
+    return status == TW_STATUS_OK ? TW_STATUS_BUSY : status;
+}
 
 static tw_status zmq_link_send(tw_link *link, uint32_t shard, const void *bytes, size_t size, tw_error *error)
 {
     zmq_link *self = (zmq_link *)link;
     tw_part part = {bytes, size};
-    return tw_socket_send(self->socket[shard], &part, 1, error);
+    tw_status status = tw_socket_send(self->socket[shard], &part, 1, error);
+    if (status == TW_STATUS_BUSY)
+        return zmq_link_unstick(self, shard, error);
+    if (status == TW_STATUS_OK) {
+        self->stuck_us[shard] = 0;
+        self->patience_us[shard] = first_patience_us;
+    }
+    return status;
 }
 
 static tw_status zmq_link_receive(tw_link *link, uint32_t shard, const void **bytes, size_t *size, tw_error *error)
@@ -91,6 +118,7 @@ tw_status tw_link_zmq_create(
         status = tw_message_create(&self->message, error);
     for (uint32_t s = 0; s < n && status == TW_STATUS_OK; s++) {
         memcpy(self->address[s], address[s], strlen(address[s]) + 1);
+        self->patience_us[s] = first_patience_us;
         status = tw_socket_create(self->net, &options, &self->socket[s], error);
         if (status == TW_STATUS_OK)
             status = tw_socket_connect(self->socket[s], address[s], error);

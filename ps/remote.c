@@ -370,29 +370,8 @@ static tw_status remote_scan(tw_params *params, tw_record_visit visit, void *con
     return status;
 }
 
-static void remote_stats(tw_params *params, tw_params_stats *out)
-{
-    tw_remote *self = (tw_remote *)params;
-    bool has_asked = !self->has_snapshot && !self->is_acquired;
-    for (uint32_t s = 0; s < self->partition.n_shards && has_asked; s++)
-        tw_peer_start_control(&self->peer[s], TW_FRAME_STATS, 0);
-    if (has_asked && remote_settle(self, self->options.retry_ms * 2, TW_STATUS_TIMEOUT, NULL) == TW_STATUS_OK &&
-        remote_control_status(self, NULL) == TW_STATUS_OK) {
-        self->stats.rows = self->stats.bytes = self->stats.events_learned = 0;
-        for (uint32_t s = 0; s < self->partition.n_shards; s++) {
-            const tw_params_stats *stats = &self->peer[s].control.stats;
-            self->stats.rows += stats->rows;
-            self->stats.bytes += stats->bytes;
-            if (stats->events_learned > self->stats.events_learned)
-                self->stats.events_learned = stats->events_learned;
-        }
-    }
-    if (has_asked)
-        remote_end_control(self);
-    *out = self->stats;
-}
-
-/* Every push tells every shard how many events it was learned from: the shard that is furthest knows most. */
+/* Every push tells every shard how many events it was learned from: the shard that is furthest knows most. Every answer
+ * of a shard says it. */
 static uint64_t remote_events_learned(const tw_params *params)
 {
     const tw_remote *self = (const tw_remote *)params;
@@ -402,6 +381,27 @@ static uint64_t remote_events_learned(const tw_params *params)
             most = self->peer[s].events_learned;
     }
     return most;
+}
+
+static void remote_stats(tw_params *params, tw_params_stats *out)
+{
+    tw_remote *self = (tw_remote *)params;
+    bool has_asked = !self->has_snapshot && !self->is_acquired;
+    for (uint32_t s = 0; s < self->partition.n_shards && has_asked; s++)
+        tw_peer_start_control(&self->peer[s], TW_FRAME_STATS, 0);
+    if (has_asked && remote_settle(self, self->options.retry_ms * 2, TW_STATUS_TIMEOUT, NULL) == TW_STATUS_OK &&
+        remote_control_status(self, NULL) == TW_STATUS_OK) {
+        self->stats.rows = self->stats.bytes = 0;
+        for (uint32_t s = 0; s < self->partition.n_shards; s++) {
+            const tw_params_stats *stats = &self->peer[s].control.stats;
+            self->stats.rows += stats->rows;
+            self->stats.bytes += stats->bytes;
+        }
+    }
+    if (has_asked)
+        remote_end_control(self);
+    self->stats.events_learned = remote_events_learned(params);
+    *out = self->stats;
 }
 
 /* --- life --------------------------------------------------------------------------------------------------------- */

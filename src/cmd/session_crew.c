@@ -116,6 +116,15 @@ static void serve_checkpoints(crew_run *self)
         tell_failure(self, &error);
 }
 
+/* A round trip to every shard first: the manifest says how many events they hold. One that stays silent makes the
+ * checkpoint fail; one that went back is for the workers to notice. */
+static tw_status start_last(crew_run *self, tw_error *error)
+{
+    int timeout_ms = (int)(self->session->assembly->pipeline->shard_timeout_us / 1000);
+    (void)!tw_model_flush(self->session->assembly->model, timeout_ms, NULL);
+    return start_checkpoint(self, error);
+}
+
 /* Waits for the one under way, then saves what came after it. */
 static tw_status save_last(crew_run *self, tw_error *error)
 {
@@ -127,7 +136,7 @@ static tw_status save_last(crew_run *self, tw_error *error)
             tw_checkpointer_is_running(self->checkpointer) && (status = poll_checkpoint(self, error)) == TW_STATUS_IDLE)
             tw_clock_sleep_us(1000);
         if (round == 0 && status >= 0)
-            status = start_checkpoint(self, error);
+            status = start_last(self, error);
     }
     if (status < 0)
         self->report->checkpoint_failures++;

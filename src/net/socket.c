@@ -231,6 +231,12 @@ tw_status tw_socket_connect(tw_socket *self, const char *address, tw_error *erro
     return TW_STATUS_OK;
 }
 
+tw_status tw_socket_reconnect(tw_socket *self, const char *address, tw_error *error)
+{
+    (void)zmq_disconnect(self->socket, address);
+    return tw_socket_connect(self, address, error);
+}
+
 const char *tw_socket_address(const tw_socket *self)
 {
     return self->address;

@@ -61,6 +61,10 @@ void tw_socket_destroy(tw_socket **self); /* unsent messages are dropped */
 TW_MUST_USE tw_status tw_socket_bind(tw_socket *self, const char *address, tw_error *error);
 TW_MUST_USE tw_status tw_socket_connect(tw_socket *self, const char *address, tw_error *error);
 
+/* Drops the connection to an address that was connected to, and what is queued for it, and connects anew: the library
+ * goes on trying after every failure but one, an answer that breaks its protocol. */
+TW_MUST_USE tw_status tw_socket_reconnect(tw_socket *self, const char *address, tw_error *error);
+
 /* The address bound last with its real port ("tcp://127.0.0.1:*" lets the system choose); "" before. Borrowed. */
 const char *tw_socket_address(const tw_socket *self);
 

@@ -8,10 +8,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <arpa/inet.h>
+#include <poll.h>
+#include <sys/socket.h>
+
 #include <cmocka.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "ps/link.h"
 #include "ps/remote.h"
 #include "ps/server.h"
 #include "store/checkpoint.h"
@@ -232,12 +237,63 @@ static void a_shard_that_is_not_there_is_named_after_the_deadline(void **state)
     server_stop(&server[0]);
 }
 
+/* A TCP port of the loopback that the test answers at by itself. */
+static int listener_create(char *address, size_t size)
+{
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof name;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&name, sizeof name), 0);
+    assert_int_equal(listen(listener, 8), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&name, &length), 0);
+    snprintf(address, size, "tcp://127.0.0.1:%u", (unsigned)ntohs(name.sin_port));
+    return listener;
+}
+
+/* The next connection, while the link tries to send; -1: none came in ten seconds. */
+static int accept_while_sending(int listener, tw_link *link)
+{
+    struct pollfd waiting = {.fd = listener, .events = POLLIN};
+    tw_error error = {0};
+    for (int i = 0; i < 1000; i++) {
+        assert_int_equal(link->ops->send(link, 0, "x", 1, &error), TW_STATUS_BUSY);
+        if (poll(&waiting, 1, 10) == 1)
+            return accept(listener, NULL, NULL);
+    }
+    return -1;
+}
+
+static void a_peer_that_broke_the_protocol_of_the_connection_is_connected_to_again(void **state)
+{
+    (void)state;
+    static const unsigned char other_mechanism[64] = {
+        0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3, 1, 'B', 'R', 'O', 'K', 'E', 'N'};
+    char address[64];
+    const char *addresses[1] = {address};
+    tw_link *link = NULL;
+    tw_error error = {0};
+    int listener = listener_create(address, sizeof address);
+    assert_int_equal(tw_link_zmq_create(addresses, 1, NULL, &link, &error), TW_STATUS_OK);
+    for (int round = 0; round < 3; round++) {
+        int connection = accept_while_sending(listener, link);
+        assert_true(connection >= 0);
+        assert_int_equal(write(connection, other_mechanism, sizeof other_mechanism), sizeof other_mechanism);
+        unsigned char byte;
+        while (read(connection, &byte, 1) > 0) {
+        }
+        close(connection);
+    }
+    link->ops->close(link);
+    close(listener);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(batches_over_ipc_are_counted_and_timed),
         cmocka_unit_test(snapshot_and_restart_from_it_continue_where_the_checkpoint_stood),
         cmocka_unit_test(a_shard_that_is_not_there_is_named_after_the_deadline),
+        cmocka_unit_test(a_peer_that_broke_the_protocol_of_the_connection_is_connected_to_again),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }
