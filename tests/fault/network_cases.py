@@ -10,7 +10,7 @@ from crew_cases import FILES, N_WORKERS, CrewAudit
 from harness import END_S, Process, Shard, Violation, audit_counts, is_between_marks, new_folder, write_audited_events
 from proxy import INTERRUPTIONS, KINDS, Proxy
 
-FAULT_PACE_S = 0.3
+MAX_CUTS_A_RUN = 50
 
 
 def start_shards(settings, folder):
@@ -43,13 +43,17 @@ def target_of(address):
 class CutAudit(CrewAudit):
     """Several workers on shards that the test started, through proxies."""
 
+    pace = 0.3  # mean seconds between two faults
+
     def join(self, addresses):
         at = self.command.index("--shards")
         self.command[at:at + 2] = ["--connect", ",".join(addresses)]
 
 
 class OneAudit(Audit):
-    """One worker, with its lines of outputs."""
+    """One worker, with its lines of outputs. It has one connection a shard."""
+
+    pace = 0.5
 
     def __init__(self, settings, folder):
         super().__init__(settings, folder, [], FILES)
@@ -75,7 +79,7 @@ def strike_while_it_runs(settings, audit, run, proxies, n_wanted):
         counts = fired(proxies)
         if sum(counts[kind] for kind in INTERRUPTIONS) >= n_wanted and all(counts[kind] for kind in KINDS):
             break
-        pause(settings, run, 0.0, 2 * FAULT_PACE_S)
+        pause(settings, run, 0.0, 2 * audit.pace)
         if not is_between_marks(run, len(audit.predictions)):
             continue
         deck = deck or settings.random.sample(KINDS, len(KINDS))
@@ -102,7 +106,7 @@ def network_round(settings, audit_type, n_wanted):
                 shard.process.stop()
             for proxy in proxies:
                 proxy.stop()
-    if n_events < settings.n_events // 3:
+    if n_events < settings.n_events // 5:
         raise Violation(f"only {n_events} of {settings.n_events} events flowed among the faults")
     return fired(proxies), sum(proxy.n_connections for proxy in proxies), n_events
 
@@ -112,7 +116,7 @@ def network_case(audit_type):
         counts, n_connections, n_events, n_rounds = collections.Counter(), 0, 0, 0
         n_cut = 0
         while n_cut < settings.n_cuts or not all(counts[kind] for kind in KINDS):
-            more, connections, events = network_round(settings, audit_type, settings.n_cuts - n_cut)
+            more, connections, events = network_round(settings, audit_type, min(settings.n_cuts - n_cut, MAX_CUTS_A_RUN))
             counts, n_connections, n_events = counts + more, n_connections + connections, n_events + events
             n_cut, n_rounds = sum(counts[kind] for kind in INTERRUPTIONS), n_rounds + 1
             if n_rounds > settings.n_cuts:

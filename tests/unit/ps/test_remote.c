@@ -304,6 +304,27 @@ static void a_model_of_another_schema_is_refused_with_the_difference(void **stat
     assert_non_null(strstr(error.message, "seed is 7 there, wanted 8"));
 }
 
+static void events_learned_are_those_of_the_shards_latest_answers(void **state)
+{
+    (void)state;
+    tw_table_spec spec = toy_spec(TW_TABLE_EXACT);
+    tw_params *params = NULL;
+    tw_params_stats stats;
+    tw_rows rows;
+    toy_batch batch;
+    assert_int_equal(tw_loopback_create(&spec, 2, NULL, &params, NULL, NULL), TW_STATUS_OK);
+    toy_fill(&batch, 1, 0, 5);
+    assert_int_equal(toy_learn(params, &batch.view, NULL), TW_STATUS_OK);
+    assert_int_equal(params->ops->flush(params, 1000, NULL), TW_STATUS_OK);
+    toy_fill(&batch, 1, 5, 8);
+    assert_int_equal(params->ops->acquire(params, &batch.view, TW_ACCESS_WRITE, &rows, NULL), TW_STATUS_OK);
+    /* Nothing can be asked of a shard in the middle of a batch. */
+    params->ops->stats(params, &stats);
+    assert_int_equal(stats.events_learned, 5);
+    params->ops->abandon(params, &batch.view, &rows);
+    params->ops->close(params);
+}
+
 /* So many keys in one batch that pulls and pushes travel in several frames. */
 static void a_batch_of_many_frames_is_learned_whole_and_survives_snapshot_and_restore(void **state)
 {
@@ -387,6 +408,7 @@ int main(void)
         cmocka_unit_test(shards_hold_the_bits_of_a_local_hashed_table),
         cmocka_unit_test(every_event_counts_once_under_lost_doubled_and_damaged_frames_and_killed_shards),
         cmocka_unit_test(a_model_of_another_schema_is_refused_with_the_difference),
+        cmocka_unit_test(events_learned_are_those_of_the_shards_latest_answers),
         cmocka_unit_test(a_batch_of_many_frames_is_learned_whole_and_survives_snapshot_and_restore),
         cmocka_unit_test(every_failing_allocation_gives_an_error_and_leaks_nothing),
     };
