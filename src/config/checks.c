@@ -21,7 +21,7 @@ bool tw_check_rate(const char *text, double *events_per_s)
 /* A named solver asks for mode batch. */
 static bool is_batch(const tw_bound *train)
 {
-    return is_given(train, "mode") ? is_word(train, "mode", "batch") : !is_word(train, "solver", "online");
+    return is_given(train, "mode") ? is_word(train, "mode", "batch") : is_given(train, "solver");
 }
 
 /* --- sources ------------------------------------------------------------------------------------------------------ */

@@ -178,8 +178,9 @@ static tw_status fill_train(tw_pipeline *self, tw_error *error)
     self->is_shuffled = tw_option_has(train->values, "shuffle_seed");
     self->shuffle_seed = self->is_shuffled ? (uint64_t)tw_option_int(train->values, "shuffle_seed") : 0;
     self->passes = small(train->values, "passes");
+    bool has_mode = tw_option_is_given(train->values, "mode");
     self->is_batch = is_word(train->values, "mode", "batch");
-    if (self->is_batch || strcmp(self->solver, "online") == 0)
+    if (has_mode || !tw_option_is_given(train->values, "solver"))
         return TW_STATUS_OK;
     self->is_batch = true;
     return tw_option_set(train->values, "mode", "batch", error);

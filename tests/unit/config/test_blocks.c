@@ -84,6 +84,19 @@ static void batch_training_that_does_not_fit_is_refused(void **state)
         1, "train.mode: batch needs a bounded part, but source follows");
 }
 
+static void the_learner_itself_named_as_solver_means_mode_batch_too(void **state)
+{
+    (void)state;
+    config_bench self = config_bind(SMALL "train: {solver: online, holdout: 20%}\n");
+    assert_int_equal(self.status, TW_STATUS_OK);
+    assert_true(self.pipeline->is_batch);
+    config_bench_fini(&self);
+    self = config_bind(SMALL "train: {mode: online, solver: online, passes: 2}\n");
+    assert_int_equal(self.status, TW_STATUS_OK);
+    assert_false(self.pipeline->is_batch);
+    config_bench_fini(&self);
+}
+
 static void a_named_solver_means_mode_batch_and_the_resolved_form_says_so(void **state)
 {
     (void)state;
@@ -120,6 +133,7 @@ int main(void)
         cmocka_unit_test(what_is_no_gate_is_refused),
         cmocka_unit_test(a_drift_detector_has_the_defaults_of_its_kind),
         cmocka_unit_test(batch_training_that_does_not_fit_is_refused),
+        cmocka_unit_test(the_learner_itself_named_as_solver_means_mode_batch_too),
         cmocka_unit_test(a_named_solver_means_mode_batch_and_the_resolved_form_says_so),
         cmocka_unit_test(passes_of_the_learner_itself_are_a_batch_mode_too),
         cmocka_unit_test(several_workers_have_neither_gate_nor_drift),
