@@ -35,9 +35,9 @@
  * A key that occurs twice in an event is walked in entry order by each of the two passes; r is that of the entry's own
  * turn in the first, or as the first left it in events of more than LOGISTIC_CHUNK entries. */
 #include <math.h>
-#include <string.h>
 
 #include "algorithms/logistic_row.h"
+#include "algorithms/objective.h"
 #include "math/flow.h"
 #include "math/loss.h"
 #include "thalweg/learner.h"
@@ -109,17 +109,7 @@ static const tw_option logistic_options[] = {
         .min = 0,
         .max = 1e6,
         .help = "L2 penalty per event of importance 1: l2 / 2 times the sum of squared weights"},
-    {.name = "loss",
-        .type = TW_OPTION_CHOICE,
-        .fallback = "logistic",
-        .choices = "logistic|squared|hinge|quantile|poisson",
-        .help = "logistic or hinge for labels 0 and 1, squared or quantile for real labels, poisson for counts"},
-    {.name = "quantile",
-        .type = TW_OPTION_REAL,
-        .fallback = "0.5",
-        .min = 0.001,
-        .max = 0.999,
-        .help = "quantile loss: the share of labels below the prediction"},
+    TW_OBJECTIVE_OPTIONS,
     {.name = "bias", .type = TW_OPTION_BOOL, .fallback = "true", .help = "learn a constant term"},
     TW_FORGETTING_OPTIONS,
     {.name = NULL},
@@ -151,33 +141,9 @@ static tw_status logistic_add_blocks(logistic_state *self, tw_schema *schema, tw
     return bias != NULL ? logistic_add_row(&self->rule, &bias->record, error) : TW_STATUS_INVALID;
 }
 
-typedef struct logistic_kind {
-    const char *name;
-    tw_loss_kind loss;
-    tw_link_kind link;
-    tw_task task;
-    bool is_label_scaled;
-} logistic_kind;
-
-static const logistic_kind *logistic_kind_of(const char *name)
-{
-    static const logistic_kind kinds[] = {
-        {"logistic", TW_LOSS_LOGISTIC, TW_LINK_LOGISTIC, TW_TASK_BINARY, false},
-        {"squared", TW_LOSS_SQUARED, TW_LINK_IDENTITY, TW_TASK_REGRESSION, true},
-        {"hinge", TW_LOSS_HINGE, TW_LINK_LOGISTIC, TW_TASK_BINARY, false},
-        {"quantile", TW_LOSS_QUANTILE, TW_LINK_IDENTITY, TW_TASK_REGRESSION, true},
-        {"poisson", TW_LOSS_POISSON, TW_LINK_EXP, TW_TASK_REGRESSION, false},
-    };
-    const logistic_kind *kind = kinds;
-    while (strcmp(kind->name, name) != 0)
-        kind++;
-    return kind;
-}
-
 static tw_status logistic_open(void *self_, const tw_option_values *options, tw_learner_traits *traits, tw_error *error)
 {
     logistic_state *self = self_;
-    const logistic_kind *kind = logistic_kind_of(tw_option_text(options, "loss"));
     self->rate = tw_option_real(options, "rate");
     self->adapt = tw_option_real(options, "adapt");
     self->rule = (logistic_rule){.rate = self->rate,
@@ -185,12 +151,10 @@ static tw_status logistic_open(void *self_, const tw_option_values *options, tw_
         .l1 = tw_option_real(options, "l1"),
         .l2 = tw_option_real(options, "l2")};
     self->rule.is_shrunk = self->rule.l1 > 0.0 || self->rule.l2 > 0.0;
-    self->loss = (tw_loss){kind->loss, tw_option_real(options, "quantile")};
-    self->is_label_scaled = kind->is_label_scaled;
     self->has_bias = tw_option_bool(options, "bias");
-    traits->task = kind->task;
-    traits->loss = self->loss;
-    traits->link = kind->link;
+    tw_objective_open(options, traits);
+    self->loss = traits->loss;
+    self->is_label_scaled = self->loss.kind == TW_LOSS_SQUARED || self->loss.kind == TW_LOSS_QUANTILE;
     traits->has_bias = self->has_bias;
     traits->n_outputs = 1;
     traits->dense_width = 0;
@@ -417,11 +381,7 @@ static tw_status logistic_check(const logistic_state *self,
         return tw_error_set(error, TW_STATUS_NUMERIC,
             "logistic: event %u of the batch holds a value of %g and a label or weight of %g; the limits are %g and %g",
             i, (double)peak, (double)size, (double)LOGISTIC_VALUE_LIMIT, (double)LOGISTIC_LABEL_LIMIT);
-    if (self->loss.kind == TW_LOSS_POISSON && batch->label[i] < 0.0f)
-        return tw_error_set(error, TW_STATUS_INVALID,
-            "logistic: the label of event %u of the batch is %g; with poisson loss the least is 0", i,
-            (double)batch->label[i]);
-    return TW_STATUS_OK;
+    return tw_objective_check(self->loss, "logistic", i, batch->label[i], error);
 }
 
 /* p of the file's head; of logistic loss without the cancellation on the side of the label. */

@@ -1,5 +1,5 @@
 /* loss.h: the losses that learners, batch solvers and metrics share, and the links that turn a score into a prediction.
- * src/math/loss.h has their values and derivatives. */
+ * src/math/loss.h has their values and derivatives. Values: any thread. */
 #ifndef THALWEG_LOSS_H
 #define THALWEG_LOSS_H
 

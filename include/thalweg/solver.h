@@ -62,8 +62,10 @@ typedef struct tw_solver_ops {
     tw_solver_kind kind;
     const tw_option *options; /* ends with a {NULL} row */
 
-    /* Fits. UNSUPPORTED: a loss, size or shape that it cannot do, with the limit in the message. NUMERIC: no finite
-     * result. OK with is_converged false: max_iterations or `progress` ended it. */
+    /* Fits. UNSUPPORTED: a loss, size or shape that it cannot do, with the limit in the message. INVALID: no events, or
+     * a label that the loss does not take, with its event. NOT_FOUND: a library that it needs is not installed.
+     * NUMERIC: no finite result. OK with is_converged false: max_iterations or `progress` ended it. After an error the
+     * arrays of `solution` hold anything. */
     tw_status (*solve)(
         const tw_option_values *options, const tw_fit_problem *problem, tw_fit_solution *solution, tw_error *error);
 } tw_solver_ops;

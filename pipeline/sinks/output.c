@@ -9,7 +9,7 @@ tw_status tw_output_open(tw_output *self, const char *path, uint64_t position, t
 {
     *self = (tw_output){.fd = -1, .is_open = true};
     bool is_standard = strcmp(path, "-") == 0;
-    tw_file_info info;
+    tw_file_info info = {0};
     tw_status status = TW_STATUS_OK;
     self->path = tw_strdup(is_standard ? "standard output" : path);
     self->buffer = tw_alloc(TW_OUTPUT_SIZE);

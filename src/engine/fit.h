@@ -1,5 +1,6 @@
 /* fit.h: history, then live: the bounded inputs of a run fitted as a whole, by a batch solver or by the learner's own
- * passes, and handed over to the model's rows, so that the run goes on online exactly behind them. */
+ * passes, and handed over to the model's rows, so that the run goes on online exactly behind them.
+ * One thread at a time. */
 #ifndef TW_ENGINE_FIT_H
 #define TW_ENGINE_FIT_H
 

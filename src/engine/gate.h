@@ -1,7 +1,7 @@
 /* gate.h: decides whether a checkpoint may be served, by figures over the last learned events, each scored before it
  * was learned. The verdict is part of the manifest, written with it in one step: a version that is refused is never
  * seen as published, wherever the process is killed. A checkpoint without a verdict was made without a gate and is
- * published. */
+ * published. One thread per object unless it says otherwise. */
 #ifndef TW_ENGINE_GATE_H
 #define TW_ENGINE_GATE_H
 

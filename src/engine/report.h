@@ -1,5 +1,5 @@
 /* report.h: the figures of a run, as the final report, the progress table, `status` and /metrics show them. A figure
- * that cannot be known is NaN here and null or "-" where it is printed, never 0. */
+ * that cannot be known is NaN here and null or "-" where it is printed, never 0. Values. */
 #ifndef TW_ENGINE_REPORT_H
 #define TW_ENGINE_REPORT_H
 

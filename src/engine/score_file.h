@@ -15,7 +15,9 @@
  *   text     names and texts, each with a terminating 0
  *   keys     u64 each, ascending
  *   weights  f32 or f64 each: 8 bytes only where a weight is no float
- *   centres  f32 [centres][dense width] */
+ *   centres  f32 [centres][dense width]
+ *
+ * One thread at a time; nothing is learned meanwhile. */
 #ifndef TW_ENGINE_SCORE_FILE_H
 #define TW_ENGINE_SCORE_FILE_H
 

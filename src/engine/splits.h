@@ -1,6 +1,6 @@
 /* splits.h: how far each split of a run's sources has been learned and written to the sinks: what a checkpoint saves
  * and a resume starts from. Offsets here are *positions*: pass << 48 | byte offset, ascending over several passes of
- * one split. */
+ * one split. One thread per object. */
 #ifndef TW_ENGINE_SPLITS_H
 #define TW_ENGINE_SPLITS_H
 

@@ -1,6 +1,7 @@
 /* versions.h: which of the checkpoints in a directory may be served, and which is. A checkpoint is a version; it is
  * published unless a gate refused it. What is served is the newest published one, or an earlier one that an operator
- * went back to: its number stands in the file `pinned` there, written in one step, and holds until it is released. */
+ * went back to: its number stands in the file `pinned` there, written in one step, and holds until it is released.
+ * No state of its own: any thread. */
 #ifndef TW_ENGINE_VERSIONS_H
 #define TW_ENGINE_VERSIONS_H
 

@@ -1,4 +1,4 @@
-/* gram.h: rows of a sparse matrix as dense ones, and their Gram matrix. */
+/* gram.h: rows of a sparse matrix as dense ones, and their Gram matrix. Pure; any thread. */
 #ifndef TW_MATH_GRAM_H
 #define TW_MATH_GRAM_H
 

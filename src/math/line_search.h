@@ -1,4 +1,5 @@
-/* line_search.h: a step along a line that meets the strong Wolfe conditions, for smooth functions. */
+/* line_search.h: a step along a line that meets the strong Wolfe conditions, for smooth functions.
+ * No state of its own: any thread. */
 #ifndef TW_MATH_LINE_SEARCH_H
 #define TW_MATH_LINE_SEARCH_H
 

@@ -1,4 +1,5 @@
-/* linear_fit.h: a linear model by one of the minimizers of optimize.h: the body of the solvers lbfgs and owlqn. */
+/* linear_fit.h: a linear model by one of the minimizers of optimize.h: the body of the solvers lbfgs and owlqn.
+ * No state of its own: any thread. */
 #ifndef TW_MATH_LINEAR_FIT_H
 #define TW_MATH_LINEAR_FIT_H
 

@@ -1,5 +1,5 @@
 /* pairs.h: the memory of L-BFGS: the last steps s and gradient changes y, and the product of the inverse Hessian that
- * they stand for with a vector. */
+ * they stand for with a vector. One thread per object. */
 #ifndef TW_MATH_PAIRS_H
 #define TW_MATH_PAIRS_H
 

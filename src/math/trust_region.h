@@ -1,6 +1,7 @@
 /* trust_region.h: the step of a trust-region Newton method: conjugate gradients for the quadratic model, stopped at the
  * region's border (Steihaug, SIAM J. Numer. Anal. 20, 1983; Nocedal and Wright, algorithm 7.2), preconditioned by the
- * Hessian's diagonal M, which also shapes the region: |s|_M = sqrt(sum M_j s_j^2) <= radius. */
+ * Hessian's diagonal M, which also shapes the region: |s|_M = sqrt(sum M_j s_j^2) <= radius.
+ * No state of its own: any thread. */
 #ifndef TW_MATH_TRUST_REGION_H
 #define TW_MATH_TRUST_REGION_H
 

@@ -3,7 +3,10 @@
  *
  *   secret key file   two lines, "public KEY" and "secret KEY"; refused when others may read it
  *   public key file   one line, "public KEY"
- *   allow-list        lines "ROLE KEY NAME": ROLE worker, replica or admin; NAME is what messages call the peer */
+ *   allow-list        lines "ROLE KEY NAME": ROLE worker, replica or admin; NAME is what messages call the peer
+ *
+ * One thread per object; tw_key_pair_store sets the process's file mask for a moment, so no other thread makes files
+ * meanwhile. */
 #ifndef TW_NET_KEYS_H
 #define TW_NET_KEYS_H
 
