@@ -357,8 +357,10 @@ static tw_status take_welcome(tw_remote *self, tw_peer *peer, const tw_frame *fr
     tw_status status = welcome_take_marks(self, peer, frame, error);
     if (status < 0)
         return status;
-    if (peer->incarnation != 0 && peer->incarnation != frame->incarnation)
+    if (peer->incarnation != 0 && peer->incarnation != frame->incarnation) {
         peer->form = TW_FORM_ADD;
+        self->stats.restarts++;
+    }
     peer->incarnation = frame->incarnation;
     peer->epoch = frame->epoch;
     peer->events_learned = frame->n_learned;

@@ -43,6 +43,7 @@ typedef struct tw_params_stats {
     uint64_t bytes; /* memory of rows and index */
     uint64_t events_learned; /* T: events that the model has learned, over all workers */
     uint64_t pulls, pushes, conflicts, reconnects, bytes_sent, bytes_received; /* remote only */
+    uint64_t restarts; /* remote only: shards that came back as another process, which may have lost rows */
 } tw_params_stats;
 
 typedef struct tw_params_ops {

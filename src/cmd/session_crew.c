@@ -19,7 +19,7 @@ typedef struct crew_run {
     tw_report *report;
     int64_t started_us, next_stats_us, next_progress_us;
     uint64_t started_events; /* T at the start */
-    uint32_t shard_restarts; /* when the workers were started */
+    uint64_t shard_restarts; /* when the workers were started */
 } crew_run;
 
 /* What the shards hold by now. */
@@ -116,12 +116,16 @@ static void serve_checkpoints(crew_run *self)
         tell_failure(self, &error);
 }
 
-/* A round trip to every shard first: the manifest says how many events they hold. One that stays silent makes the
- * checkpoint fail; one that went back is for the workers to notice. */
-static tw_status start_last(crew_run *self, tw_error *error)
+/* A round trip to every shard: what they hold, and which of them were started again, is known. */
+static void hear_from_shards(crew_run *self)
 {
     int timeout_ms = (int)(self->session->assembly->pipeline->shard_timeout_us / 1000);
     (void)!tw_model_flush(self->session->assembly->model, timeout_ms, NULL);
+}
+
+static tw_status start_last(crew_run *self, tw_error *error)
+{
+    hear_from_shards(self);
     return start_checkpoint(self, error);
 }
 
@@ -129,8 +133,10 @@ static tw_status start_last(crew_run *self, tw_error *error)
 static tw_status save_last(crew_run *self, tw_error *error)
 {
     tw_status status = TW_STATUS_OK;
-    if (self->session->assembly->pipeline->checkpoint_dir == NULL)
+    if (self->session->assembly->pipeline->checkpoint_dir == NULL) {
+        hear_from_shards(self);
         return TW_STATUS_OK;
+    }
     for (int round = 0; round < 2 && status >= 0; round++) {
         while (
             tw_checkpointer_is_running(self->checkpointer) && (status = poll_checkpoint(self, error)) == TW_STATUS_IDLE)
@@ -153,6 +159,16 @@ static tw_status make_metrics(const crew_run *self, tw_metrics **out, tw_error *
 
 /* --- the workers -------------------------------------------------------------------------------------------------- */
 
+/* Of the shards, whether the run started them or joined them. */
+static uint64_t count_restarts(const crew_run *self)
+{
+    tw_params_stats stats = {0};
+    if (self->session->children != NULL)
+        return children_restarts(self->session->children);
+    tw_model_stats(self->session->assembly->model, &stats);
+    return stats.restarts;
+}
+
 static tw_status start_workers(crew_run *self, tw_error *error)
 {
     const tw_pipeline *pipeline = self->session->assembly->pipeline;
@@ -163,13 +179,13 @@ static tw_status start_workers(crew_run *self, tw_error *error)
         .shard = has_own ? children_addresses(self->session->children) : pipeline->connect.item,
         .n_shards = has_own ? (pipeline->shards > 0 ? pipeline->shards : 1) : pipeline->connect.count,
     };
-    self->shard_restarts = has_own ? children_restarts(self->session->children) : 0;
+    self->shard_restarts = count_restarts(self);
     return crew_start(&options, &self->crew, error);
 }
 
 static bool has_lost_shards(const crew_run *self)
 {
-    return self->session->children != NULL && children_restarts(self->session->children) != self->shard_restarts;
+    return count_restarts(self) != self->shard_restarts;
 }
 
 static tw_status watch_workers(crew_run *self, int *code, tw_error *error)

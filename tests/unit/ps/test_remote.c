@@ -325,6 +325,23 @@ static void events_learned_are_those_of_the_shards_latest_answers(void **state)
     params->ops->close(params);
 }
 
+static void a_shard_that_comes_back_as_another_process_is_counted(void **state)
+{
+    (void)state;
+    tw_table_spec spec = toy_spec(TW_TABLE_EXACT);
+    tw_params *params = NULL;
+    tw_loopback *loopback = NULL;
+    tw_params_stats stats;
+    assert_int_equal(tw_loopback_create(&spec, 2, NULL, &params, &loopback, NULL), TW_STATUS_OK);
+    params->ops->stats(params, &stats);
+    assert_int_equal(stats.restarts, 0);
+    assert_int_equal(tw_loopback_kill(loopback, 1, NULL), TW_STATUS_OK);
+    assert_true(params->ops->flush(params, 60000, NULL) >= 0);
+    params->ops->stats(params, &stats);
+    assert_int_equal(stats.restarts, 1);
+    params->ops->close(params);
+}
+
 /* So many keys in one batch that pulls and pushes travel in several frames. */
 static void a_batch_of_many_frames_is_learned_whole_and_survives_snapshot_and_restore(void **state)
 {
@@ -409,6 +426,7 @@ int main(void)
         cmocka_unit_test(every_event_counts_once_under_lost_doubled_and_damaged_frames_and_killed_shards),
         cmocka_unit_test(a_model_of_another_schema_is_refused_with_the_difference),
         cmocka_unit_test(events_learned_are_those_of_the_shards_latest_answers),
+        cmocka_unit_test(a_shard_that_comes_back_as_another_process_is_counted),
         cmocka_unit_test(a_batch_of_many_frames_is_learned_whole_and_survives_snapshot_and_restore),
         cmocka_unit_test(every_failing_allocation_gives_an_error_and_leaks_nothing),
     };
