@@ -225,6 +225,8 @@ static tw_status find_init(session *self, tw_error *error)
             directory);
     tw_status status = tw_checkpoint_read(directory, 0, &self->init, NULL, error);
     self->is_init_by_weights = status == TW_STATUS_OK && !has_same_rows(self);
+    if (status == TW_STATUS_OK && !self->is_init_by_weights)
+        status = session_check_init(self, error);
     return status;
 }
 

@@ -150,16 +150,36 @@ static tw_status hand_over(session *self, const weight_list *list, double *curva
     return status == TW_STATUS_OK ? tw_model_flush(self->assembly->model, 60000, error) : status;
 }
 
+/* The model there as it was made, without rows. Release with assembly_fini, also after an error. */
+static tw_status init_open(session *self, assembly *from, tw_error *error)
+{
+    tw_status status = assembly_of_manifest(from, &self->init, error);
+    if (status == TW_STATUS_OK)
+        status = assembly_check(from, error);
+    return status == TW_STATUS_OK ? assembly_build(from, error) : status;
+}
+
+tw_status session_check_init(session *self, tw_error *error)
+{
+    assembly from;
+    tw_status status = init_open(self, &from, error);
+    if (status == TW_STATUS_OK) {
+        const tw_learner_traits *old = tw_model_traits(from.model), *new = tw_model_traits(self->assembly->model);
+        if (old->task != new->task || old->link != new->link || old->loss.kind != new->loss.kind)
+            status = tw_error_set(error, TW_STATUS_CONFLICT,
+                "--init %s: the model there was learned with another loss: its rows mean something else here",
+                self->options->init_directory);
+    }
+    assembly_fini(&from);
+    return status;
+}
+
 tw_status session_init_by_weights(session *self, tw_error *error)
 {
     assembly from;
     weight_list list = {0};
     double *curvature = NULL;
-    tw_status status = assembly_of_manifest(&from, &self->init, error);
-    if (status == TW_STATUS_OK)
-        status = assembly_check(&from, error);
-    if (status == TW_STATUS_OK)
-        status = assembly_build(&from, error);
+    tw_status status = init_open(self, &from, error);
     if (status == TW_STATUS_OK)
         status = check_models(self, from.model, error);
     if (status == TW_STATUS_OK)

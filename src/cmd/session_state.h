@@ -31,6 +31,10 @@ typedef struct session {
  * of all; *code: the exit code when it fails. */
 TW_MUST_USE tw_status session_run_crew(session *self, tw_report *report, int *code, tw_error *error);
 
+/* Rows of the same form may still be weights of something else: CONFLICT when the model of --init was learned with
+ * another loss. */
+TW_MUST_USE tw_status session_check_init(session *self, tw_error *error);
+
 /* Hands the weights of the model of self->init over to the attached rows. */
 TW_MUST_USE tw_status session_init_by_weights(session *self, tw_error *error);
 /* Mode batch: fills self->fit. */
