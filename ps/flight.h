@@ -58,6 +58,11 @@ void tw_flight_fini(tw_flight *self);
 TW_MUST_USE tw_status tw_flight_plan(
     tw_flight *self, const tw_partition *partition, const tw_batch *batch, tw_error *error);
 
+static inline uint32_t tw_flight_chunk_count(const tw_flight *self, uint32_t shard)
+{
+    return self->chunk_first[shard + 1] - self->chunk_first[shard];
+}
+
 /* Bytes of a chunk's records. */
 size_t tw_flight_chunk_size(const tw_partition *partition, uint32_t shard, const tw_flight_chunk *chunk);
 /* Copies the records of a chunk between a frame's payload and the images; `load` fills before and after. */

@@ -10,7 +10,10 @@
 #include "ps/flight.h"
 #include "ps/remote.h"
 
-enum { TW_PEER_MAX_OUTSTANDING = 64 };
+enum {
+    TW_PEER_MAX_OUTSTANDING = 64,
+    TW_PEER_PAUSE_US = 10000, /* before what a shard had no room for is tried again */
+};
 
 typedef struct tw_outstanding {
     uint64_t sequence;
@@ -86,6 +89,11 @@ TW_MUST_USE tw_status tw_peer_take(tw_remote *self, tw_peer *peer, const void *b
 /* Nothing is left to be sent or answered, but for the files of a snapshot. */
 bool tw_peer_is_settled(const tw_remote *self, const tw_peer *peer);
 uint64_t tw_peer_mark(const tw_peer *peer, uint64_t split);
+int64_t tw_peer_now(tw_remote *self);
+/* The session is lost: HELLO is due. */
+void tw_peer_disconnect(tw_remote *self, tw_peer *peer);
+/* Push and pull start again in the present session. */
+void tw_peer_restart(tw_peer *peer);
 void tw_peer_start_control(tw_peer *peer, tw_frame_type type, uint64_t handle);
 
 #endif

@@ -1,5 +1,5 @@
-/* shard_state.h: the state of a shard, shared by shard.c (sessions, control) and shard_rows.c (pull and push). Private.
- */
+/* shard_state.h: the state of a shard, shared by shard.c (sessions), shard_rows.c (pull and push) and shard_control.c
+ * (scan, figures, snapshots). Private. */
 #ifndef TW_PS_SHARD_STATE_H
 #define TW_PS_SHARD_STATE_H
 
@@ -40,5 +40,9 @@ void tw_shard_nack(tw_shard *self,
 
 void tw_shard_pull(tw_shard *self, tw_session *session, const tw_frame *frame);
 void tw_shard_push(tw_shard *self, tw_session *session, const tw_frame *frame);
+
+void tw_shard_scan(tw_shard *self, const tw_session *session, const tw_frame *frame);
+void tw_shard_stats(tw_shard *self, const tw_session *session, const tw_frame *frame);
+void tw_shard_barrier(tw_shard *self, const tw_session *session, const tw_frame *frame);
 
 #endif
