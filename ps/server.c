@@ -13,7 +13,7 @@
 #include "ps/outbox.h"
 #include "store/checkpoint.h"
 
-enum { SERVER_MAX_KEEP = 16, SERVER_TURN_FRAMES = 256 };
+enum { SERVER_MAX_KEEP = 16, SERVER_TURN_FRAMES = 256, SERVER_TELL_S = 10 };
 
 static const uint64_t server_max_kept_bytes = (uint64_t)256 << 20;
 static const uint64_t server_max_outbox_bytes = (uint64_t)128 << 20;
@@ -42,7 +42,8 @@ typedef struct shard_server {
     tw_outbox outbox;
     snapshot_job job;
     uint64_t last_id;
-    int64_t next_snapshot_us;
+    int64_t next_snapshot_us, next_tell_us;
+    uint64_t n_told;                  /* hostile frames and connections at the last telling */
     uint64_t own_id[SERVER_MAX_KEEP]; /* written by itself and not asked for: it removes the old ones */
     uint32_t n_own;
 } shard_server;
@@ -266,12 +267,12 @@ static tw_status server_receive(shard_server *self, tw_error *error)
         tw_status status = tw_socket_receive(self->socket, self->message, error);
         if (status == TW_STATUS_IDLE)
             return TW_STATUS_OK;
-        if (status == TW_STATUS_PROTOCOL)
-            continue;
-        if (status < 0)
+        if (status < 0 && status != TW_STATUS_PROTOCOL)
             return status;
-        if (tw_message_n_parts(self->message) != 2)
+        if (status == TW_STATUS_PROTOCOL || tw_message_n_parts(self->message) != 2) {
+            tw_shard_formless(self->shard);
             continue;
+        }
         tw_part peer = tw_message_part(self->message, 0), frame = tw_message_part(self->message, 1);
         uint32_t roles = server_roles(tw_message_user(self->message));
         tw_shard_receive_from(self->shard, roles, peer.bytes, peer.size, frame.bytes, frame.size);
@@ -279,6 +280,28 @@ static tw_status server_receive(shard_server *self, tw_error *error)
         server_snapshots(self);
     }
     return TW_STATUS_OK;
+}
+
+/* Says what was refused, at most once in SERVER_TELL_S seconds and only when there is more of what nobody honest does.
+ */
+static void server_tell_refusals(shard_server *self, bool is_last)
+{
+    const tw_refusals *refusals = tw_shard_refusals(self->shard);
+    tw_guard_figures guard = {0};
+    char text[TW_REFUSALS_TEXT_SIZE];
+    int64_t now_us = tw_clock_monotonic_us();
+    if (!is_last && now_us < self->next_tell_us)
+        return;
+    self->next_tell_us = now_us + (int64_t)SERVER_TELL_S * 1000000;
+    if (self->guard != NULL)
+        tw_guard_figures_get(self->guard, &guard);
+    /* Its own test at the start is one stranger. */
+    uint64_t n = tw_refusals_hostile(refusals) + guard.n_broke + guard.n_stranger - (guard.n_stranger > 0);
+    if (n == (is_last ? 0 : self->n_told))
+        return;
+    self->n_told = n;
+    tw_refusals_text(refusals, self->guard != NULL ? &guard : NULL, text);
+    tw_log(TW_LOG_WARN, "shard %u of %u: refused so far: %s", self->options->index, self->options->count, text);
 }
 
 static tw_status server_loop(shard_server *self, atomic_bool *stop, tw_error *error)
@@ -292,6 +315,7 @@ static tw_status server_loop(shard_server *self, atomic_bool *stop, tw_error *er
             return status;
         tw_outbox_retry(&self->outbox);
         server_snapshots(self);
+        server_tell_refusals(self, false);
     }
     return TW_STATUS_OK;
 }
@@ -327,6 +351,8 @@ static tw_status server_bind(shard_server *self, tw_error *error)
         socket_options.security = &security;
     if (status == TW_STATUS_OK)
         status = tw_socket_create(self->net, &socket_options, &self->socket, error);
+    if (status == TW_STATUS_OK && self->guard != NULL)
+        status = tw_guard_watch(self->guard, self->socket, error);
     if (status == TW_STATUS_OK)
         status = tw_socket_bind(self->socket, options->address, error);
     if (status == TW_STATUS_OK && self->guard != NULL)
@@ -370,6 +396,7 @@ tw_status tw_shard_server_run(const tw_shard_server_options *options, atomic_boo
     tw_status final = TW_STATUS_OK;
     if (status == TW_STATUS_OK) {
         status = server_loop(self, stop, error);
+        server_tell_refusals(self, true);
         final = server_final_snapshot(self, status < 0 ? NULL : error);
     }
     tw_outbox_fini(&self->outbox);

@@ -73,6 +73,16 @@ uint64_t tw_shard_session_bytes(const tw_shard *self, uint32_t *n_sessions)
     return bytes;
 }
 
+const tw_refusals *tw_shard_refusals(const tw_shard *self)
+{
+    return &self->refusals;
+}
+
+void tw_shard_formless(tw_shard *self)
+{
+    self->refusals.n_formless++;
+}
+
 tw_frame tw_shard_answer(const tw_shard *self, const tw_session *session, const tw_frame *request, tw_frame_type type)
 {
     return (tw_frame){
@@ -105,6 +115,7 @@ void tw_shard_nack(tw_shard *self,
 {
     tw_frame answer = tw_shard_answer(self, NULL, request, TW_FRAME_NACK);
     answer.reason = reason;
+    self->refusals.nack[reason < TW_NACK_N_REASONS ? reason : TW_NACK_NONE]++;
     if (mark != NULL)
         answer.mark[answer.n_marks++] = *mark;
     /* Without memory for a NACK the peer's deadline does its work. */
@@ -335,16 +346,20 @@ void tw_shard_receive_from(
 {
     tw_frame frame;
     tw_error error = {0};
-    if (peer_size > TW_PEER_SIZE)
+    if (peer_size > TW_PEER_SIZE) {
+        tw_shard_formless(self);
         return;
+    }
     if (tw_frame_decode(bytes, size, &frame, &error) < 0) {
         tw_shard_nack(self, peer, peer_size, &frame, frame.reason, NULL, error.message);
         return;
     }
     tw_session *session = session_find(self, peer, peer_size);
     /* A frame seen before: its answer went out, and marks alone would not tell parts of a push apart. */
-    if (session != NULL && session->sender == frame.sender && frame.sequence <= session->sequence)
+    if (session != NULL && session->sender == frame.sender && frame.sequence <= session->sequence) {
+        self->refusals.n_repeated++;
         return;
+    }
     if (frame.type == TW_FRAME_HELLO) {
         shard_hello(self, roles, peer, peer_size, &frame);
         return;

@@ -5,6 +5,7 @@
 #define TW_PS_SHARD_H
 
 #include "ps/layout.h"
+#include "ps/refusals.h"
 #include "store/table.h"
 
 typedef struct tw_shard tw_shard;
@@ -57,5 +58,10 @@ void tw_shard_set_busy(tw_shard *self, bool is_busy);
 
 /* Memory that sessions hold, and how many there are; for limits and tests. */
 uint64_t tw_shard_session_bytes(const tw_shard *self, uint32_t *n_sessions);
+
+/* What it refused so far. Borrowed. */
+const tw_refusals *tw_shard_refusals(const tw_shard *self);
+/* Counts a message that the edge could not make a frame of. */
+void tw_shard_formless(tw_shard *self);
 
 #endif

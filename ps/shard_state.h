@@ -3,6 +3,7 @@
 #ifndef TW_PS_SHARD_STATE_H
 #define TW_PS_SHARD_STATE_H
 
+#include "ps/refusals.h"
 #include "ps/session.h"
 
 struct tw_shard {
@@ -24,6 +25,7 @@ struct tw_shard {
     uint64_t *key;
     size_t capacity_rows, capacity_keys;
     tw_buffer out;
+    tw_refusals refusals;
 };
 
 /* Starts the answer to `request` with everything but type and payload. */

@@ -1,19 +1,23 @@
 #include "net/guard.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <zmq.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "net/door.h"
 #include "net/internal.h"
 
-enum { ZAP_FRAMES = 7, ZAP_FRAME_MAX = 256, POLL_MS = 100, CHECK_MS = 2000 };
+enum { ZAP_FRAMES = 7, ZAP_FRAME_MAX = 256, POLL_MS = 100, SHUT_POLL_MS = 10, CHECK_MS = 2000 };
 
 static const char *const zap_address = "inproc://zeromq.zap.01";
+static const char *const door_address = "inproc://thalweg-door";
 
 struct tw_guard {
     tw_net *net;
@@ -22,7 +26,11 @@ struct tw_guard {
     pthread_t thread;
     bool has_thread;
     atomic_bool is_stopping;
-    _Atomic uint64_t n_accepted, n_refused;
+    _Atomic(void *) monitor; /* of the server that is watched; the thread's own once it is set */
+    tw_door door;
+    int listener; /* the thread's own descriptor of the listening socket; -1: not known yet */
+    bool is_shut; /* the listener */
+    _Atomic uint64_t n_known, n_stranger, n_came, n_passed, n_broke, n_left, n_shut;
 };
 
 /* One request: version, id, domain, address, identity, mechanism, credentials. */
@@ -93,16 +101,89 @@ static void zap_answer(void *socket, const zap_request *request, const tw_allowe
     (void)zmq_send(socket, "", 0, 0);
 }
 
+/* --- the door ----------------------------------------------------------------------------------------------------- */
+
+/* The event of the next monitor message and its value; 0: none came. */
+static int next_event(void *monitor, int timeout_ms, int32_t *value)
+{
+    zmq_msg_t part;
+    uint16_t event = 0;
+    zmq_pollitem_t item = {.socket = monitor, .events = ZMQ_POLLIN};
+    if (zmq_poll(&item, 1, timeout_ms) <= 0)
+        return 0;
+    for (bool is_first = true, has_more = true; has_more; is_first = false) {
+        (void)zmq_msg_init(&part);
+        if (zmq_msg_recv(&part, monitor, 0) < 0)
+            return 0;
+        if (is_first && zmq_msg_size(&part) >= sizeof event + sizeof *value) {
+            memcpy(&event, zmq_msg_data(&part), sizeof event);
+            memcpy(value, (const char *)zmq_msg_data(&part) + sizeof event, sizeof *value);
+        }
+        has_more = zmq_msg_more(&part) != 0;
+        (void)zmq_msg_close(&part);
+    }
+    return event;
+}
+
+static void guard_publish(tw_guard *self)
+{
+    atomic_store(&self->n_came, self->door.n_came);
+    atomic_store(&self->n_passed, self->door.n_passed);
+    atomic_store(&self->n_broke, self->door.n_broke);
+    atomic_store(&self->n_left, self->door.n_left);
+    atomic_store(&self->n_shut, self->door.n_shut);
+}
+
+/* The listener is duplicated: its number stays ours however long the server lives. */
+static void guard_hear(tw_guard *self, int event, int32_t value)
+{
+    int64_t now_us = tw_clock_monotonic_us();
+    if (event == ZMQ_EVENT_LISTENING && self->listener < 0)
+        self->listener = fcntl(value, F_DUPFD_CLOEXEC, 0);
+    else if (event == ZMQ_EVENT_ACCEPTED)
+        (void)tw_door_tell(&self->door, TW_DOOR_CAME, now_us);
+    else if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
+        (void)tw_door_tell(&self->door, TW_DOOR_PASSED, now_us);
+    else if (event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL || event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL)
+        (void)tw_door_tell(&self->door, TW_DOOR_BROKE, now_us);
+    else if (event == ZMQ_EVENT_DISCONNECTED)
+        (void)tw_door_tell(&self->door, TW_DOOR_LEFT, now_us);
+}
+
+static void guard_follow_door(tw_guard *self, void *monitor)
+{
+    int32_t value = 0;
+    for (int event; (event = next_event(monitor, 0, &value)) != 0;)
+        guard_hear(self, event, value);
+    bool is_shut = tw_door_tick(&self->door, tw_clock_monotonic_us());
+    if (is_shut != self->is_shut && self->listener >= 0 && tw_door_move(self->listener, is_shut))
+        self->is_shut = is_shut;
+    guard_publish(self);
+}
+
+static void guard_answer(tw_guard *self)
+{
+    zap_request request;
+    if (!zap_receive(self->socket, &request))
+        return;
+    const tw_allowed *who = zap_decide(self, &request);
+    atomic_fetch_add(who != NULL ? &self->n_known : &self->n_stranger, 1);
+    zap_answer(self->socket, &request, who);
+}
+
 static void *guard_main(void *argument)
 {
     tw_guard *self = argument;
-    zap_request request;
     while (!atomic_load(&self->is_stopping)) {
-        if (!zap_receive(self->socket, &request))
+        void *monitor = atomic_load(&self->monitor);
+        zmq_pollitem_t item[2] = {
+            {.socket = self->socket, .events = ZMQ_POLLIN}, {.socket = monitor, .events = ZMQ_POLLIN}};
+        if (zmq_poll(item, monitor != NULL ? 2 : 1, self->is_shut ? SHUT_POLL_MS : POLL_MS) < 0)
             continue;
-        const tw_allowed *who = zap_decide(self, &request);
-        atomic_fetch_add(who != NULL ? &self->n_accepted : &self->n_refused, 1);
-        zap_answer(self->socket, &request, who);
+        if ((item[0].revents & ZMQ_POLLIN) != 0)
+            guard_answer(self);
+        if (monitor != NULL)
+            guard_follow_door(self, monitor);
     }
     return NULL;
 }
@@ -135,10 +216,32 @@ tw_status tw_guard_start(tw_net *net, const tw_allow_list *list, tw_guard **out,
     if (self == NULL)
         return tw_no_memory(error, sizeof *self);
     self->net = net;
+    self->listener = -1;
+    tw_door_init(&self->door, tw_clock_monotonic_us());
     tw_status status = guard_open(self, list, error);
     if (status < 0)
         tw_guard_stop(&self);
     *out = self;
+    return status;
+}
+
+tw_status tw_guard_watch(tw_guard *self, tw_socket *server, tw_error *error)
+{
+    int no_limit = 0, linger = 0,
+        events = ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
+                 ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL;
+    void *monitor = zmq_socket(self->net->context, ZMQ_PAIR);
+    /* Without a limit: the library's own threads wait where a monitor's queue is full. */
+    if (monitor != NULL && zmq_setsockopt(monitor, ZMQ_RCVHWM, &no_limit, sizeof no_limit) == 0 &&
+        zmq_setsockopt(monitor, ZMQ_LINGER, &linger, sizeof linger) == 0 &&
+        zmq_socket_monitor(tw_socket_raw(server), door_address, events) == 0 &&
+        zmq_connect(monitor, door_address) == 0) {
+        atomic_store(&self->monitor, monitor);
+        return TW_STATUS_OK;
+    }
+    tw_status status = tw_error_set(error, TW_STATUS_IO, "the watch of connections: %s", zmq_strerror(errno));
+    if (monitor != NULL)
+        (void)zmq_close(monitor);
     return status;
 }
 
@@ -153,44 +256,36 @@ void tw_guard_stop(tw_guard **self)
         (void)pthread_join(guard->thread, NULL);
     if (guard->socket != NULL)
         (void)zmq_close(guard->socket);
+    if (atomic_load(&guard->monitor) != NULL)
+        (void)zmq_close(atomic_load(&guard->monitor));
+    if (guard->listener >= 0)
+        (void)close(guard->listener);
     guard->net->has_guard = false;
     tw_allow_list_fini(&guard->list);
     tw_free(guard);
 }
 
-void tw_guard_counts(const tw_guard *self, uint64_t *n_accepted, uint64_t *n_refused)
+void tw_guard_figures_get(const tw_guard *self, tw_guard_figures *out)
 {
-    *n_accepted = atomic_load(&self->n_accepted);
-    *n_refused = atomic_load(&self->n_refused);
+    *out = (tw_guard_figures){
+        .n_known = atomic_load(&self->n_known),
+        .n_stranger = atomic_load(&self->n_stranger),
+        .n_left = atomic_load(&self->n_left),
+        .n_passed = atomic_load(&self->n_passed),
+        .n_broke = atomic_load(&self->n_broke),
+        .n_shut = atomic_load(&self->n_shut),
+        .n_came = atomic_load(&self->n_came),
+    };
 }
 
 /* --- the refusal test --------------------------------------------------------------------------------------------- */
 
-/* The event of the next monitor message; 0: none came. */
-static int next_event(void *monitor, int timeout_ms)
-{
-    zmq_msg_t part;
-    uint16_t event = 0;
-    zmq_pollitem_t item = {.socket = monitor, .events = ZMQ_POLLIN};
-    if (zmq_poll(&item, 1, timeout_ms) <= 0)
-        return 0;
-    for (bool is_first = true, has_more = true; has_more; is_first = false) {
-        (void)zmq_msg_init(&part);
-        if (zmq_msg_recv(&part, monitor, 0) < 0)
-            return 0;
-        if (is_first && zmq_msg_size(&part) >= sizeof event)
-            memcpy(&event, zmq_msg_data(&part), sizeof event);
-        has_more = zmq_msg_more(&part) != 0;
-        (void)zmq_msg_close(&part);
-    }
-    return event;
-}
-
 static tw_status await_refusal(void *monitor, const char *address, tw_error *error)
 {
     int64_t end_us = tw_clock_monotonic_us() + (int64_t)CHECK_MS * 1000;
+    int32_t unused;
     for (int64_t now_us; (now_us = tw_clock_monotonic_us()) < end_us;) {
-        int event = next_event(monitor, (int)((end_us - now_us) / 1000) + 1);
+        int event = next_event(monitor, (int)((end_us - now_us) / 1000) + 1, &unused);
         if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
             return TW_STATUS_OK;
         if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)

@@ -18,8 +18,23 @@ TW_MUST_USE tw_status tw_guard_start(tw_net *net, const tw_allow_list *list, tw_
  * is refused, CONFIG when it is let in or nobody refuses it within two seconds. */
 TW_MUST_USE tw_status tw_guard_check(tw_guard *self, const char *address, const char *server_key, tw_error *error);
 
-/* Handshakes that were let in and refused so far. Any thread. */
-void tw_guard_counts(const tw_guard *self, uint64_t *n_accepted, uint64_t *n_refused);
+/* Watches who comes to `server`, of the guard's context, from before it is bound: counts, and takes no new connections
+ * for a while when too many come that do not pass the handshake or too many are open (net/door.h). At most one server.
+ * Its thread's call. */
+TW_MUST_USE tw_status tw_guard_watch(tw_guard *self, tw_socket *server, tw_error *error);
+
+/* Since the start. The last five are of the watched server; those that came, did not pass and left were silent, slow,
+ * plain, of another protocol or of a stranger's key. */
+typedef struct tw_guard_figures {
+    uint64_t n_known, n_stranger; /* handshakes with a key that is, that is not in the allow-list */
+    uint64_t n_came, n_left;      /* connections; the difference is open now */
+    uint64_t n_passed;            /* handshakes that ended well */
+    uint64_t n_broke;             /* that failed, but for strangers' keys */
+    uint64_t n_shut;              /* times that no new connections were taken */
+} tw_guard_figures;
+
+/* Any thread. */
+void tw_guard_figures_get(const tw_guard *self, tw_guard_figures *out);
 
 /* Before tw_net_destroy and after the servers are closed. NULL-safe. */
 void tw_guard_stop(tw_guard **self);

@@ -4,9 +4,14 @@
 
 #include <stdbool.h>
 
+#include "net/socket.h"
+
 struct tw_net {
     void *context;
     bool has_guard; /* encrypted servers may be bound */
 };
+
+/* The library's own handle. */
+void *tw_socket_raw(const tw_socket *self);
 
 #endif

@@ -237,6 +237,11 @@ tw_status tw_socket_reconnect(tw_socket *self, const char *address, tw_error *er
     return tw_socket_connect(self, address, error);
 }
 
+void *tw_socket_raw(const tw_socket *self)
+{
+    return self->socket;
+}
+
 const char *tw_socket_address(const tw_socket *self)
 {
     return self->address;

@@ -189,6 +189,7 @@ static void only_keys_of_the_list_get_in_and_say_who_they_are(void **state)
     assert_int_equal(tw_socket_create(net, &options, &server, NULL), TW_STATUS_INVALID); /* no guard */
     assert_int_equal(tw_guard_start(net, &list, &guard, NULL), TW_STATUS_OK);
     assert_int_equal(tw_socket_create(net, &options, &server, NULL), TW_STATUS_OK);
+    assert_int_equal(tw_guard_watch(guard, server, NULL), TW_STATUS_OK);
     assert_int_equal(tw_socket_bind(server, "tcp://127.0.0.1:*", NULL), TW_STATUS_OK);
     assert_int_equal(tw_message_create(&message, NULL), TW_STATUS_OK);
     assert_int_equal(tw_guard_check(guard, tw_socket_address(server), self->server.public_key, NULL), TW_STATUS_OK);
@@ -197,9 +198,11 @@ static void only_keys_of_the_list_get_in_and_say_who_they_are(void **state)
     assert_null(pass(net, server, message, &self->stranger, self->server.public_key, 400));
     assert_null(pass(net, server, message, &self->worker, self->stranger.public_key, 400)); /* wrong server key */
     assert_null(pass(net, server, message, NULL, NULL, 400));                               /* plain text */
-    uint64_t n_accepted = 0, n_refused = 0;
-    tw_guard_counts(guard, &n_accepted, &n_refused);
-    assert_true(n_accepted >= 2 && n_refused >= 2);
+    tw_guard_figures figures;
+    tw_guard_figures_get(guard, &figures);
+    assert_true(figures.n_known >= 2 && figures.n_stranger >= 2);
+    assert_true(figures.n_passed == 2 && figures.n_broke >= 2);
+    assert_true(figures.n_came >= figures.n_passed + figures.n_stranger + figures.n_broke);
     tw_message_destroy(&message);
     tw_socket_destroy(&server);
     tw_guard_stop(&guard);
