@@ -196,6 +196,11 @@ static tw_nack_reason hello_check(const tw_shard *self, const tw_frame *frame, c
         (void)tw_error_set(error, TW_STATUS_CONFLICT, "only the owner of a model may start it afresh");
         return TW_NACK_SCHEMA;
     }
+    /* Who may only read decides neither what the rows are nor whose. */
+    if (hello->role == TW_ROLE_READER && (self->table == NULL || self->name[0] == '\0')) {
+        (void)tw_error_set(error, TW_STATUS_BUSY, "no worker has said yet which model this is");
+        return TW_NACK_OVERLOAD;
+    }
     if (self->table == NULL || hello->is_fresh) {
         if (self->table != NULL && (self->is_busy || self->has_barrier)) {
             (void)tw_error_set(error, TW_STATUS_BUSY, "a snapshot is being written");

@@ -57,7 +57,7 @@ static tw_hello counter_hello(tw_role role)
     return hello;
 }
 
-static void hello(wire *self, const char *peer, tw_role role, uint64_t sender, uint64_t sequence)
+static void say_hello(wire *self, const char *peer, tw_role role, uint64_t sender, uint64_t sequence)
 {
     tw_hello body = counter_hello(role);
     tw_frame frame = {.type = TW_FRAME_HELLO, .model = self->model, .sender = sender, .sequence = sequence};
@@ -65,6 +65,11 @@ static void hello(wire *self, const char *peer, tw_role role, uint64_t sender, u
     assert_int_equal(tw_hello_encode(&body, &self->out, NULL), 0);
     tw_frame_finish(&self->out, &frame);
     tw_shard_receive(self->shard, peer, strlen(peer), self->out.bytes, self->out.size);
+}
+
+static void hello(wire *self, const char *peer, tw_role role, uint64_t sender, uint64_t sequence)
+{
+    say_hello(self, peer, role, sender, sequence);
     assert_int_equal(self->last.type, TW_FRAME_WELCOME);
 }
 
@@ -104,6 +109,21 @@ static uint64_t count_of_77(wire *self)
     void *row = NULL;
     assert_int_equal(tw_table_rows(tw_shard_table(self->shard), &key, 1, TW_ACCESS_READ, &row, NULL), 0);
     return *(uint64_t *)row;
+}
+
+static void a_reader_does_not_decide_what_the_rows_are(void **state)
+{
+    (void)state;
+    wire *self = wire_create();
+    say_hello(self, "reader", TW_ROLE_READER, 9, 1);
+    assert_int_equal(self->last.type, TW_FRAME_NACK);
+    assert_int_equal(self->last.reason, TW_NACK_OVERLOAD);
+    assert_null(tw_shard_table(self->shard));
+    hello(self, "owner", TW_ROLE_OWNER, 1, 1);
+    hello(self, "reader", TW_ROLE_READER, 9, 2);
+    assert_int_equal(self->last.type, TW_FRAME_WELCOME);
+    assert_int_equal(tw_shard_refusals(self->shard)->nack[TW_NACK_OVERLOAD], 1);
+    wire_destroy(self);
 }
 
 static void only_the_owner_may_drop_or_save_the_rows(void **state)
@@ -347,6 +367,7 @@ static void hostile_frames_change_nothing_and_take_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reader_does_not_decide_what_the_rows_are),
         cmocka_unit_test(only_the_owner_may_drop_or_save_the_rows),
         cmocka_unit_test(a_push_applies_only_where_its_range_starts_at_the_mark),
         cmocka_unit_test(a_frame_that_comes_twice_is_not_looked_at_again),
