@@ -182,7 +182,7 @@ static tw_nack_reason push_check_part(
 {
     *list = NULL;
     if (session->role == TW_ROLE_READER)
-        return TW_NACK_BAD_FRAME;
+        return TW_NACK_DENIED;
     if (session->epoch != self->epoch)
         return TW_NACK_STALE_EPOCH;
     if (session->is_refused)
