@@ -31,8 +31,9 @@ const char *tw_nack_name(tw_nack_reason reason)
 {
     static const char *const names[TW_NACK_N_REASONS] = {"none", "bad frame", "gap", "overlap", "stale epoch",
         "stale incarnation", "conflict", "overload", "schema", "unknown type", "key list gone", "wrong slot", "failed",
-        "denied"};
-    return (unsigned)reason < TW_NACK_N_REASONS ? names[reason] : "unknown reason";
+        "denied", [TW_NACK_NOT_PRIMARY] = "not primary"};
+    bool is_named = (unsigned)reason < TW_NACK_N_REASONS && names[reason] != NULL;
+    return is_named ? names[reason] : "unknown reason";
 }
 
 static tw_status frame_bad(tw_frame *out, tw_nack_reason reason, tw_error *error, const char *what, uint64_t value)

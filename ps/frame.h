@@ -28,7 +28,7 @@ enum {
     TW_FRAME_CHUNK = 1 << 20, /* bytes of values that one pull asks for, or one scan frame carries */
     TW_FRAME_HAS_KEYS = 1,    /* the body names the keys; without it `handle` names the key list of an earlier pull */
     TW_FRAME_MORE = 2,        /* PUSH: staged until the frame without it; SCANNED: more frames follow */
-    TW_FRAME_DUPLICATE = 4,   /* ACK: the range was applied before */
+    TW_FRAME_DUPLICATE = 4,   /* ACK: the range was applied before; LOG_ACK: send again what came after */
 };
 
 typedef enum tw_frame_type {
@@ -47,6 +47,14 @@ typedef enum tw_frame_type {
     TW_FRAME_STATS_ARE = 13,
     TW_FRAME_PING = 14,
     TW_FRAME_PONG = 15, /* handle: the snapshot under way, or 0 */
+    /* 20 to 26 between a shard and its standby: see standby.h */
+    TW_FRAME_SUBSCRIBE = 20,
+    TW_FRAME_ROWS = 21,
+    TW_FRAME_LOG = 22,
+    TW_FRAME_LOG_ACK = 23,
+    TW_FRAME_PROMOTE = 24,
+    TW_FRAME_PROMOTED = 25,
+    TW_FRAME_DIGEST = 26,
     TW_FRAME_N_TYPES,
 } tw_frame_type;
 
@@ -67,10 +75,11 @@ typedef enum tw_nack_reason {
     TW_NACK_OVERLOAD,          /* no room at the moment */
     TW_NACK_SCHEMA,            /* the model here is another one; the body says in what */
     TW_NACK_UNKNOWN_TYPE,
-    TW_NACK_KEYLIST_GONE, /* the handle is not kept any more: send the keys */
-    TW_NACK_WRONG_SLOT,   /* a key of another shard */
-    TW_NACK_FAILED,       /* the shard could not do it (disk, memory): the body says why */
-    TW_NACK_DENIED,       /* the peer's key does not allow this role */
+    TW_NACK_KEYLIST_GONE,     /* the handle is not kept any more: send the keys */
+    TW_NACK_WRONG_SLOT,       /* a key of another shard */
+    TW_NACK_FAILED,           /* the shard could not do it (disk, memory): the body says why */
+    TW_NACK_DENIED,           /* the peer's key does not allow this role */
+    TW_NACK_NOT_PRIMARY = 15, /* a standby, or a shard that another one has taken over from */
     TW_NACK_N_REASONS,
 } tw_nack_reason;
 

@@ -36,6 +36,12 @@ typedef enum tw_role {
     TW_ROLE_READER = 3, /* only pulls and scans */
 } tw_role;
 
+/* Further bits of what a peer may do, beside 1 << tw_role. */
+enum {
+    TW_MAY_REPLICATE = 1 << 4, /* SUBSCRIBE, and tell a shard that it was taken over from */
+    TW_MAY_PROMOTE = 1 << 5,
+};
+
 enum { TW_MODEL_NAME_SIZE = 128 };
 
 typedef struct tw_hello {

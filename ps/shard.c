@@ -27,6 +27,9 @@ tw_status tw_shard_create(const tw_shard_options *options, tw_shard **out, tw_er
     self->options.max_session_bytes = options->max_session_bytes ? options->max_session_bytes : (uint64_t)256 << 20;
     self->options.credit_frames = options->credit_frames ? options->credit_frames : TW_SESSION_KEY_LISTS;
     self->options.credit_bytes = options->credit_bytes ? options->credit_bytes : 32u << 20;
+    self->options.max_log_bytes = options->max_log_bytes ? options->max_log_bytes : (uint64_t)64 << 20;
+    self->options.sync_timeout_us = options->sync_timeout_us ? options->sync_timeout_us : 1000000;
+    tw_feed_init(self);
     self->incarnation = options->incarnation ? options->incarnation : 1;
     self->first_slot = tw_shard_first_slot(options->index, options->count);
     self->last_slot = tw_shard_first_slot(options->index + 1, options->count) - 1;
@@ -47,6 +50,7 @@ void tw_shard_destroy(tw_shard **self)
         return;
     for (uint32_t i = 0; shard->session != NULL && i < shard->options.max_sessions; i++)
         tw_session_fini(&shard->session[i]);
+    tw_feed_fini(shard);
     tw_free(shard->session);
     tw_free(shard->place);
     tw_free(shard->row);
@@ -102,6 +106,8 @@ tw_frame tw_shard_answer(const tw_shard *self, const tw_session *session, const 
 void tw_shard_send(tw_shard *self, const void *peer, size_t peer_size, const tw_frame *frame)
 {
     tw_frame_finish(&self->out, frame);
+    if (tw_feed_holds(self, peer, peer_size, self->out.bytes, self->out.size))
+        return;
     self->options.emit(self->options.context, peer, peer_size, self->out.bytes, self->out.size);
 }
 
@@ -153,6 +159,7 @@ static tw_status shard_set_table(tw_shard *self, tw_table *table, tw_error *erro
     self->place = place;
     self->n_places = n_places;
     self->table = table;
+    tw_feed_restart(self);
     return TW_STATUS_OK;
 }
 
@@ -187,6 +194,10 @@ static tw_nack_reason hello_check(const tw_shard *self, const tw_frame *frame, c
         (void)tw_error_set(error, TW_STATUS_CONFLICT, "this is shard %u of %u, wanted %u of %u", self->options.index,
             self->options.count, hello->index, hello->count);
         return TW_NACK_SCHEMA;
+    }
+    if (tw_feed_is_behind(self, frame->handle)) {
+        (void)tw_error_set(error, TW_STATUS_CONFLICT, "another shard has taken over from this one");
+        return TW_NACK_NOT_PRIMARY;
     }
     if (frame->epoch != 0 && self->owner != 0 && self->owner != frame->sender && hello->role == TW_ROLE_OWNER) {
         (void)tw_error_set(error, TW_STATUS_CONFLICT, "another worker has taken over the model");
@@ -251,6 +262,7 @@ static void shard_welcome(tw_shard *self, const tw_session *session, const tw_fr
     size_t n_marks = 0;
     const tw_mark *mark = tw_table_marks(self->table, &n_marks);
     tw_frame answer = tw_shard_answer(self, session, frame, TW_FRAME_WELCOME);
+    answer.handle = self->feed.epoch;
     if (tw_frame_begin(&self->out, &answer, NULL, NULL) < 0)
         return;
     unsigned char *at = tw_buffer_reserve(&self->out, 16 + n_marks * 16, NULL);
@@ -359,6 +371,8 @@ void tw_shard_receive_from(
         tw_shard_nack(self, peer, peer_size, &frame, frame.reason, NULL, error.message);
         return;
     }
+    if (tw_feed_receive(self, roles, peer, peer_size, &frame))
+        return;
     tw_session *session = session_find(self, peer, peer_size);
     /* A frame seen before: its answer went out, and marks alone would not tell parts of a push apart. */
     if (session != NULL && session->sender == frame.sender && frame.sequence <= session->sequence) {

@@ -27,6 +27,10 @@ typedef struct tw_shard_options {
     uint64_t max_session_bytes; /* 256 MiB: key lists and staged pushes of all sessions together */
     uint32_t credit_frames;     /* 64: requests that a worker may have under way */
     uint32_t credit_bytes;      /* 32 MiB of them */
+    bool is_standby;            /* refuses everybody until it was promoted: see replication.h */
+    uint64_t epoch;             /* how often the shard was taken over from, as far as known */
+    uint64_t max_log_bytes;     /* 64 MiB: entries kept for a standby; one that is further behind is given up */
+    int64_t sync_timeout_us;    /* 1 s: then acknowledgements do not wait for a standby any longer */
     tw_shard_emit emit;
     void *context;
 } tw_shard_options;

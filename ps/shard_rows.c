@@ -295,6 +295,7 @@ static tw_status push_apply(tw_shard *self, const tw_session *session, const tw_
         status = tw_table_set_mark(self->table, frame->mark[i].split, frame->mark[i].to, error);
     tw_table_add_events_learned(self->table, frame->n_learned);
     self->generation++;
+    tw_feed_log(self, session, frame);
     return status;
 }
 

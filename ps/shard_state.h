@@ -3,6 +3,7 @@
 #ifndef TW_PS_SHARD_STATE_H
 #define TW_PS_SHARD_STATE_H
 
+#include "ps/feed.h"
 #include "ps/refusals.h"
 #include "ps/session.h"
 
@@ -26,6 +27,7 @@ struct tw_shard {
     size_t capacity_rows, capacity_keys;
     tw_buffer out;
     tw_refusals refusals;
+    tw_feed feed; /* to its standby */
 };
 
 /* Starts the answer to `request` with everything but type and payload. */

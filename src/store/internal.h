@@ -113,8 +113,12 @@ TW_MUST_USE tw_status tw_segments_rows(
     tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void **row, tw_error *error);
 void tw_segment_memory_free(void *bytes, size_t size);
 
-/* table.c: the initial record of a row */
+/* table.c: the initial record of a row; scans of one segment, and of the rows [from, to) of a hashed table */
 void tw_table_initial(const tw_table *self, uint64_t key, void *out);
+TW_MUST_USE tw_status tw_table_scan_segment(
+    tw_table *self, const tw_segment *segment, tw_record_visit visit, void *context, tw_error *error);
+TW_MUST_USE tw_status tw_table_scan_rows(
+    tw_table *self, uint64_t from, uint64_t to, tw_record_visit visit, void *context, tw_error *error);
 
 /* frozen.c: keeps the chunks that [bytes, bytes + size) touches before they change */
 void tw_area_keep(tw_area *self, const void *bytes, size_t size);

@@ -328,7 +328,7 @@ static tw_status scan_blocks(tw_table *self, tw_record_visit visit, void *contex
     return TW_STATUS_OK;
 }
 
-static tw_status scan_segment(
+tw_status tw_table_scan_segment(
     tw_table *self, const tw_segment *segment, tw_record_visit visit, void *context, tw_error *error)
 {
     for (uint64_t i = 0; i < segment->n_buckets; i++) {
@@ -344,16 +344,17 @@ static tw_status scan_segment(
     return TW_STATUS_OK;
 }
 
-static tw_status scan_hashed(tw_table *self, tw_record_visit visit, void *context, tw_error *error)
+tw_status tw_table_scan_rows(
+    tw_table *self, uint64_t from, uint64_t to, tw_record_visit visit, void *context, tw_error *error)
 {
     unsigned char *initial = tw_alloc(self->row_size);
     if (initial == NULL)
         return tw_no_memory(error, self->row_size);
     tw_status status = TW_STATUS_OK;
-    for (uint64_t i = 0; i < self->n_rows && status == TW_STATUS_OK; i++) {
+    for (uint64_t i = from; i < to && status == TW_STATUS_OK; i++) {
         const unsigned char *row = self->rows + i * self->row_size;
         uint64_t key = (self->first_row + i) << self->shift;
-        if (i == 0 || !self->has_constant_rows)
+        if (i == from || !self->has_constant_rows)
             tw_table_initial(self, key, initial);
         if (memcmp(row, initial, self->row_size) != 0)
             status = visit(context, -1, key, row, error);
@@ -368,9 +369,9 @@ tw_status tw_table_scan(tw_table *self, tw_record_visit visit, void *context, tw
     if (status < 0 || self->row_size == 0)
         return status;
     if (self->spec.kind == TW_TABLE_HASHED)
-        return scan_hashed(self, visit, context, error);
+        return tw_table_scan_rows(self, 0, self->n_rows, visit, context, error);
     for (size_t i = 0; i < self->n_segments && status == TW_STATUS_OK; i++)
-        status = scan_segment(self, &self->segment[i], visit, context, error);
+        status = tw_table_scan_segment(self, &self->segment[i], visit, context, error);
     return status;
 }
 

@@ -46,6 +46,21 @@ void tw_table_add_events_learned(tw_table *self, uint64_t n);
 TW_MUST_USE tw_status tw_table_scan(tw_table *self, tw_record_visit visit, void *context, tw_error *error);
 void tw_table_stats(const tw_table *self, tw_params_stats *out);
 
+/* A part of the table that is small enough to be visited between two other calls: records [from, to) of a block, or,
+ * block -1, the rows of the slots [from, to), in hashed tables the rows with these numbers. Two tables of one spec and
+ * the same slots have the same records in the same part. */
+typedef struct tw_table_part {
+    int block;
+    uint64_t from, to;
+} tw_table_part;
+
+/* Moves *part on to the part behind it, of about max_bytes (one slot at least); all zero stands before the first.
+ * False: there is none. The table may change between the calls: whatever is there all the time is visited once. */
+bool tw_table_next_part(const tw_table *self, uint64_t max_bytes, tw_table_part *part);
+/* As tw_table_scan. INVALID: the part is not one of this table. */
+TW_MUST_USE tw_status tw_table_scan_part(
+    tw_table *self, const tw_table_part *part, tw_record_visit visit, void *context, tw_error *error);
+
 /* --- snapshot: cut now, write beside learning ----------------------------------------------------------------------
  * freeze takes the cut (marks and events included) without copying rows; until the frozen object is destroyed, the
  * first write to a 4 KiB chunk keeps its old content. tw_frozen_write may run on another thread: writes, syncs and
