@@ -89,6 +89,7 @@ def rounds(settings, one_round):
     while n < settings.n_kills:
         n += one_round(settings.n_kills - n)
         n_rounds += 1
+        settings.tell(f"{n} of {settings.n_kills} kills in {n_rounds} run(s)")
         if n_rounds > 2 * settings.n_kills:
             raise Violation("hardly any kill fell between the first and the last mark")
     settings.note(f"{n} kills counted in {n_rounds} run(s) of {settings.n_events / settings.rate:g} s")

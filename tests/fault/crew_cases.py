@@ -1,4 +1,5 @@
 """Kills on runs of several workers: every event has its own key, whoever reads it and whoever dies meanwhile."""
+import collections
 import os
 import signal
 
@@ -12,8 +13,8 @@ FILES = tuple(f"part-{i}.libsvm" for i in range(5)) + ("packed.libsvm.gz",)
 class CrewAudit(Audit):
     """Several workers keep no order: rows and figures are audited, not lines of outputs."""
 
-    def __init__(self, settings, folder, n_passes=1, files=FILES):
-        super().__init__(settings, folder, ["--workers", str(N_WORKERS), "--shards", str(N_SHARDS)], files, n_passes)
+    def __init__(self, settings, folder, n_passes=1, files=FILES, n_shards=N_SHARDS, more=()):
+        super().__init__(settings, folder, ["--workers", str(N_WORKERS), "--shards", str(n_shards), *more], files, n_passes)
         for flag in ("--predictions", "--dead-letter", "--checkpoint-every"):
             at = self.command.index(flag)
             del self.command[at:at + 2]
@@ -105,5 +106,95 @@ def shards_joined(settings):
     rounds(settings, one_round)
 
 
-CASES = {"crew-workers": crew_case(("worker",)), "crew-all": crew_case(("worker", "ps", "run")),
+# --- kills of every role, by the hundred ----------------------------------------------------------------------------------
+
+N_MANY_SHARDS = 3
+KILLS_A_RUN = 60
+PACE_S = 0.8
+
+
+def role_of(words):
+    """What a process that the run started is for, by its command line; None: nothing that is killed."""
+    verb = words[1] if len(words) > 1 else ""
+    if verb == "ps":
+        return "standby" if any("standby" in word for word in words[2:]) else "shard"
+    return verb if verb in ("worker", "coordinator") else None
+
+
+def roles_there(run):
+    there = collections.defaultdict(list)
+    for pid, words in children_of(run.popen.pid):
+        if role_of(words):
+            there[role_of(words)].append(pid)
+    return there
+
+
+class Kills:
+    """Kills in one run: roles in turn, in random order, so that each gets its part; now and then two at one moment."""
+
+    def __init__(self, settings, audit, roles):
+        self.settings, self.audit, self.roles, self.deck = settings, audit, roles, []
+        self.n, self.n_missed = collections.Counter(), 0
+
+    def strike(self, run):
+        """The run that goes on: another one when it was itself the victim."""
+        self.deck = self.deck or self.settings.random.sample(self.roles, len(self.roles))
+        role, is_between = self.deck.pop(), run.events < self.settings.n_events
+        if role == "run":
+            self.n[role] += run.kill() and is_between
+            return self.audit.start()
+        pids = roles_there(run)[role]
+        if not pids:
+            self.n_missed += 1
+            return run
+        try:
+            os.kill(self.settings.random.choice(pids), signal.SIGKILL)
+            self.n[role] += is_between
+        except ProcessLookupError:
+            pass
+        return run
+
+    def wait(self, run):
+        draw = self.settings.random.random()
+        if draw >= 0.1:
+            pause(self.settings, run, *((0.05, 1.2) if draw < 0.8 else (1.0, 2.2)))
+
+
+def many_round(settings, roles, more, n_wanted):
+    n_round = min(n_wanted, KILLS_A_RUN)
+    settings.n_events = int(max(8, PACE_S * n_round) * settings.rate)
+    with new_folder() as folder:
+        audit = CrewAudit(settings, folder, n_shards=N_MANY_SHARDS, more=more)
+        run = audit.start_and_wait()
+        kills, started = Kills(settings, audit, roles), run.events
+        latest = started
+        while sum(kills.n.values()) < n_round and run.is_running:
+            kills.wait(run)
+            latest = max(latest, run.events)
+            run = kills.strike(run)
+        run.end(END_S + n_round)
+        audit.check()
+    return kills.n, latest - started
+
+
+def many_case(roles, more=()):
+    """Every role dies its part of settings.n_many kills; each run is audited event by event."""
+
+    def case(settings):
+        n, n_events, n_rounds, n_audited = collections.Counter(), 0, 0, 0
+        while sum(n.values()) < settings.n_many or min(n[role] for role in roles) < settings.n_many // (2 * len(roles)):
+            more_kills, flowed = many_round(settings, roles, more, max(len(roles), settings.n_many - sum(n.values())))
+            n, n_events, n_rounds = n + more_kills, n_events + flowed, n_rounds + 1
+            n_audited += settings.n_events
+            settings.tell(f"{sum(n.values())} of {settings.n_many} kills in {n_rounds} run(s)")
+            if n_rounds > 2 + settings.n_many // 10:
+                raise Violation(f"hardly any kill fell between the first and the last mark: {dict(n)}")
+        if n_events < n_audited // 4:
+            raise Violation(f"only {n_events} of {n_audited} events flowed among the kills")
+        settings.note(f"{sum(n.values())} kills ({', '.join(f'{n[role]} of {role}' for role in roles)}) in {n_rounds} run(s); "
+                      f"{n_audited} events audited, {n_events} of them learned among the kills")
+    return case
+
+
+CASES = {"crew-kills": many_case(("worker", "shard", "run")), "crew-workers": crew_case(("worker",)), "crew-all": crew_case(("worker", "ps", "run")),
          "crew-passes": crew_case(("worker", "ps"), 2), "crew-joined": shards_joined}

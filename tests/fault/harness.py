@@ -30,10 +30,14 @@ class Settings:
         self.program, self.seed, self.n_kills, self.flips = program, seed, n_kills, flips
         self.rate, self.n_events = rate, int(seconds * rate)
         self.random = random.Random(seed)
-        self.notes = []
+        self.notes, self.name = [], ""
 
     def note(self, text):
         self.notes.append(text)
+
+    def tell(self, text):
+        """How far it is, at once: a long form that is ended from outside is not silent."""
+        print(f"   {self.name}: {text}", flush=True)
 
 
 # --- events with their own ids -------------------------------------------------------------------------------------------
@@ -92,10 +96,13 @@ def audit_counts(settings, model, counts):
 class Process:
     """A run of the program whose progress is followed on its standard error."""
 
+    living = set()  # of all threads
+
     def __init__(self, command, folder, **more):
         self.lines, self.progress, self.first_events = [], {}, None
         self.n_checkpoints = self.n_failures = 0
         self.popen = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, **more)
+        Process.living.add(self.popen)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 

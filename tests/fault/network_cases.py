@@ -119,6 +119,7 @@ def network_case(audit_type):
             more, connections, events = network_round(settings, audit_type, min(settings.n_cuts - n_cut, MAX_CUTS_A_RUN))
             counts, n_connections, n_events = counts + more, n_connections + connections, n_events + events
             n_cut, n_rounds = sum(counts[kind] for kind in INTERRUPTIONS), n_rounds + 1
+            settings.tell(f"{n_cut} of {settings.n_cuts} interruptions in {n_rounds} run(s)")
             if n_rounds > settings.n_cuts:
                 raise Violation(f"hardly any fault hit a connection: {dict(counts)}")
         settings.note(f"{sum(counts.values())} faults ({', '.join(f'{counts[kind]} {kind}' for kind in KINDS)}) on "
@@ -204,8 +205,10 @@ class Share:
                 raise Violation(f"a worker ended with {process.popen.returncode} after a pause: {process.tail()}")
 
     def keep_one(self, random):
-        """kill -9 of either, so that whoever is left must have everything done."""
-        random.choice([process for process in self.processes if process.is_running]).kill()
+        """kill -9 of either, so that whoever is left must have everything done. They may all have ended meanwhile."""
+        running = [process for process in self.processes if process.is_running]
+        if running:
+            random.choice(running).kill()
         self.processes = [process for process in self.processes if process.popen.returncode != -signal.SIGKILL]
 
 
@@ -284,6 +287,7 @@ def crew_pauses(settings):
     while n < settings.n_pauses:
         crew = pause_round(settings, settings.n_pauses - n)
         n, n_unevicted, n_rounds = n + crew.n_paused, n_unevicted + crew.n_unevicted, n_rounds + 1
+        settings.tell(f"{n} of {settings.n_pauses} pauses in {n_rounds} run(s)")
         if n_rounds > settings.n_pauses:
             raise Violation(f"hardly any pause went past eviction while there was work: {n_unevicted} kept their connections")
     settings.note(f"{n} pauses past eviction ({n_unevicted} more were not noticed) in {n_rounds} run(s) of {crew.n_events} events")

@@ -34,9 +34,15 @@ def write(path, text):
 
 
 def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    """Below the ports that the system gives to outgoing connections: one of those may be taken again before it is bound."""
+    while True:
+        port = random.SystemRandom().randrange(10000, 32000)
+        with socket.socket() as one:
+            try:
+                one.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def unpack(name, path):
