@@ -185,10 +185,10 @@ static void loopback_snapshot(loopback_shard *self)
     tw_error error = {0};
     if (!tw_shard_snapshot_wanted(self->shard, &self->snapshot_id))
         return;
-    tw_status status =
-        self->owner->directory != NULL
-            ? tw_table_freeze(tw_shard_table(self->shard), loopback_max_kept_bytes, &self->frozen, &error)
-            : tw_error_set(&error, TW_STATUS_UNSUPPORTED, "no directory was given for snapshots");
+    tw_status status = self->owner->directory != NULL
+                           ? tw_table_freeze_after(tw_shard_table(self->shard), self->owner->directory,
+                                 TW_DELTAS_DEFAULT, loopback_max_kept_bytes, &self->frozen, &error)
+                           : tw_error_set(&error, TW_STATUS_UNSUPPORTED, "no directory was given for snapshots");
     self->n_frames_beside = 0;
     if (status == TW_STATUS_OK)
         tw_shard_set_busy(self->shard, true);

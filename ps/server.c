@@ -1,6 +1,7 @@
 #include "ps/server.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,7 +14,7 @@
 #include "ps/outbox.h"
 #include "store/checkpoint.h"
 
-enum { SERVER_MAX_KEEP = 16, SERVER_TURN_FRAMES = 256, SERVER_TELL_S = 10 };
+enum { SERVER_MAX_OWN = 1024 + 64, SERVER_TURN_FRAMES = 256, SERVER_TELL_S = 10 };
 
 static const uint64_t server_max_kept_bytes = (uint64_t)256 << 20;
 static const uint64_t server_max_outbox_bytes = (uint64_t)128 << 20;
@@ -43,8 +44,8 @@ typedef struct shard_server {
     snapshot_job job;
     uint64_t last_id;
     int64_t next_snapshot_us, next_tell_us;
-    uint64_t n_told;                  /* hostile frames and connections at the last telling */
-    uint64_t own_id[SERVER_MAX_KEEP]; /* written by itself and not asked for: it removes the old ones */
+    uint64_t n_told;                 /* hostile frames and connections at the last telling */
+    uint64_t own_id[SERVER_MAX_OWN]; /* written by itself and not asked for: it removes the old ones */
     uint32_t n_own;
 } shard_server;
 
@@ -161,7 +162,8 @@ static tw_status job_start(shard_server *self, uint64_t id, bool is_barrier, tw_
     if (id <= self->last_id)
         return tw_error_set(error, TW_STATUS_CONFLICT, "snapshot id %llu was used; take one above %llu",
             (unsigned long long)id, (unsigned long long)self->last_id);
-    tw_status status = tw_table_freeze(tw_shard_table(self->shard), server_max_kept_bytes, &job->frozen, error);
+    tw_status status = tw_table_freeze_after(tw_shard_table(self->shard), self->options->directory,
+        self->options->deltas, server_max_kept_bytes, &job->frozen, error);
     if (status < 0)
         return status;
     job->directory = self->options->directory;
@@ -181,28 +183,58 @@ static tw_status job_start(shard_server *self, uint64_t id, bool is_barrier, tw_
     return TW_STATUS_OK;
 }
 
-/* Keeps the newest of its own snapshots; those that a worker asked for are the worker's to remove. */
+static void job_remove(const shard_server *self, const char *name)
+{
+    char path[4096];
+    tw_error error = {0};
+    if (snprintf(path, sizeof path, "%s/%s", self->options->directory, name) < (int)sizeof path &&
+        tw_file_remove(path, &error) < 0)
+        tw_log(TW_LOG_WARN, "an old snapshot stays: %s", error.message);
+}
+
+/* What every row file there stands on, but for its own old ones. */
+static tw_status job_needed(const shard_server *self, const tw_names *old, tw_names *needed)
+{
+    tw_names names = {0};
+    tw_status status = tw_directory_list(self->options->directory, &names, NULL);
+    for (size_t i = 0; i < names.count && status == TW_STATUS_OK; i++) {
+        if (strstr(names.name[i], ".rows-") != NULL && !tw_names_has(old, names.name[i]))
+            status = tw_row_file_needs(self->options->directory, names.name[i], needed, NULL);
+    }
+    tw_names_free(&names);
+    return status;
+}
+
+/* Keeps the newest of its own snapshots and what they stand on; those that a worker asked for are the worker's to
+ * remove. What cannot be decided now is decided after the next one. */
 static void job_prune(shard_server *self, uint64_t id)
 {
     uint32_t keep = self->options->keep ? self->options->keep : 2;
-    if (keep > SERVER_MAX_KEEP - 1)
-        keep = SERVER_MAX_KEEP - 1;
-    self->own_id[self->n_own++] = id;
-    if (self->n_own <= keep)
-        return;
-    char name[TW_FILE_NAME_SIZE], path[4096];
-    tw_row_file_name(self->own_id[0], self->options->index, self->options->count, name);
-    size_t size = strlen(self->options->directory);
-    if (size + sizeof name + 2 < sizeof path) {
-        memcpy(path, self->options->directory, size);
-        path[size] = '/';
-        memcpy(path + size + 1, name, strlen(name) + 1);
-        tw_error error = {0};
-        if (tw_file_remove(path, &error) < 0)
-            tw_log(TW_LOG_WARN, "an old snapshot stays: %s", error.message);
+    tw_names old = {0}, needed = {0};
+    char name[TW_FILE_NAME_SIZE];
+    tw_status status = TW_STATUS_OK;
+    if (self->n_own == SERVER_MAX_OWN) {
+        memmove(self->own_id, self->own_id + 1, (SERVER_MAX_OWN - 1) * sizeof *self->own_id);
+        self->n_own--;
     }
-    self->n_own--;
-    memmove(self->own_id, self->own_id + 1, self->n_own * sizeof *self->own_id);
+    self->own_id[self->n_own++] = id;
+    for (uint32_t i = 0; i + keep < self->n_own && status == TW_STATUS_OK; i++) {
+        tw_row_file_name(self->own_id[i], self->options->index, self->options->count, name);
+        status = tw_names_add(&old, name, NULL);
+    }
+    if (status == TW_STATUS_OK && old.count > 0)
+        status = job_needed(self, &old, &needed);
+    uint32_t n_left = 0;
+    for (uint32_t i = 0; i < self->n_own && status == TW_STATUS_OK; i++) {
+        tw_row_file_name(self->own_id[i], self->options->index, self->options->count, name);
+        if (i + keep < self->n_own && !tw_names_has(&needed, name))
+            job_remove(self, name);
+        else
+            self->own_id[n_left++] = self->own_id[i];
+    }
+    self->n_own = status == TW_STATUS_OK ? n_left : self->n_own;
+    tw_names_free(&old);
+    tw_names_free(&needed);
 }
 
 static void job_finish(shard_server *self)

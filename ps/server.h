@@ -20,8 +20,9 @@ typedef struct tw_shard_server_options {
                                  * were learned of any split; NULL: none */
     uint64_t init_id;
     uint64_t newer_than; /* restore_id 0: load its own newest row file if its id is above this (UINT64_MAX: none) */
-    uint32_t snapshot_every_ms;                           /* own snapshots; 0: only those that a worker asks for */
-    uint32_t keep;                                        /* own snapshots that are kept; 0: 2 */
+    uint32_t snapshot_every_ms; /* own snapshots; 0: only those that a worker asks for */
+    uint32_t keep;              /* own snapshots that are kept; 0: 2 */
+    uint32_t deltas; /* snapshots with only what changed, between two with all rows; see tw_table_freeze_after */
     bool has_final_snapshot;                              /* one more when it stops, if anything was pushed */
     void (*on_ready)(void *context, const char *address); /* bound, restored; NULL allowed */
     void *context;

@@ -340,6 +340,15 @@ tw_status tw_names_add(tw_names *self, const char *name, tw_error *error)
     return TW_STATUS_OK;
 }
 
+bool tw_names_has(const tw_names *self, const char *name)
+{
+    for (size_t i = 0; i < self->count; i++) {
+        if (strcmp(self->name[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
 void tw_names_free(tw_names *self)
 {
     for (size_t i = 0; i < self->count; i++)

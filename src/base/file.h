@@ -64,6 +64,7 @@ typedef struct tw_names {
 } tw_names;
 TW_MUST_USE tw_status tw_directory_list(const char *path, tw_names *out, tw_error *error);
 TW_MUST_USE tw_status tw_names_add(tw_names *self, const char *name, tw_error *error);
+bool tw_names_has(const tw_names *self, const char *name);
 void tw_names_free(tw_names *self);
 
 /* A whole file up to `limit` bytes, 0-terminated behind the size; release with tw_free. INVALID above the limit. */

@@ -227,6 +227,8 @@ tw_status assembly_attach_local(assembly *self, const char *directory, const tw_
 {
     tw_params *params = NULL;
     tw_status status = tw_local_create(tw_model_table_spec(self->model), &params, error);
+    if (status == TW_STATUS_OK)
+        tw_local_set_deltas(params, self->pipeline->checkpoint_deltas);
     if (status == TW_STATUS_OK && manifest != NULL)
         status = params->ops->restore(params, directory, &manifest->files, error);
     if (status < 0) {

@@ -37,19 +37,21 @@ struct children {
 
 static tw_status spawn_shard(children *self, uint32_t index, bool is_first, tw_error *error)
 {
-    char shard[32], id[24], floor[24], keep[16], parent[24], init[24];
+    char shard[32], id[24], floor[24], keep[16], deltas[16], parent[24], init[24];
     const char *arguments[MAX_ARGUMENTS];
     int n = 0;
     (void)snprintf(shard, sizeof shard, "%u/%u", index, self->options.n_shards);
     (void)snprintf(id, sizeof id, "%llu", (unsigned long long)self->options.restore_id);
     (void)snprintf(floor, sizeof floor, "%llu", (unsigned long long)self->options.newer_than);
     (void)snprintf(keep, sizeof keep, "%u", self->options.keep);
+    (void)snprintf(deltas, sizeof deltas, "%u", self->options.deltas);
     (void)snprintf(parent, sizeof parent, "%ld", (long)getpid());
     const char *fixed[] = {"thalweg", "ps", "--shard", shard, "--bind", self->bound[index], "--child-of", parent};
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
         arguments[n++] = fixed[i];
     if (self->directory != NULL) {
-        const char *saved[] = {"--checkpoint", self->directory, "--newer-than", floor, "--keep", keep};
+        const char *saved[] = {
+            "--checkpoint", self->directory, "--newer-than", floor, "--keep", keep, "--deltas", deltas};
         for (size_t i = 0; i < sizeof saved / sizeof saved[0]; i++)
             arguments[n++] = saved[i];
     }

@@ -19,7 +19,7 @@ typedef struct children_options {
     const char *init_directory; /* rows of checkpoint init_id there are what a shard starts from; NULL: none */
     uint64_t init_id;
     uint64_t newer_than; /* restarts: only row files above this id count */
-    uint32_t keep;
+    uint32_t keep, deltas;
 } children_options;
 
 /* Starts all and the thread that watches them. The options are copied. */

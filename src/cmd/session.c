@@ -187,6 +187,7 @@ static tw_status start_children(session *self, tw_error *error)
         .init_id = has_init_rows ? self->init.id : 0,
         .newer_than = self->manifest.id != 0 ? self->manifest.id - 1 : self->newest_id,
         .keep = pipeline->checkpoint_keep,
+        .deltas = pipeline->checkpoint_deltas,
     };
     tw_status status = children_start(&options, &self->children, error);
     if (status < 0)
@@ -243,6 +244,7 @@ static tw_status attach_init(session *self, tw_error *error)
         return status;
     }
     tw_local_forget_marks(params);
+    tw_local_set_deltas(params, self->assembly->pipeline->checkpoint_deltas);
     tw_model_attach(self->assembly->model, params);
     return TW_STATUS_OK;
 }

@@ -15,6 +15,8 @@ static const flag_spec ps_flags[] = {
     {"snapshot-every", 0, "TIME",
         "saves its rows by itself so often (10s with --checkpoint; 0s: only when a worker asks)"},
     {"keep", 0, "N", "own snapshots that are kept (2)"},
+    {"deltas", 0, "N",
+        "snapshots that hold only the rows that changed, between two that hold all of them (8; 0: none)"},
     {"key", 0, "FILE", "its secret key (thalweg keygen): only peers of the allow-list get in"},
     {"allow", 0, "FILE", "lines \"ROLE KEY NAME\": who may connect; ROLE worker, replica or admin; needed with --key"},
     {"insecure", 0, NULL, "plain connections, also from other machines: anybody may read and change the model"},
@@ -82,7 +84,7 @@ static tw_status read_security(
 
 static tw_status read_options(const flags *given, tw_shard_server_options *out, tw_error *error)
 {
-    uint64_t keep = 0;
+    uint64_t keep = 0, deltas = 0;
     int64_t every_us = 0;
     bool is_child = flags_has(given, "child-of");
     out->address = flags_text(given, "bind", NULL);
@@ -92,6 +94,8 @@ static tw_status read_options(const flags *given, tw_shard_server_options *out, 
     tw_status status = parse_shard(flags_text(given, "shard", "0/1"), &out->index, &out->count, error);
     if (status == TW_STATUS_OK)
         status = flags_count(given, "keep", 2, 1000, &keep, error);
+    if (status == TW_STATUS_OK)
+        status = flags_count(given, "deltas", TW_DELTAS_DEFAULT, TW_DELTAS_MAX, &deltas, error);
     if (status == TW_STATUS_OK)
         status = flags_count(given, "restore", 0, INT64_MAX, &out->restore_id, error);
     if (status == TW_STATUS_OK)
@@ -106,6 +110,7 @@ static tw_status read_options(const flags *given, tw_shard_server_options *out, 
     if (flags_has(given, "fresh"))
         out->newer_than = UINT64_MAX;
     out->keep = (uint32_t)keep;
+    out->deltas = (uint32_t)deltas;
     out->snapshot_every_ms = (uint32_t)(every_us / 1000);
     out->has_final_snapshot = out->directory != NULL && !is_child;
     out->on_ready = is_child ? NULL : on_ready;

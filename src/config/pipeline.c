@@ -218,6 +218,7 @@ static tw_status fill_run(tw_pipeline *self, tw_error *error)
     self->is_insecure = tw_option_bool(security, "insecure");
     self->checkpoint_dir = tw_option_text(checkpoint->values, "dir");
     self->checkpoint_keep = small(checkpoint->values, "keep");
+    self->checkpoint_deltas = small(checkpoint->values, "deltas");
     self->checkpoint_events = (uint64_t)tw_option_int(every, "events");
     self->checkpoint_us = tw_option_int(every, "time");
     (void)tw_check_span(tw_option_text(evaluate, "window"), &self->window_events, &self->window_us);

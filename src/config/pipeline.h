@@ -149,7 +149,7 @@ typedef struct tw_pipeline {
     const char *checkpoint_dir;
     uint64_t checkpoint_events; /* 0: not by events */
     int64_t checkpoint_us;      /* 0: not by time */
-    uint32_t checkpoint_keep;
+    uint32_t checkpoint_keep, checkpoint_deltas;
 
     uint64_t window_events;   /* 0: no windows by events */
     int64_t window_us;        /* 0: no windows by event time */

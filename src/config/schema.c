@@ -227,6 +227,11 @@ static const tw_config_block every_block = {
 static const tw_option checkpoint_options[] = {
     OPTION_TEXT("dir", NULL, "directory of the checkpoints, which are also the model; absent: nothing is saved"),
     OPTION_INT("keep", "3", 1, 10000, "checkpoints that are kept"),
+    OPTION_INT("deltas",
+        "8",
+        0,
+        32,
+        "checkpoints that hold only the rows that changed, between two that hold all of them; 0 = all of them always"),
     OPTION_END,
 };
 static const tw_config_child checkpoint_children[] = {CHILD("every", TW_CHILD_MAP, &every_block), CHILD_END};

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "store/chain.h"
 #include "store/manifest.h"
 #include "store/section.h"
 
@@ -196,6 +197,7 @@ tw_status tw_checkpoint_read(const char *directory, uint64_t id, tw_manifest *ou
 /* What stays. What is above `newest` may be of a checkpoint that is being made. */
 typedef struct kept {
     uint64_t oldest, newest; /* of the newest `keep` */
+    tw_names needed;         /* row files that a row file that stays stands on */
     const uint64_t *spared;
     size_t n_spared;
 } kept;
@@ -212,7 +214,21 @@ static bool is_obsolete(const kept *self, const char *name)
         if (self->spared[i] == id)
             return false;
     }
-    return id < self->oldest && (is_rows(kind) || strcmp(kind, "manifest") == 0);
+    return id < self->oldest && (is_rows(kind) ? !tw_names_has(&self->needed, name) : strcmp(kind, "manifest") == 0);
+}
+
+/* What the row files that stay in any case stand on. */
+static tw_status find_needed(
+    const char *directory, const tw_names *names, const kept *range, tw_names *needed, tw_error *error)
+{
+    tw_status status = TW_STATUS_OK;
+    for (size_t i = 0; i < names->count && status == TW_STATUS_OK; i++) {
+        uint64_t id;
+        const char *kind = file_id(names->name[i], &id);
+        if (kind != NULL && is_rows(kind) && !is_temporary(kind) && !is_obsolete(range, names->name[i]))
+            status = tw_row_file_needs(directory, names->name[i], needed, error);
+    }
+    return status;
 }
 
 /* Manifests go first, so that none is ever left without its rows. */
@@ -249,10 +265,15 @@ tw_status tw_checkpoint_prune(
         range.oldest = ids[n_ids > n_kept ? n_ids - n_kept : 0];
         range.newest = ids[n_ids - 1];
     }
+    tw_names needed = {0};
+    if (status == TW_STATUS_OK)
+        status = find_needed(directory, &names, &range, &needed, error);
+    range.needed = needed;
     if (status == TW_STATUS_OK)
         status = remove_obsolete(directory, &names, &range, true, error);
     if (status == TW_STATUS_OK)
         status = remove_obsolete(directory, &names, &range, false, error);
+    tw_names_free(&range.needed);
     tw_names_free(&names);
     tw_free(ids);
     return status;

@@ -172,6 +172,12 @@ static tw_status frozen_fill(tw_frozen *self, tw_error *error)
 
 static void frozen_free(tw_frozen *self)
 {
+    for (size_t i = 0; i < self->n_touched; i++)
+        tw_free(self->touched[i]);
+    tw_free(self->touched);
+    tw_free(self->touched_rows);
+    tw_free(self->chain);
+    tw_free(self->directory);
     for (size_t i = 0; i < self->n_areas; i++) {
         tw_area *area = &self->area[i];
         for (size_t j = 0; self->kepts != NULL && atomic_load(&self->kept_bytes) > 0 && j < area->n_chunks; j++)
@@ -188,6 +194,16 @@ static void frozen_free(tw_frozen *self)
 
 tw_status tw_table_freeze(tw_table *self, uint64_t max_kept_bytes, tw_frozen **out, tw_error *error)
 {
+    return tw_table_freeze_after(self, NULL, 0, max_kept_bytes, out, error);
+}
+
+tw_status tw_table_freeze_after(tw_table *self,
+    const char *directory,
+    uint32_t max_deltas,
+    uint64_t max_kept_bytes,
+    tw_frozen **out,
+    tw_error *error)
+{
     *out = NULL;
     if (self->frozen != NULL)
         return tw_error_set(error, TW_STATUS_CONFLICT, "table: a snapshot is being written; one at a time");
@@ -200,6 +216,10 @@ tw_status tw_table_freeze(tw_table *self, uint64_t max_kept_bytes, tw_frozen **o
     frozen->last_slot = self->last_slot;
     frozen->max_kept_bytes = max_kept_bytes;
     tw_status status = frozen_fill(frozen, error);
+    if (status == TW_STATUS_OK && max_deltas > 0)
+        status = tw_touched_begin(self, error);
+    if (status == TW_STATUS_OK && max_deltas > 0)
+        status = tw_touched_take(frozen, directory, max_deltas, error);
     if (status < 0) {
         frozen_free(frozen);
         return status;
@@ -215,6 +235,7 @@ void tw_frozen_destroy(tw_frozen **self)
         return;
     tw_frozen *frozen = *self;
     attach(frozen, false);
+    tw_touched_settle(frozen);
     frozen_free(frozen);
     *self = NULL;
 }

@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 #include "data/key.h"
-#include "store/table.h"
+#include "store/chain.h"
 
 enum {
     TW_BUCKET_KEYS = 8,
@@ -33,6 +33,8 @@ typedef struct tw_area {
     unsigned char **kept;
     atomic_int owners;
     tw_frozen *frozen;
+    const uint8_t *touched; /* of a delta: bits of the places (exact) or rows (hashed) that are wanted; NULL: all */
+    bool is_whole;          /* of a delta: the segment was rebuilt, its slots are replaced */
 } tw_area;
 
 struct tw_frozen {
@@ -51,6 +53,15 @@ struct tw_frozen {
     atomic_bool is_copying, is_failed;
     int64_t stall_until_us; /* of the batch at hand; table's thread */
     uint64_t n_over, peak;  /* chunks kept above the limit, most bytes kept; table's thread */
+    tw_chain *chain;        /* of a delta; NULL: a base */
+    char *directory;        /* that the delta belongs to */
+    uint8_t *touched_rows;  /* hashed: the bits behind the areas */
+    uint8_t **touched;      /* exact: [n_touched] those of the segments */
+    size_t n_touched;
+    uint64_t n_touched_rows;
+    bool is_tracked; /* the next snapshot may build on this one */
+    atomic_bool is_written;
+    tw_row_file written;
 };
 
 /* Segment of an exact table: n_buckets x (keys, rows), open addressing by bucket with linear overflow. */
@@ -59,7 +70,9 @@ typedef struct tw_segment {
     size_t size;
     uint64_t n_buckets, count, limit; /* grows when count reaches limit */
     uint32_t first_slot, last_slot;
-    tw_area *area; /* NULL: nothing of it is frozen */
+    tw_area *area;    /* NULL: nothing of it is frozen */
+    uint8_t *touched; /* [n_buckets] bit i: place i was written to since the last snapshot; NULL: see is_rebuilt */
+    bool is_rebuilt;  /* since the last snapshot: all of it counts as touched. Set it where rows move or go away */
 } tw_segment;
 
 typedef struct tw_block_state {
@@ -69,6 +82,15 @@ typedef struct tw_block_state {
     uint32_t n_here;
     tw_area *area;
 } tw_block_state;
+
+/* What changed since the last snapshot, and which files that one is. */
+typedef struct tw_touched {
+    uint64_t n_rows;                      /* bits that are set */
+    uint64_t stride_inverse, row_inverse; /* floor(2^64 / size) + 1: the high half of a product with it is a quotient */
+    uint8_t *bits;                        /* hashed: a bit a row */
+    char *directory;                      /* of the files below; NULL: none */
+    tw_chain last;                        /* the last snapshot, base first; n_files 0: the next one is a base */
+} tw_touched;
 
 struct tw_table {
     tw_table_spec spec;
@@ -102,6 +124,7 @@ struct tw_table {
     size_t scratch_index_size;
 
     tw_frozen *frozen;
+    tw_touched *touched; /* NULL: changes are not tracked */
 };
 
 /* segment.c */
@@ -119,6 +142,26 @@ TW_MUST_USE tw_status tw_table_scan_segment(
     tw_table *self, const tw_segment *segment, tw_record_visit visit, void *context, tw_error *error);
 TW_MUST_USE tw_status tw_table_scan_rows(
     tw_table *self, uint64_t from, uint64_t to, tw_record_visit visit, void *context, tw_error *error);
+
+/* touched.c: the tracker of a table; begin does nothing where there is one. take moves what was touched into `frozen`,
+ * whose areas are listed, and decides whether that is a delta; settle notes what became of it. */
+TW_MUST_USE tw_status tw_touched_begin(tw_table *self, tw_error *error);
+TW_MUST_USE tw_status tw_touched_take(tw_frozen *frozen, const char *directory, uint32_t max_deltas, tw_error *error);
+void tw_touched_settle(tw_frozen *frozen);
+void tw_touched_end(tw_table *self);
+
+static inline uint64_t tw_quotient(uint64_t value, uint64_t inverse)
+{
+    __extension__ typedef unsigned __int128 u128;
+    return (uint64_t)(((u128)value * inverse) >> 64);
+}
+
+/* Sets a bit and counts it once. */
+static inline void tw_touch(tw_touched *self, uint8_t *byte, unsigned bit)
+{
+    self->n_rows += !(*byte >> bit & 1);
+    *byte |= (uint8_t)(1u << bit);
+}
 
 /* frozen.c: keeps the chunks that [bytes, bytes + size) touches before they change */
 void tw_area_keep(tw_area *self, const void *bytes, size_t size);

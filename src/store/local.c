@@ -13,6 +13,7 @@ typedef struct local {
     size_t row_capacity;
     void *block[TW_SCHEMA_MAX_BLOCKS];
     bool is_writing;
+    uint32_t max_deltas;
 } local;
 
 static local *local_of(tw_params *params)
@@ -98,7 +99,7 @@ static tw_status local_snapshot_start(tw_params *params, const char *directory, 
         return tw_error_set(error, TW_STATUS_INVALID, "store: a snapshot starts between batches");
     if (self->snapshot != NULL)
         return tw_error_set(error, TW_STATUS_BUSY, "store: a snapshot is being written; one at a time");
-    return tw_snapshot_start(self->table, directory, id, &self->snapshot, error);
+    return tw_snapshot_start(self->table, directory, id, self->max_deltas, &self->snapshot, error);
 }
 
 static tw_status local_snapshot_poll(tw_params *params, int timeout_ms, struct tw_row_files *out, tw_error *error)
@@ -186,6 +187,7 @@ tw_status tw_local_create(const tw_table_spec *spec, tw_params **out, tw_error *
     if (self == NULL)
         return tw_no_memory(error, sizeof *self);
     self->params.ops = &local_ops;
+    self->max_deltas = TW_DELTAS_DEFAULT;
     tw_status status = tw_table_create(spec, 0, TW_N_SLOTS - 1, &self->table, error);
     if (status < 0) {
         tw_free(self);
@@ -193,6 +195,11 @@ tw_status tw_local_create(const tw_table_spec *spec, tw_params **out, tw_error *
     }
     *out = &self->params;
     return TW_STATUS_OK;
+}
+
+void tw_local_set_deltas(tw_params *params, uint32_t max_deltas)
+{
+    local_of(params)->max_deltas = max_deltas;
 }
 
 void tw_local_forget_marks(tw_params *params)

@@ -13,6 +13,10 @@ typedef struct loader {
     const char *path, *name;
     tw_table *table; /* NULL: only verify */
     bool is_applying, has_spec;
+    bool is_below; /* it is a file that a delta stands on: its marks and events are void */
+    tw_chain chain;
+    uint8_t at;            /* its place in the chain */
+    const uint8_t *newest; /* [TW_N_SLOTS] the last place in the chain that replaces the slot; NULL: no chain */
     tw_table_spec spec;
     uint32_t first_slot, last_slot;
     uint64_t events;
@@ -103,7 +107,7 @@ static tw_status visit_marks(loader *self, const tw_section_view *section, tw_er
         self->mark[self->n_marks].split = tw_wire_get(&in, 8);
         self->mark[self->n_marks].to = tw_wire_get(&in, 8);
     }
-    return self->table == NULL ? TW_STATUS_OK : check_marks(self, error);
+    return self->table == NULL || self->is_below ? TW_STATUS_OK : check_marks(self, error);
 }
 
 static uint64_t wire_u64(const unsigned char *bytes)
@@ -116,7 +120,7 @@ static tw_status use_row(loader *self, uint64_t key, const unsigned char *row, t
 {
     tw_table *table = self->table;
     uint64_t slot = key >> (64 - TW_SLOT_BITS);
-    if (slot < table->first_slot || slot > table->last_slot)
+    if (slot < table->first_slot || slot > table->last_slot || (self->newest != NULL && self->at < self->newest[slot]))
         return TW_STATUS_OK;
     void *to = NULL;
     tw_status status = tw_table_rows(table, &key, 1, TW_ACCESS_WRITE, &to, error);
@@ -169,6 +173,21 @@ static tw_status visit_pairs(loader *self, const tw_section_view *section, tw_er
     return TW_STATUS_OK;
 }
 
+static tw_status visit_chain(loader *self, const tw_section_view *section, tw_error *error)
+{
+    if (self->is_applying)
+        return TW_STATUS_OK;
+    if (self->chain.n_files > 0)
+        return bad(self, section, error, "occurs twice");
+    tw_status status = tw_chain_read(&self->chain, section, error);
+    if (status == TW_STATUS_CORRUPT && error != NULL) {
+        char why[200];
+        (void)snprintf(why, sizeof why, "%.199s", error->message);
+        return bad(self, section, error, why);
+    }
+    return status;
+}
+
 static tw_status visit_row_section(void *context, const tw_section_view *section, tw_error *error)
 {
     loader *self = context;
@@ -182,6 +201,8 @@ static tw_status visit_row_section(void *context, const tw_section_view *section
     case TW_SECTION_EVENTS:
         self->events = section->count;
         return TW_STATUS_OK;
+    case TW_SECTION_CHAIN:
+        return visit_chain(self, section, error);
     case TW_SECTION_BLOCK:
     case TW_SECTION_ROWS:
         return visit_pairs(self, section, error);
@@ -214,38 +235,154 @@ static tw_status walk(loader *self, const tw_row_file *file, tw_row_file *found,
     return TW_STATUS_OK;
 }
 
-static tw_status load_apply(loader *self, const tw_row_file *file, tw_error *error)
+static void loader_free(loader *self)
 {
+    if (self == NULL)
+        return;
+    tw_free(self->mark);
+    tw_free(self);
+}
+
+/* The files that make up one cut: those below a delta, base first, and the file itself, last. */
+typedef struct chain_load {
+    const char *directory;
+    tw_table *table; /* NULL: only verify */
+    loader *top;
+    const tw_row_file *file; /* of the top; NULL: whatever it is */
+    uint8_t newest[TW_N_SLOTS];
+    char path[TW_STORE_PATH_SIZE];
+} chain_load;
+
+static void note_replaced(chain_load *self, const tw_chain *chain, uint8_t at)
+{
+    for (uint32_t slot = 0; slot < TW_N_SLOTS; slot++) {
+        if (tw_chain_replaces(chain, slot))
+            self->newest[slot] = at;
+    }
+}
+
+static tw_status lower_open(chain_load *self, uint32_t at, loader **out, tw_error *error)
+{
+    const tw_row_file *file = &self->top->chain.file[at];
+    tw_status status = tw_store_path(self->path, self->directory, file->name, error);
+    *out = status < 0 ? NULL : tw_alloc_zero(sizeof **out);
+    if (*out == NULL)
+        return status < 0 ? status : tw_no_memory(error, sizeof **out);
+    (*out)->path = self->path;
+    (*out)->name = file->name;
+    (*out)->table = self->table;
+    (*out)->is_below = true;
+    (*out)->at = (uint8_t)at;
+    (*out)->newest = self->newest;
+    return TW_STATUS_OK;
+}
+
+/* A file below is verified against what the delta says of it. */
+static tw_status lower_verify(chain_load *self, uint32_t at, tw_error *error)
+{
+    loader *below;
+    tw_row_file found;
+    tw_status status = lower_open(self, at, &below, error);
+    if (status == TW_STATUS_OK)
+        status = walk(below, &self->top->chain.file[at], &found, error);
+    if (status == TW_STATUS_NOT_FOUND)
+        status =
+            tw_error_set(error, TW_STATUS_CORRUPT, "%s: is missing, but %s stands on it", self->path, self->top->name);
+    if (status == TW_STATUS_OK && tw_schema_hash(&below->spec.schema) != tw_schema_hash(&self->top->spec.schema))
+        status = tw_error_set(error, TW_STATUS_CORRUPT, "%s: is of another model than %s, which stands on it",
+            self->path, self->top->name);
+    if (status == TW_STATUS_OK)
+        note_replaced(self, &below->chain, (uint8_t)at);
+    loader_free(below);
+    return status;
+}
+
+static tw_status lower_apply(chain_load *self, uint32_t at, tw_error *error)
+{
+    loader *below;
+    tw_row_file found;
+    tw_status status = lower_open(self, at, &below, error);
+    if (status == TW_STATUS_OK) {
+        below->is_applying = true;
+        status = walk(below, &self->top->chain.file[at], &found, error);
+    }
+    loader_free(below);
+    return status;
+}
+
+/* Checks everything; after it `newest` tells which rows of which file count. */
+static tw_status chain_verify(chain_load *self, tw_row_file *found, tw_error *error)
+{
+    loader *top = self->top;
+    tw_status status = walk(top, self->file, found, error);
+    for (uint32_t i = 0; i < top->chain.n_files && status == TW_STATUS_OK; i++)
+        status = lower_verify(self, i, error);
+    top->at = (uint8_t)top->chain.n_files;
+    top->newest = top->at > 0 ? self->newest : NULL;
+    if (status == TW_STATUS_OK && top->at > 0)
+        note_replaced(self, &top->chain, top->at);
+    return status;
+}
+
+static tw_status chain_apply(chain_load *self, tw_error *error)
+{
+    loader *top = self->top;
     tw_table *table = self->table;
     tw_row_file found;
-    self->is_applying = true;
-    tw_status status = walk(self, file, &found, error);
-    for (size_t i = 0; i < self->n_marks && status == TW_STATUS_OK; i++)
-        status = tw_table_set_mark(table, self->mark[i].split, self->mark[i].to, error);
+    tw_status status = TW_STATUS_OK;
+    for (uint32_t i = 0; i < top->chain.n_files && status == TW_STATUS_OK; i++)
+        status = lower_apply(self, i, error);
+    top->is_applying = true;
+    if (status == TW_STATUS_OK)
+        status = walk(top, self->file, &found, error);
+    for (size_t i = 0; i < top->n_marks && status == TW_STATUS_OK; i++)
+        status = tw_table_set_mark(table, top->mark[i].split, top->mark[i].to, error);
     if (status < 0)
         return status;
-    table->events = self->events > table->events ? self->events : table->events;
+    table->events = top->events > table->events ? top->events : table->events;
     table->n_loaded++;
-    (void)snprintf(table->loaded, sizeof table->loaded, "%s", self->name);
+    (void)snprintf(table->loaded, sizeof table->loaded, "%s", top->name);
     return TW_STATUS_OK;
+}
+
+static tw_status chain_open(const char *directory, const char *name, tw_table *table, chain_load **out, tw_error *error)
+{
+    chain_load *self = *out = tw_alloc_zero(sizeof *self);
+    if (self == NULL)
+        return tw_no_memory(error, sizeof *self);
+    *self = (chain_load){.directory = directory, .table = table};
+    self->top = tw_alloc_zero(sizeof *self->top);
+    if (self->top == NULL)
+        return tw_no_memory(error, sizeof *self->top);
+    self->top->name = name;
+    self->top->table = table;
+    char *path = tw_alloc(TW_STORE_PATH_SIZE);
+    self->top->path = path;
+    return path == NULL ? tw_no_memory(error, TW_STORE_PATH_SIZE) : tw_store_path(path, directory, name, error);
+}
+
+static void chain_close(chain_load *self)
+{
+    if (self == NULL)
+        return;
+    if (self->top != NULL)
+        tw_free((char *)(uintptr_t)self->top->path);
+    loader_free(self->top);
+    tw_free(self);
 }
 
 tw_status tw_table_load(tw_table *self, const char *directory, const tw_row_file *file, tw_error *error)
 {
-    char path[TW_STORE_PATH_SIZE];
     tw_row_file found;
-    tw_status status = tw_store_path(path, directory, file->name, error);
-    if (status < 0)
-        return status;
-    loader *load = tw_alloc_zero(sizeof *load);
-    if (load == NULL)
-        return tw_no_memory(error, sizeof *load);
-    *load = (loader){.path = path, .name = file->name, .table = self};
-    status = walk(load, file, &found, error);
+    chain_load *load = NULL;
+    tw_status status = chain_open(directory, file->name, self, &load, error);
+    if (status == TW_STATUS_OK) {
+        load->file = file;
+        status = chain_verify(load, &found, error);
+    }
     if (status == TW_STATUS_OK)
-        status = load_apply(load, file, error);
-    tw_free(load->mark);
-    tw_free(load);
+        status = chain_apply(load, error);
+    chain_close(load);
     return status;
 }
 
@@ -261,9 +398,9 @@ static bool parse_part(const char *name, uint64_t *index, uint64_t *count)
     return *count >= 1 && *count <= TW_N_SLOTS && *index < *count;
 }
 
-/* Rows of the file that belong into the table: as many as it says, in so far as its slots are the table's. A file that
- * claims more rows than its bytes can hold is not believed. */
-static uint64_t rows_expected(const tw_table *self, const tw_row_file *file)
+/* Rows of a file without others below it that belong into the table: as many as it says, in so far as its slots are the
+ * table's. A file that claims more rows than its bytes can hold is not believed. */
+static uint64_t file_rows_expected(const tw_table *self, const tw_row_file *file)
 {
     uint64_t index, count;
     uint64_t most = file->size / (sizeof(uint64_t) + self->row_size), rows = file->rows < most ? file->rows : most;
@@ -275,14 +412,28 @@ static uint64_t rows_expected(const tw_table *self, const tw_row_file *file)
     return low <= high ? rows * (high - low + 1) / (last - first + 1) : 0;
 }
 
+/* Of a delta: as many as the file at the bottom has. */
+static tw_status rows_expected(
+    const tw_table *self, const char *directory, const tw_row_file *file, uint64_t *rows, tw_error *error)
+{
+    tw_chain *chain = tw_alloc(sizeof *chain);
+    if (chain == NULL)
+        return tw_no_memory(error, sizeof *chain);
+    tw_status status = tw_chain_peek(directory, file->name, chain, error);
+    if (status == TW_STATUS_OK)
+        *rows += file_rows_expected(self, chain->n_files > 0 ? &chain->file[0] : file);
+    tw_free(chain);
+    return status;
+}
+
 tw_status tw_table_load_all(
     tw_table *self, const char *directory, const tw_row_file *file, uint32_t n_files, tw_error *error)
 {
     uint64_t rows = 0;
     tw_status status = TW_STATUS_OK;
-    for (uint32_t i = 0; i < n_files; i++)
-        rows += rows_expected(self, &file[i]);
-    if (self->spec.kind == TW_TABLE_EXACT && self->row_size > 0)
+    for (uint32_t i = 0; i < n_files && status == TW_STATUS_OK; i++)
+        status = rows_expected(self, directory, &file[i], &rows, error);
+    if (status == TW_STATUS_OK && self->spec.kind == TW_TABLE_EXACT && self->row_size > 0)
         status = tw_segments_reserve(self, rows, error);
     for (uint32_t i = 0; i < n_files && status == TW_STATUS_OK; i++)
         status = tw_table_load(self, directory, &file[i], error);
@@ -296,19 +447,15 @@ static tw_status verify(const char *directory,
     tw_table_spec *spec,
     tw_error *error)
 {
-    char path[TW_STORE_PATH_SIZE];
-    tw_status status = tw_store_path(path, directory, name, error);
-    if (status < 0)
-        return status;
-    loader *load = tw_alloc_zero(sizeof *load);
-    if (load == NULL)
-        return tw_no_memory(error, sizeof *load);
-    *load = (loader){.path = path, .name = name};
-    status = walk(load, file, found, error);
+    chain_load *load = NULL;
+    tw_status status = chain_open(directory, name, NULL, &load, error);
+    if (status == TW_STATUS_OK) {
+        load->file = file;
+        status = chain_verify(load, found, error);
+    }
     if (status == TW_STATUS_OK && spec != NULL)
-        *spec = load->spec;
-    tw_free(load->mark);
-    tw_free(load);
+        *spec = load->top->spec;
+    chain_close(load);
     return status;
 }
 

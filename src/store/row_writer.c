@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "store/internal.h"
 #include "store/section.h"
@@ -16,21 +17,85 @@ typedef struct copier {
     bool has_initial;       /* it is the same for all rows */
 } copier;
 
+/* Bytes [start, end) of an area. */
+typedef struct chunk_span {
+    const unsigned char *live;
+    unsigned char *to;
+    size_t start, end;
+} chunk_span;
+
 static tw_status copy_failed(tw_error *error)
 {
     return tw_error_set(error, TW_STATUS_NO_MEMORY,
         "snapshot: out of memory for rows that changed while it was written; it is given up, the rows are untouched");
 }
 
+/* The part of [start, start + size) of the area that lies in chunk `self`. */
+static void copy_piece(const chunk_span *self, size_t start, size_t size)
+{
+    size_t first = start > self->start ? start : self->start;
+    size_t end = start + size < self->end ? start + size : self->end;
+    if (first < end)
+        memcpy(self->to + first, self->live + first, end - first);
+}
+
+static void copy_places(const copier *self, const tw_area *area, const chunk_span *span)
+{
+    size_t row_size = self->frozen->spec->schema.row.size;
+    size_t stride = TW_BUCKET_KEY_BYTES + TW_BUCKET_KEYS * row_size;
+    for (size_t b = span->start / stride; b * stride < span->end; b++) {
+        for (unsigned bits = area->touched[b]; bits != 0; bits &= bits - 1) {
+            size_t place = (size_t)__builtin_ctz(bits);
+            copy_piece(span, b * stride + 8 * place, 8);
+            copy_piece(span, b * stride + TW_BUCKET_KEY_BYTES + place * row_size, row_size);
+        }
+    }
+}
+
+static void copy_rows(const copier *self, const tw_area *area, const chunk_span *span)
+{
+    size_t row_size = self->frozen->spec->schema.row.size;
+    for (size_t i = span->start / row_size; i * row_size < span->end; i++) {
+        if ((area->touched[i / 8] >> (i % 8) & 1) != 0)
+            copy_piece(span, i * row_size, row_size);
+    }
+}
+
+/* Of a delta's area only what is wanted is read: the table may be writing to the bytes between, which it does not keep.
+ */
+static void copy_live(const copier *self, const tw_area *area, const chunk_span *span)
+{
+    if (area->touched == NULL)
+        memcpy(span->to + span->start, area->live + span->start, span->end - span->start);
+    else if (area->kind == TW_AREA_EXACT)
+        copy_places(self, area, span);
+    else
+        copy_rows(self, area, span);
+}
+
+static bool chunk_is_wanted(const copier *self, const tw_area *area, const chunk_span *span)
+{
+    size_t row_size = self->frozen->spec->schema.row.size;
+    size_t unit = area->kind == TW_AREA_EXACT ? TW_BUCKET_KEY_BYTES + TW_BUCKET_KEYS * row_size : row_size * 8;
+    for (size_t i = span->start / unit; area->touched != NULL && i * unit < span->end; i++) {
+        if (area->touched[i] != 0)
+            return true;
+    }
+    return area->touched == NULL;
+}
+
 /* Whoever moves a chunk from UNSAVED to SAVING alone may read the live bytes. */
-static tw_status copy_chunk(tw_area *area, size_t chunk, unsigned char *to, tw_error *error)
+static tw_status copy_chunk(const copier *self, tw_area *area, size_t chunk, tw_error *error)
 {
     size_t start = chunk * TW_CHUNK_SIZE;
     size_t size = area->size - start < TW_CHUNK_SIZE ? area->size - start : TW_CHUNK_SIZE;
+    chunk_span span = {.live = area->live, .to = self->image, .start = start, .end = start + size};
+    if (!chunk_is_wanted(self, area, &span))
+        return TW_STATUS_OK;
     uint8_t expected = TW_CHUNK_UNSAVED;
     if (atomic_compare_exchange_strong_explicit(
             &area->state[chunk], &expected, TW_CHUNK_SAVING, memory_order_acquire, memory_order_acquire)) {
-        memcpy(to + start, area->live + start, size);
+        copy_live(self, area, &span);
         atomic_store_explicit(&area->state[chunk], TW_CHUNK_SAVED, memory_order_release);
         return TW_STATUS_OK;
     }
@@ -38,7 +103,7 @@ static tw_status copy_chunk(tw_area *area, size_t chunk, unsigned char *to, tw_e
         (void)sched_yield();
     if (area->kept[chunk] == NULL)
         return copy_failed(error);
-    memcpy(to + start, area->kept[chunk], size);
+    memcpy(span.to + start, area->kept[chunk], size);
     tw_free(area->kept[chunk]);
     area->kept[chunk] = NULL;
     atomic_fetch_sub(&area->frozen->kept_bytes, size);
@@ -49,7 +114,7 @@ static tw_status copy_area(copier *self, tw_area *area, tw_error *error)
 {
     tw_status status = tw_grow(&self->image, 1, &self->image_capacity, area->size, error);
     for (size_t i = 0; i < area->n_chunks && status == TW_STATUS_OK; i++)
-        status = copy_chunk(area, i, self->image, error);
+        status = copy_chunk(self, area, i, error);
     if (status < 0)
         return status;
     if (atomic_fetch_or(&area->owners, TW_AREA_COPIED) & TW_AREA_REPLACED)
@@ -66,6 +131,14 @@ static void put_pair(tw_section_writer *out, uint64_t key, const void *record, s
     out->header.count++;
 }
 
+static unsigned bucket_used(const uint64_t *keys)
+{
+    unsigned bits = 0;
+    for (unsigned i = 0; i < TW_BUCKET_KEYS && keys[i] != 0; i++)
+        bits |= 1u << i;
+    return bits;
+}
+
 static tw_status write_exact(copier *self, const tw_area *area, tw_error *error)
 {
     size_t row_size = self->frozen->spec->schema.row.size;
@@ -73,10 +146,14 @@ static tw_status write_exact(copier *self, const tw_area *area, tw_error *error)
     tw_status status = tw_section_room(self->out, area->size, error);
     if (status < 0)
         return status;
-    for (const unsigned char *bucket = self->image; bucket < self->image + area->size; bucket += stride) {
+    for (size_t b = 0; b * stride < area->size; b++) {
+        const unsigned char *bucket = self->image + b * stride;
         const uint64_t *keys = (const uint64_t *)(const void *)bucket;
-        for (unsigned i = 0; i < TW_BUCKET_KEYS && keys[i] != 0; i++)
+        unsigned bits = area->touched == NULL ? bucket_used(keys) : area->touched[b];
+        for (; bits != 0; bits &= bits - 1) {
+            unsigned i = (unsigned)__builtin_ctz(bits);
             put_pair(self->out, keys[i], bucket + TW_BUCKET_KEY_BYTES + i * row_size, row_size);
+        }
     }
     return TW_STATUS_OK;
 }
@@ -89,10 +166,11 @@ static tw_status write_hashed(copier *self, const tw_area *area, tw_error *error
     tw_status status = tw_section_room(self->out, n * (8 + row_size), error);
     for (size_t i = 0; i < n && status == TW_STATUS_OK; i++) {
         uint64_t key = (area->first_row + i) << (64 - spec->bits);
-        if (!self->has_initial)
+        if (!self->has_initial && area->touched == NULL)
             tw_record_write_initial(&spec->schema.row, key, spec->hash_seed, self->initial);
         const unsigned char *row = self->image + i * row_size;
-        if (memcmp(row, self->initial, row_size) != 0)
+        if (area->touched != NULL ? (area->touched[i / 8] >> (i % 8) & 1) != 0
+                                  : memcmp(row, self->initial, row_size) != 0)
             put_pair(self->out, key, row, row_size);
     }
     return status;
@@ -152,15 +230,17 @@ static tw_status write_head(tw_frozen *self, tw_section_writer *out, tw_error *e
     status = tw_section_end(out, error);
     tw_section_begin(out, TW_SECTION_EVENTS, 0);
     out->header.count = self->events;
-    return status < 0 ? status : tw_section_end(out, error);
+    if (status == TW_STATUS_OK)
+        status = tw_section_end(out, error);
+    return status < 0 || self->chain == NULL ? status : tw_chain_write(out, self->chain, error);
 }
 
 static uint64_t reserve_size(const tw_frozen *self)
 {
     uint64_t size = 0;
     for (size_t i = 0; i < self->n_areas; i++)
-        size += self->area[i].kind == TW_AREA_HASHED ? 0 : self->area[i].size;
-    return size;
+        size += self->area[i].kind == TW_AREA_HASHED || self->area[i].touched != NULL ? 0 : self->area[i].size;
+    return self->chain == NULL ? size : size + self->n_touched_rows * (8 + self->spec->schema.row.size);
 }
 
 static tw_status write_all(copier *self, tw_error *error)
@@ -178,12 +258,39 @@ static tw_status write_all(copier *self, tw_error *error)
     return status;
 }
 
+/* A delta without the files below it would be worth nothing. */
+static tw_status check_chain(tw_frozen *self, const char *directory, tw_error *error)
+{
+    char path[TW_STORE_PATH_SIZE];
+    tw_file_info info = {0};
+    tw_status status = TW_STATUS_OK;
+    if (self->directory != NULL && strcmp(self->directory, directory) != 0)
+        status =
+            tw_error_set(error, TW_STATUS_INVALID, "snapshot: was cut for %s, not for %s", self->directory, directory);
+    for (uint32_t i = 0; self->chain != NULL && i < self->chain->n_files && status == TW_STATUS_OK; i++) {
+        const tw_row_file *file = &self->chain->file[i];
+        status = tw_store_path(path, directory, file->name, error);
+        if (status == TW_STATUS_OK)
+            status = tw_file_stat(path, &info, error);
+        if (status == TW_STATUS_OK && info.size != file->size)
+            status = tw_error_set(error, TW_STATUS_CORRUPT,
+                "%s: has %llu bytes, %llu were written: no delta can stand on it, the next snapshot will be a base",
+                path, (unsigned long long)info.size, (unsigned long long)file->size);
+    }
+    if (status < 0)
+        atomic_store(&self->is_failed, true);
+    return status;
+}
+
 tw_status tw_frozen_write(tw_frozen *self, const char *directory, const char *name, tw_row_file *out, tw_error *error)
 {
     memset(out, 0, sizeof *out);
     if (strlen(name) >= TW_FILE_NAME_SIZE)
         return tw_error_set(
             error, TW_STATUS_INVALID, "%s: file name longer than %d bytes", name, TW_FILE_NAME_SIZE - 1);
+    tw_status status = check_chain(self, directory, error);
+    if (status < 0)
+        return status;
     tw_section_writer *writer = tw_alloc_zero(sizeof *writer);
     copier copy = {.frozen = self, .out = writer};
     if (writer == NULL) {
@@ -191,7 +298,7 @@ tw_status tw_frozen_write(tw_frozen *self, const char *directory, const char *na
         return tw_no_memory(error, sizeof *writer);
     }
     atomic_store(&self->is_copying, true);
-    tw_status status = tw_section_writer_open(
+    status = tw_section_writer_open(
         writer, directory, name, TW_STORE_ROWS, tw_schema_hash(&self->spec->schema), reserve_size(self), error);
     if (status == TW_STATUS_OK)
         status = write_all(&copy, error);
@@ -205,5 +312,7 @@ tw_status tw_frozen_write(tw_frozen *self, const char *directory, const char *na
     tw_free(copy.initial);
     tw_free(copy.image);
     memcpy(out->name, name, strlen(name));
+    self->written = *out;
+    atomic_store(&self->is_written, status == TW_STATUS_OK);
     return status;
 }

@@ -1,4 +1,5 @@
-/* section.h: the file form of row files and manifests, format version 1, little-endian.
+/* section.h: the file form of row files and manifests, little-endian. Format version 2; version 1, which has no deltas,
+ * is read as well.
  *
  * file:     header (40 bytes), sections, the last one of type END, nothing behind it
  * header:   "THALWEG\n", u32 format version, u32 0x01020304, u32 kind, u32 0, u64 schema hash,
@@ -13,7 +14,13 @@
 #include "store/table.h"
 #include "store/wire.h"
 
-enum { TW_STORE_FORMAT_VERSION = 1, TW_SECTION_HEADER_SIZE = 40, TW_STORE_HEADER_SIZE = 40, TW_STORE_PATH_SIZE = 4096 };
+enum {
+    TW_STORE_FORMAT_VERSION = 2,
+    TW_STORE_FORMAT_OLDEST = 1, /* that is read */
+    TW_SECTION_HEADER_SIZE = 40,
+    TW_STORE_HEADER_SIZE = 40,
+    TW_STORE_PATH_SIZE = 4096
+};
 
 typedef enum tw_store_kind { TW_STORE_ROWS = 1, TW_STORE_MANIFEST = 2 } tw_store_kind;
 
@@ -28,6 +35,7 @@ typedef enum tw_section_type {
     TW_SECTION_SPLITS = 8,
     TW_SECTION_FILES = 9,
     TW_SECTION_USER = 10,
+    TW_SECTION_CHAIN = 11, /* of a delta: see chain.h */
 } tw_section_type;
 
 typedef struct tw_section_view {
@@ -72,7 +80,7 @@ void tw_section_writer_close(tw_section_writer *self);
 typedef tw_status (*tw_section_visit)(void *context, const tw_section_view *section, tw_error *error);
 
 /* Reads all sections, each checked before it is visited; CORRUPT names file, section and offset. `out` gets size,
- * checksum and rows; only when the call is OK is the file whole. */
+ * checksum and rows; only when the call is OK is the file whole. A visitor that returns IDLE ends the reading there. */
 TW_MUST_USE tw_status tw_sections_read(const char *path,
     tw_store_kind kind,
     uint64_t *schema_hash,

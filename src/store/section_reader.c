@@ -20,8 +20,8 @@ typedef struct reader {
 const char *tw_section_type_name(tw_section_type type)
 {
     static const char *const name[] = {
-        "?", "end", "spec", "marks", "events", "block", "rows", "info", "splits", "files", "user"};
-    return type >= TW_SECTION_END && type <= TW_SECTION_USER ? name[type] : name[0];
+        "?", "end", "spec", "marks", "events", "block", "rows", "info", "splits", "files", "user", "chain"};
+    return type >= TW_SECTION_END && type <= TW_SECTION_CHAIN ? name[type] : name[0];
 }
 
 static tw_status corrupt(const reader *self, tw_error *error, const char *section, uint64_t offset, const char *what)
@@ -64,9 +64,9 @@ static tw_status read_header(reader *self, tw_store_kind kind, uint64_t *schema_
     *schema_hash = tw_wire_get(&in, 8);
     if (tw_wire_get(&in, 8) != tw_hash(header, TW_STORE_HEADER_SIZE - 8))
         return corrupt(self, error, "header", 0, "the checksum does not match");
-    if (version != TW_STORE_FORMAT_VERSION)
-        return tw_error_set(error, TW_STATUS_UNSUPPORTED, "%s: format version %llu, this build reads %d", self->path,
-            (unsigned long long)version, TW_STORE_FORMAT_VERSION);
+    if (version < TW_STORE_FORMAT_OLDEST || version > TW_STORE_FORMAT_VERSION)
+        return tw_error_set(error, TW_STATUS_UNSUPPORTED, "%s: format version %llu, this build reads %d to %d",
+            self->path, (unsigned long long)version, TW_STORE_FORMAT_OLDEST, TW_STORE_FORMAT_VERSION);
     if (endianness != 0x01020304 || found != (uint64_t)kind || zero != 0)
         return corrupt(self, error, "header", 0, "is not a file of the kind that is wanted here");
     return TW_STATUS_OK;
@@ -137,7 +137,7 @@ static tw_status read_sections(reader *self, tw_section_visit visit, void *conte
         if (section.type == TW_SECTION_ROWS)
             self->n_rows += section.count;
         status = visit(context, &section, error);
-        if (status < 0)
+        if (status != TW_STATUS_OK)
             return status;
     }
 }

@@ -103,7 +103,7 @@ static unsigned char *segment_place(tw_segment *self, size_t stride, uint32_t ro
     while ((mask = bucket_find(bucket, 0)) == 0)
         bucket = segment_next(self, stride, bucket);
     unsigned char *row = bucket_row(bucket, first_bit(mask), row_size);
-    if (self->area != NULL) {
+    if (self->area != NULL && self->area->touched == NULL) {
         tw_area_keep(self->area, bucket, TW_BUCKET_KEY_BYTES);
         tw_area_keep(self->area, row, row_size);
     }
@@ -122,6 +122,8 @@ static uint64_t buckets_for(uint64_t count, uint32_t first_slot)
 
 static tw_status segment_init(tw_table *table, tw_segment *self, uint64_t count, tw_error *error)
 {
+    self->touched = NULL;
+    self->is_rebuilt = table->touched != NULL;
     self->n_buckets = buckets_for(count, self->first_slot);
     self->size = (size_t)self->n_buckets * table->stride;
     self->limit = self->n_buckets * TW_BUCKET_KEYS * SEGMENT_LOAD_MAX / 100;
@@ -168,6 +170,8 @@ static tw_status table_room(const tw_table *self, uint64_t more, uint64_t less, 
 
 static void segment_release(tw_segment *self)
 {
+    tw_free(self->touched);
+    self->touched = NULL;
     if (self->bytes != NULL && (self->area == NULL || tw_area_replace(self->area)))
         tw_segment_memory_free(self->bytes, self->size);
 }
@@ -395,6 +399,27 @@ static tw_status segments_insert(
     return TW_STATUS_OK;
 }
 
+/* Rows that will be written to: a snapshot under way keeps what it needs of them, and the next one hears of them. */
+static void segments_touch(tw_table *self, const uint64_t *key, uint32_t n, void **row)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        tw_segment *segment = segment_of(self, key[i]);
+        tw_area *area = segment->area;
+        if (self->touched == NULL) {
+            if (area != NULL)
+                tw_area_keep(area, row[i], self->row_size);
+            continue;
+        }
+        uint64_t offset = (uint64_t)((unsigned char *)row[i] - segment->bytes);
+        uint64_t bucket = tw_quotient(offset, self->touched->stride_inverse);
+        uint64_t place = tw_quotient(offset - bucket * self->stride - TW_BUCKET_KEY_BYTES, self->touched->row_inverse);
+        if (area != NULL && (area->touched == NULL || (area->touched[bucket] >> place & 1) != 0))
+            tw_area_keep(area, row[i], self->row_size);
+        if (segment->touched != NULL)
+            tw_touch(self->touched, &segment->touched[bucket], (unsigned)place);
+    }
+}
+
 tw_status tw_segments_rows(
     tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void **row, tw_error *error)
 {
@@ -411,12 +436,7 @@ tw_status tw_segments_rows(
         if (status == TW_STATUS_OK)
             scratch_fill(self, key, n, row);
     }
-    if (status < 0 || access == TW_ACCESS_READ || self->frozen == NULL)
-        return status;
-    for (uint32_t i = 0; i < n; i++) {
-        tw_segment *segment = segment_of(self, key[i]);
-        if (segment->area != NULL)
-            tw_area_keep(segment->area, row[i], self->row_size);
-    }
+    if (status == TW_STATUS_OK && access == TW_ACCESS_WRITE && (self->frozen != NULL || self->touched != NULL))
+        segments_touch(self, key, n, row);
     return status;
 }

@@ -30,7 +30,8 @@ static void *snapshot_run(void *argument)
     return NULL;
 }
 
-tw_status tw_snapshot_start(tw_table *table, const char *directory, uint64_t id, tw_snapshot **out, tw_error *error)
+tw_status tw_snapshot_start(
+    tw_table *table, const char *directory, uint64_t id, uint32_t max_deltas, tw_snapshot **out, tw_error *error)
 {
     *out = NULL;
     tw_snapshot *self = tw_alloc_zero(sizeof *self);
@@ -42,7 +43,8 @@ tw_status tw_snapshot_start(tw_table *table, const char *directory, uint64_t id,
     if (status == TW_STATUS_OK && self->directory == NULL)
         status = tw_no_memory(error, strlen(directory));
     if (status == TW_STATUS_OK)
-        status = tw_table_freeze(table, SNAPSHOT_KEPT_MIN + table->bytes / 8, &self->frozen, error);
+        status = tw_table_freeze_after(
+            table, directory, max_deltas, SNAPSHOT_KEPT_MIN + table->bytes / 8, &self->frozen, error);
     if (status == TW_STATUS_OK) {
         int errnum = pthread_create(&self->thread, NULL, snapshot_run, self);
         self->is_started = errnum == 0;

@@ -6,9 +6,9 @@
 
 typedef struct tw_snapshot tw_snapshot;
 
-/* Freezes the table and starts writing `directory/<id>.rows-0-of-1`. */
+/* Freezes the table and starts writing `directory/<id>.rows-0-of-1`; max_deltas as for tw_table_freeze_after. */
 TW_MUST_USE tw_status tw_snapshot_start(
-    tw_table *table, const char *directory, uint64_t id, tw_snapshot **out, tw_error *error);
+    tw_table *table, const char *directory, uint64_t id, uint32_t max_deltas, tw_snapshot **out, tw_error *error);
 
 /* IDLE while it is being written; OK fills `out`; else what failed. timeout_ms < 0: waits for the end. */
 TW_MUST_USE tw_status tw_snapshot_wait(tw_snapshot *self, int timeout_ms, tw_row_file *out, tw_error *error);

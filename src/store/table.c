@@ -166,6 +166,7 @@ void tw_table_destroy(tw_table **self)
     if (table == NULL)
         return;
     tw_frozen_destroy(&table->frozen);
+    tw_touched_end(table);
     tw_segments_destroy(table);
     tw_unmap_pages(table->rows, table->rows_size);
     for (uint32_t i = 0; i < TW_SCHEMA_MAX_BLOCKS; i++) {
@@ -185,6 +186,14 @@ const tw_table_spec *tw_table_spec_of(const tw_table *self)
     return &self->spec;
 }
 
+static void hashed_keep(tw_table *self, uint64_t index, const void *row)
+{
+    tw_area *area = &self->row_area[index * self->row_size / self->area_size];
+    uint64_t at = index - (area->first_row - self->first_row);
+    if (area->touched == NULL || (area->touched[at / 8] >> (at % 8) & 1) != 0)
+        tw_area_keep(area, row, self->row_size);
+}
+
 static void hashed_rows(tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void **row)
 {
     unsigned char *base = self->rows;
@@ -193,11 +202,15 @@ static void hashed_rows(tw_table *self, const uint64_t *key, uint32_t n, tw_acce
     uint32_t shift = self->shift;
     for (uint32_t i = 0; i < n; i++)
         row[i] = base + ((key[i] >> shift) - first) * size;
-    if (self->row_area == NULL || access == TW_ACCESS_READ)
+    uint8_t *bits = self->touched == NULL ? NULL : self->touched->bits;
+    if (access == TW_ACCESS_READ || (self->row_area == NULL && bits == NULL))
         return;
     for (uint32_t i = 0; i < n; i++) {
-        size_t offset = (size_t)((unsigned char *)row[i] - base);
-        tw_area_keep(&self->row_area[offset / self->area_size], row[i], self->row_size);
+        uint64_t index = (key[i] >> shift) - first;
+        if (self->row_area != NULL)
+            hashed_keep(self, index, row[i]);
+        if (bits != NULL)
+            tw_touch(self->touched, &bits[index / 8], index % 8);
     }
 }
 

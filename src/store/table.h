@@ -9,8 +9,11 @@
 
 #include "thalweg/params.h"
 
+struct tw_names;
 typedef struct tw_table tw_table;
 typedef struct tw_frozen tw_frozen;
+
+enum { TW_DELTAS_DEFAULT = 8, TW_DELTAS_MAX = 32 };
 
 /* [first_slot, last_slot] is what this table holds; 0 and TW_N_SLOTS - 1 for a local one. */
 TW_MUST_USE tw_status tw_table_create(
@@ -66,8 +69,17 @@ TW_MUST_USE tw_status tw_table_scan_part(
  * first write to a 4 KiB chunk keeps its old content. tw_frozen_write may run on another thread: writes, syncs and
  * renames the row file `directory/name`, and fills `out`. Destroy on the table's own thread. One at a time per table
  * (CONFLICT). The memory kept aside is at most `max_kept_bytes`; above it a writer waits for the copier, at most 20 ms
- * a batch. */
+ * a batch.
+ * tw_table_freeze cuts a base, which holds every row. tw_table_freeze_after with max_deltas > 0 cuts a delta on top of
+ * the last snapshot that this table wrote to `directory`, if that one was whole, has fewer than max_deltas deltas below
+ * it and at most half of the rows changed since; else a base. */
 TW_MUST_USE tw_status tw_table_freeze(tw_table *self, uint64_t max_kept_bytes, tw_frozen **out, tw_error *error);
+TW_MUST_USE tw_status tw_table_freeze_after(tw_table *self,
+    const char *directory,
+    uint32_t max_deltas,
+    uint64_t max_kept_bytes,
+    tw_frozen **out,
+    tw_error *error);
 TW_MUST_USE tw_status tw_frozen_write(
     tw_frozen *self, const char *directory, const char *name, tw_row_file *out, tw_error *error);
 void tw_frozen_destroy(tw_frozen **self);
@@ -90,10 +102,16 @@ TW_MUST_USE tw_status tw_row_file_verify(
  * manifest. NOT_FOUND: none. Names: "<id, 6+ digits>.rows-<index>-of-<count>". */
 TW_MUST_USE tw_status tw_row_file_find(
     const char *directory, uint32_t index, uint32_t count, uint64_t *id, tw_row_file *out, tw_error *error);
+/* Adds to `needed` the names of the files that row file `name` stands on, if it is a delta and not damaged. */
+TW_MUST_USE tw_status tw_row_file_needs(
+    const char *directory, const char *name, struct tw_names *needed, tw_error *error);
 void tw_row_file_name(uint64_t id, uint32_t index, uint32_t count, char name[TW_FILE_NAME_SIZE]);
 
 /* --- the local parameter store: one table that holds all slots -------------------------------------------------- */
 TW_MUST_USE tw_status tw_local_create(const tw_table_spec *spec, tw_params **out, tw_error *error);
+
+/* Snapshots between two that hold every row; 0: every one does. See tw_table_freeze_after. */
+void tw_local_set_deltas(tw_params *params, uint32_t max_deltas);
 
 /* As tw_table_forget_marks; `params` is of tw_local_create, between batches. */
 void tw_local_forget_marks(tw_params *params);

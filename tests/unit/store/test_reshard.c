@@ -38,17 +38,30 @@ static tw_table *make_table(uint32_t index, uint32_t count)
     return out;
 }
 
+static void put_row(tw_table *table, uint32_t index, uint32_t count, uint64_t i, uint64_t value)
+{
+    uint64_t key = key_of(i), slot = key >> (64 - TW_SLOT_BITS), found = 0;
+    void *row = NULL;
+    if (slot < first_slot(index, count) || slot >= first_slot(index + 1, count))
+        return;
+    assert_int_equal(tw_table_rows(table, &key, 1, TW_ACCESS_READ, &row, NULL), TW_STATUS_OK);
+    memcpy(&found, row, sizeof found);
+    if (found == value && value != 0)
+        return; /* so that a delta is one */
+    assert_int_equal(tw_table_rows(table, &key, 1, TW_ACCESS_WRITE, &row, NULL), TW_STATUS_OK);
+    memcpy(row, &value, sizeof value);
+}
+
+static void spoil(tw_table *table, uint32_t index, uint32_t count, uint64_t i)
+{
+    put_row(table, index, count, i, i + 12345);
+}
+
 /* Row i holds its number; one table holds those of its slots. */
 static void fill(tw_table *table, uint32_t index, uint32_t count, uint64_t n_rows)
 {
-    for (uint64_t i = 0; i < n_rows; i++) {
-        uint64_t key = key_of(i), slot = key >> (64 - TW_SLOT_BITS);
-        void *row = NULL;
-        if (slot < first_slot(index, count) || slot >= first_slot(index + 1, count))
-            continue;
-        assert_int_equal(tw_table_rows(table, &key, 1, TW_ACCESS_WRITE, &row, NULL), TW_STATUS_OK);
-        memcpy(row, &i, sizeof i);
-    }
+    for (uint64_t i = 0; i < n_rows; i++)
+        put_row(table, index, count, i, i);
     for (uint64_t split = 1; split <= N_MARKS; split++)
         assert_int_equal(tw_table_set_mark(table, split, split * 100, NULL), TW_STATUS_OK);
 }
@@ -64,6 +77,27 @@ static void write_shards(const char *folder, uint32_t count, uint64_t n_rows, tw
         assert_int_equal(tw_table_freeze(table, max_kept, &frozen, NULL), TW_STATUS_OK);
         assert_int_equal(tw_frozen_write(frozen, folder, name, &file[i], NULL), TW_STATUS_OK);
         tw_frozen_destroy(&frozen);
+        tw_table_destroy(&table);
+    }
+}
+
+/* As write_shards, but row i holds its number only after two deltas: before the last one some rows were wrong, and some
+ * were not there. */
+static void write_chains(const char *folder, uint32_t count, uint64_t n_rows, tw_row_file *file)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        tw_table *table = make_table(i, count);
+        for (uint64_t step = 1; step <= 3; step++) {
+            tw_frozen *frozen = NULL;
+            char name[TW_FILE_NAME_SIZE];
+            fill(table, i, count, step == 3 ? n_rows : n_rows - n_rows / (200 * step));
+            for (uint64_t j = step * 100; step < 3 && j < step * 100 + 300; j++)
+                spoil(table, i, count, j);
+            tw_row_file_name(count * 10 + step, i, count, name);
+            assert_int_equal(tw_table_freeze_after(table, folder, 8, max_kept, &frozen, NULL), TW_STATUS_OK);
+            assert_int_equal(tw_frozen_write(frozen, folder, name, &file[i], NULL), TW_STATUS_OK);
+            tw_frozen_destroy(&frozen);
+        }
         tw_table_destroy(&table);
     }
 }
@@ -124,6 +158,25 @@ static void every_number_of_shards_loads_what_every_other_saved(void **state)
     }
 }
 
+static void every_number_of_shards_loads_base_and_deltas_of_every_other(void **state)
+{
+    tw_row_file file[MAX_SHARDS];
+    for (uint32_t from = 1; from <= MAX_SHARDS; from++) {
+        write_chains(*state, from, N_ROWS, file);
+        assert_true(file[0].rows < N_ROWS / from / 2);
+        for (uint32_t to = 1; to <= MAX_SHARDS; to++) {
+            uint64_t n = 0;
+            for (uint32_t i = 0; i < to; i++) {
+                tw_table *table = make_table(i, to);
+                assert_int_equal(tw_table_load_all(table, *state, file, from, NULL), TW_STATUS_OK);
+                n += check(table, i, to, N_ROWS);
+                tw_table_destroy(&table);
+            }
+            assert_int_equal(n, N_ROWS);
+        }
+    }
+}
+
 /* Rows come in the order of their places; a table that had to grow under them would search whole segments. */
 static void a_load_makes_room_at_once_and_not_too_much(void **state)
 {
@@ -160,6 +213,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_number_of_shards_loads_what_every_other_saved, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(every_number_of_shards_loads_base_and_deltas_of_every_other, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_load_makes_room_at_once_and_not_too_much, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_that_claims_too_many_rows_takes_no_memory_for_them, set_up, tear_down),
     };

@@ -1,0 +1,168 @@
+/* Which rows changed since the last snapshot: a bit a place of an exact table, a bit a row of a hashed one. A segment
+ * that was rebuilt has none: all of its slots are replaced by the next delta, which is also how rows that went away are
+ * told.
+ */
+#include <string.h>
+
+#include "base/alloc.h"
+#include "store/internal.h"
+
+static uint64_t inverse_of(uint64_t size)
+{
+    return size == 0 ? 0 : UINT64_MAX / size + 1;
+}
+
+tw_status tw_touched_begin(tw_table *self, tw_error *error)
+{
+    if (self->touched != NULL)
+        return TW_STATUS_OK;
+    tw_touched *touched = tw_alloc_zero(sizeof *touched);
+    if (touched == NULL)
+        return tw_no_memory(error, sizeof *touched);
+    touched->stride_inverse = inverse_of(self->stride);
+    touched->row_inverse = inverse_of(self->row_size);
+    self->touched = touched;
+    return TW_STATUS_OK;
+}
+
+void tw_touched_end(tw_table *self)
+{
+    if (self->touched == NULL)
+        return;
+    tw_free(self->touched->bits);
+    tw_free(self->touched->directory);
+    tw_free(self->touched);
+    self->touched = NULL;
+}
+
+/* Rows that a delta would hold, and rows that a base would hold. */
+static bool delta_pays(const tw_table *table)
+{
+    uint64_t touched = table->touched->n_rows, rows = 0;
+    if (table->spec.kind == TW_TABLE_HASHED)
+        return touched <= table->touched->last.file[0].rows / 2;
+    for (size_t i = 0; i < table->n_segments; i++) {
+        const tw_segment *segment = &table->segment[i];
+        rows += segment->count;
+        touched += segment->is_rebuilt ? segment->count : 0;
+    }
+    return touched <= rows / 2;
+}
+
+static bool is_delta(const tw_table *table, const char *directory, uint32_t max_deltas)
+{
+    const tw_touched *touched = table->touched;
+    uint32_t n = touched->last.n_files;
+    return n > 0 && n <= max_deltas && n <= TW_CHAIN_MAX && strcmp(touched->directory, directory) == 0 &&
+           delta_pays(table);
+}
+
+static tw_status chain_prepare(tw_frozen *frozen, const char *directory, tw_error *error)
+{
+    frozen->chain = tw_alloc(sizeof *frozen->chain);
+    frozen->directory = tw_strdup(directory);
+    if (frozen->chain == NULL || frozen->directory == NULL)
+        return tw_no_memory(error, sizeof *frozen->chain);
+    *frozen->chain = frozen->table->touched->last;
+    memset(frozen->chain->replaced, 0, sizeof frozen->chain->replaced);
+    return TW_STATUS_OK;
+}
+
+/* Fresh bits for the time after the cut. They wait in frozen->touched until all of them are there. */
+static tw_status fresh_bits(tw_frozen *frozen, tw_error *error)
+{
+    const tw_table *table = frozen->table;
+    if (table->rows != NULL) {
+        frozen->touched_rows = tw_alloc_zero((size_t)table->n_rows / 8 + 1);
+        return frozen->touched_rows == NULL ? tw_no_memory(error, (size_t)table->n_rows / 8) : TW_STATUS_OK;
+    }
+    frozen->touched = tw_alloc_zero((table->n_segments + 1) * sizeof *frozen->touched);
+    if (frozen->touched == NULL)
+        return tw_no_memory(error, table->n_segments * sizeof *frozen->touched);
+    for (; frozen->n_touched < table->n_segments; frozen->n_touched++) {
+        size_t n_buckets = (size_t)table->segment[frozen->n_touched].n_buckets;
+        frozen->touched[frozen->n_touched] = tw_alloc_zero(n_buckets);
+        if (frozen->touched[frozen->n_touched] == NULL)
+            return tw_no_memory(error, n_buckets);
+    }
+    return TW_STATUS_OK;
+}
+
+static void replace_slots(tw_chain *chain, const tw_area *area)
+{
+    for (uint32_t slot = area->first_slot; slot <= area->last_slot; slot++)
+        chain->replaced[slot / 8] |= (unsigned char)(1u << slot % 8);
+}
+
+static void take_segment(tw_frozen *frozen, tw_area *area)
+{
+    tw_segment *segment = &frozen->table->segment[area->index];
+    uint8_t *bits = segment->touched;
+    segment->touched = frozen->touched[area->index];
+    frozen->touched[area->index] = bits;
+    area->touched = segment->is_rebuilt ? NULL : bits;
+    area->is_whole = area->touched == NULL;
+    segment->is_rebuilt = false;
+    if (frozen->chain == NULL)
+        area->touched = NULL;
+    else if (area->is_whole)
+        replace_slots(frozen->chain, area);
+}
+
+static void take_bits(tw_frozen *frozen)
+{
+    tw_table *table = frozen->table;
+    uint8_t *bits = table->touched->bits;
+    table->touched->bits = frozen->touched_rows;
+    frozen->touched_rows = bits;
+    for (size_t i = 0; i < frozen->n_areas; i++) {
+        tw_area *area = &frozen->area[i];
+        if (area->kind == TW_AREA_EXACT)
+            take_segment(frozen, area);
+        else if (area->kind == TW_AREA_HASHED && frozen->chain != NULL)
+            area->touched = bits + (area->first_row - table->first_row) / 8;
+    }
+}
+
+tw_status tw_touched_take(tw_frozen *frozen, const char *directory, uint32_t max_deltas, tw_error *error)
+{
+    tw_table *table = frozen->table;
+    tw_status status = TW_STATUS_OK;
+    if (is_delta(table, directory, max_deltas))
+        status = chain_prepare(frozen, directory, error);
+    else
+        frozen->directory = tw_strdup(directory);
+    if (frozen->directory == NULL && status == TW_STATUS_OK)
+        status = tw_no_memory(error, strlen(directory) + 1);
+    if (status == TW_STATUS_OK)
+        status = fresh_bits(frozen, error);
+    if (status < 0)
+        return status;
+    take_bits(frozen);
+    frozen->n_touched_rows = table->touched->n_rows;
+    frozen->is_tracked = true;
+    table->touched->n_rows = 0;
+    return TW_STATUS_OK;
+}
+
+/* After a failure nobody has what was touched before the cut: the next snapshot is a base. */
+void tw_touched_settle(tw_frozen *frozen)
+{
+    tw_touched *touched = frozen->table->touched;
+    if (!frozen->is_tracked || touched == NULL)
+        return;
+    if (!atomic_load(&frozen->is_written)) {
+        touched->last.n_files = 0;
+        return;
+    }
+    if (frozen->chain == NULL) {
+        touched->last.n_files = 0;
+        tw_free(touched->directory);
+        touched->directory = frozen->directory;
+        frozen->directory = NULL;
+    }
+    if (touched->last.n_files < TW_CHAIN_MAX)
+        touched->last.file[touched->last.n_files++] = frozen->written;
+    else
+        touched->last.n_files = 0;
+}
