@@ -1,3 +1,4 @@
+#include "store/section.h"
 #include "store_support.h"
 
 static const char *const golden_kinds[] = {"exact", "hashed"};
@@ -90,14 +91,57 @@ static void a_checkpoint_reads_back_as_it_was_written(void **state)
     }
 }
 
-static void checkpoints_of_format_version_1_are_read_for_ever(void **state)
+static void put(const char *path, const char *bytes, size_t size)
+{
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, size, file), size);
+    fclose(file);
+}
+
+static void golden_directory(char path[512], int version, int kind)
+{
+    snprintf(path, 512, "%s/tests/golden/checkpoint/v%d.%s", TW_SOURCE_DIR, version, golden_kinds[kind - 1]);
+}
+
+static void checkpoints_of_every_format_version_are_read_for_ever(void **state)
 {
     (void)state;
-    for (int kind = TW_TABLE_EXACT; kind <= TW_TABLE_HASHED; kind++) {
-        char directory[512];
-        snprintf(
-            directory, sizeof directory, "%s/tests/golden/checkpoint/v1.%s", TW_SOURCE_DIR, golden_kinds[kind - 1]);
-        check_contents(directory, (tw_table_kind)kind);
+    for (int version = 1; version <= TW_STORE_FORMAT_VERSION; version++) {
+        for (int kind = TW_TABLE_EXACT; kind <= TW_TABLE_HASHED; kind++) {
+            char directory[512];
+            golden_directory(directory, version, kind);
+            check_contents(directory, (tw_table_kind)kind);
+        }
+    }
+}
+
+static void a_file_of_a_later_format_version_is_refused_by_both_numbers(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"000001.manifest", "000001.rows-0-of-1"};
+    for (int i = 0; i < 2; i++) {
+        char directory[256], path[512], want[64], *bytes;
+        size_t size;
+        tw_error error = {0};
+        test_directory(directory);
+        write_checkpoint(directory, 1, TW_TABLE_EXACT);
+        snprintf(path, sizeof path, "%s/%s", directory, files[i]);
+        OK(tw_file_load(path, 1 << 20, &bytes, &size, NULL));
+        bytes[8] = TW_STORE_FORMAT_VERSION + 1;
+        uint64_t sum = tw_hash(bytes, TW_STORE_HEADER_SIZE - 8);
+        for (int j = 0; j < 8; j++)
+            bytes[TW_STORE_HEADER_SIZE - 8 + j] = (char)(sum >> (8 * j));
+        put(path, bytes, size);
+        tw_free(bytes);
+        tw_manifest *manifest = malloc(sizeof *manifest);
+        assert_int_equal(tw_checkpoint_read(directory, 0, manifest, NULL, &error), TW_STATUS_UNSUPPORTED);
+        snprintf(want, sizeof want, "format version %d, this build reads %d to %d", TW_STORE_FORMAT_VERSION + 1,
+            TW_STORE_FORMAT_OLDEST, TW_STORE_FORMAT_VERSION);
+        assert_non_null(strstr(error.message, want));
+        assert_non_null(strstr(error.message, files[i]));
+        free(manifest);
+        test_remove(directory);
     }
 }
 
@@ -109,14 +153,6 @@ static void expect_named_damage(const char *directory, const char *file, size_t 
     if (status != TW_STATUS_CORRUPT || strstr(error.message, file) == NULL)
         fail_msg("%s: damage at byte %zu gives status %d, '%s'", file, at, status, error.message);
     free(manifest);
-}
-
-static void put(const char *path, const char *bytes, size_t size)
-{
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(bytes, 1, size, file), size);
-    fclose(file);
 }
 
 static void every_flipped_byte_and_every_truncation_is_detected_and_named(void **state)
@@ -370,15 +406,41 @@ static void every_failing_call_of_saving_and_loading_leaves_the_older_checkpoint
     test_remove(directory);
 }
 
+/* Checkpoint 1 is a base in which some rows are wrong, 2 a delta that puts them right. */
+static void write_delta(const char *directory, tw_table_kind kind)
+{
+    tw_table_spec spec = test_spec(kind, 0);
+    tw_table *table = test_table(&spec, 0, TW_N_SLOTS - 1);
+    test_fill(table, 20);
+    for (uint64_t id = 1; id <= 2; id++) {
+        for (uint32_t i = 3; i < 8; i++) {
+            uint64_t key = test_key(i);
+            void *row;
+            OK(tw_table_rows(table, &key, 1, TW_ACCESS_WRITE, &row, NULL));
+            *(test_row *)row = id == 1 ? (test_row){-1, 0} : (test_row){(float)i / 2, i + 1};
+        }
+        tw_manifest *manifest = new_manifest(id, &spec);
+        tw_frozen *frozen;
+        char name[TW_FILE_NAME_SIZE];
+        tw_row_file_name(id, 0, 1, name);
+        manifest->files.n_files = 1;
+        OK(tw_table_freeze_after(table, directory, 8, 1 << 20, &frozen, NULL));
+        OK(tw_frozen_write(frozen, directory, name, &manifest->files.file[0], NULL));
+        tw_frozen_destroy(&frozen);
+        OK(tw_checkpoint_commit(directory, manifest, NULL));
+        free_manifest(manifest);
+    }
+    tw_table_destroy(&table);
+}
+
 /* "--write-golden": writes the golden files where there are none. */
 static int write_golden(void)
 {
     for (int kind = TW_TABLE_EXACT; kind <= TW_TABLE_HASHED; kind++) {
         char directory[512];
-        snprintf(
-            directory, sizeof directory, "%s/tests/golden/checkpoint/v1.%s", TW_SOURCE_DIR, golden_kinds[kind - 1]);
+        golden_directory(directory, TW_STORE_FORMAT_VERSION, kind);
         if (access(directory, F_OK) != 0)
-            write_checkpoint(directory, 1, (tw_table_kind)kind);
+            write_delta(directory, (tw_table_kind)kind);
     }
     return 0;
 }
@@ -389,7 +451,8 @@ int main(int argc, char **argv)
         return write_golden();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_checkpoint_reads_back_as_it_was_written),
-        cmocka_unit_test(checkpoints_of_format_version_1_are_read_for_ever),
+        cmocka_unit_test(checkpoints_of_every_format_version_are_read_for_ever),
+        cmocka_unit_test(a_file_of_a_later_format_version_is_refused_by_both_numbers),
         cmocka_unit_test(every_flipped_byte_and_every_truncation_is_detected_and_named),
         cmocka_unit_test(a_damaged_row_file_leaves_the_table_untouched),
         cmocka_unit_test(a_damaged_newest_checkpoint_is_passed_over_and_reported),
