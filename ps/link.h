@@ -24,10 +24,16 @@ typedef struct tw_link_ops {
     tw_status (*prepare)(tw_link *self, const char *directory, tw_error *error);
     /* NULL: shards restore themselves. */
     tw_status (*restore)(tw_link *self, const char *directory, const tw_row_files *files, tw_error *error);
+    /* Frames of the shard go to `address` from now on, NULL: to its next address. NULL: every shard has one for good.
+     */
+    tw_status (*retarget)(tw_link *self, uint32_t shard, const char *address, tw_error *error);
     void (*close)(tw_link *self);
 } tw_link_ops;
 
-/* DEALER sockets to addresses [n]; security NULL: plain, only on this machine. */
+enum { TW_LINK_ALTERNATIVES = 4 };
+
+/* DEALER sockets to addresses [n], each one address or several alternatives, "A|B", which are tried in turn where
+ * nobody answers or the shard says that it is not the one that serves; security NULL: plain, only on this machine. */
 TW_MUST_USE tw_status tw_link_zmq_create(
     const char *const *address, uint32_t n, const tw_socket_security *security, tw_link **out, tw_error *error);
 

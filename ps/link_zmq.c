@@ -6,7 +6,7 @@
 #include "ps/layout.h"
 #include "ps/link.h"
 
-static const int64_t first_patience_us = 1000000, max_patience_us = 8000000;
+static const int64_t first_patience_us = 1000000, max_patience_us = 8000000, turn_patience_us = 200000;
 
 typedef struct zmq_link {
     tw_link link;
@@ -14,24 +14,56 @@ typedef struct zmq_link {
     tw_net *net;
     tw_message *message;
     tw_socket *socket[TW_MAX_SHARDS];
-    char address[TW_MAX_SHARDS][TW_ADDRESS_SIZE];
+    char (*alternative)[TW_LINK_ALTERNATIVES][TW_ADDRESS_SIZE]; /* [n_shards] */
+    uint32_t n_alternatives[TW_MAX_SHARDS], current[TW_MAX_SHARDS];
     int64_t stuck_us[TW_MAX_SHARDS];    /* since when nothing could be sent; 0: the last frame went out */
     int64_t patience_us[TW_MAX_SHARDS]; /* after which the connection is made anew */
 } zmq_link;
 
 /* One damaged byte can make the library give a connection up for good: whoever cannot send for long connects anew. The
  * growing patience leaves a slow handshake its time. */
+static const char *zmq_link_at(const zmq_link *self, uint32_t shard)
+{
+    return self->alternative[shard][self->current[shard]];
+}
+
+static tw_status zmq_link_retarget(tw_link *link, uint32_t shard, const char *address, tw_error *error)
+{
+    zmq_link *self = (zmq_link *)link;
+    char from[TW_ADDRESS_SIZE];
+    memcpy(from, zmq_link_at(self, shard), sizeof from);
+    if (address == NULL && self->n_alternatives[shard] == 1)
+        return TW_STATUS_OK;
+    if (address != NULL && strcmp(address, from) == 0)
+        return TW_STATUS_OK;
+    if (address != NULL && strlen(address) >= TW_ADDRESS_SIZE)
+        return tw_error_set(error, TW_STATUS_INVALID, "an address of %zu bytes", strlen(address));
+    if (address != NULL) {
+        self->n_alternatives[shard] = 1;
+        self->current[shard] = 0;
+        memcpy(self->alternative[shard][0], address, strlen(address) + 1);
+    } else {
+        self->current[shard] = (self->current[shard] + 1) % self->n_alternatives[shard];
+    }
+    self->stuck_us[shard] = 0;
+    return tw_socket_move(self->socket[shard], from, zmq_link_at(self, shard), error);
+}
+
 static tw_status zmq_link_unstick(zmq_link *self, uint32_t shard, tw_error *error)
 {
     int64_t now = tw_clock_monotonic_us();
     if (self->stuck_us[shard] == 0)
         self->stuck_us[shard] = now;
+    if (self->n_alternatives[shard] > 1 && now - self->stuck_us[shard] >= turn_patience_us) {
+        tw_status turned = zmq_link_retarget(&self->link, shard, NULL, error);
+        return turned == TW_STATUS_OK ? TW_STATUS_BUSY : turned;
+    }
     if (now - self->stuck_us[shard] < self->patience_us[shard])
         return TW_STATUS_BUSY;
     self->stuck_us[shard] = now;
     if (self->patience_us[shard] < max_patience_us)
         self->patience_us[shard] *= 2;
-    tw_status status = tw_socket_reconnect(self->socket[shard], self->address[shard], error);
+    tw_status status = tw_socket_reconnect(self->socket[shard], zmq_link_at(self, shard), error);
     return status == TW_STATUS_OK ? TW_STATUS_BUSY : status;
 }
 
@@ -76,7 +108,7 @@ static int64_t zmq_link_now(tw_link *link)
 
 static const char *zmq_link_address(const tw_link *link, uint32_t shard)
 {
-    return ((const zmq_link *)link)->address[shard];
+    return zmq_link_at((const zmq_link *)link, shard);
 }
 
 static void zmq_link_close(tw_link *link)
@@ -86,6 +118,7 @@ static void zmq_link_close(tw_link *link)
         tw_socket_destroy(&self->socket[s]);
     tw_message_destroy(&self->message);
     tw_net_destroy(&self->net);
+    tw_free(self->alternative);
     tw_free(self);
 }
 
@@ -95,33 +128,50 @@ static const tw_link_ops zmq_link_ops = {
     .wait = zmq_link_wait,
     .now_us = zmq_link_now,
     .address = zmq_link_address,
+    .retarget = zmq_link_retarget,
     .close = zmq_link_close,
 };
+
+/* "A|B" as its parts, every one of them an address. */
+static tw_status zmq_link_split(zmq_link *self, uint32_t shard, const char *text, bool is_open, tw_error *error)
+{
+    for (const char *at = text;; at++) {
+        size_t size = strcspn(at, "|");
+        uint32_t n = self->n_alternatives[shard]++;
+        if (n == TW_LINK_ALTERNATIVES || size >= TW_ADDRESS_SIZE)
+            return tw_error_set(error, TW_STATUS_INVALID, "%s: at most %d addresses of %d bytes for one shard", text,
+                TW_LINK_ALTERNATIVES, TW_ADDRESS_SIZE - 1);
+        memcpy(self->alternative[shard][n], at, size);
+        tw_status status = tw_address_check(self->alternative[shard][n], is_open, error);
+        at += size;
+        if (status < 0 || *at == '\0')
+            return status;
+    }
+}
 
 tw_status tw_link_zmq_create(
     const char *const *address, uint32_t n, const tw_socket_security *security, tw_link **out, tw_error *error)
 {
     tw_socket_options options = {
         .kind = TW_SOCKET_DEALER, .max_message_bytes = TW_DATA_MAX_BYTES, .security = security};
-    tw_status status = TW_STATUS_OK;
-    for (uint32_t s = 0; s < n && status == TW_STATUS_OK; s++)
-        status = tw_address_check(address[s], security != NULL, error);
-    if (status < 0)
-        return status;
     zmq_link *self = tw_alloc_zero(sizeof *self);
     if (self == NULL)
         return tw_no_memory(error, sizeof *self);
     self->link.ops = &zmq_link_ops;
-    self->n_shards = n;
-    status = tw_net_create(1, &self->net, error);
+    self->alternative = tw_alloc_zero(n * sizeof *self->alternative);
+    tw_status status = self->alternative != NULL ? TW_STATUS_OK : tw_no_memory(error, n * sizeof *self->alternative);
+    for (uint32_t s = 0; s < n && status == TW_STATUS_OK; s++)
+        status = zmq_link_split(self, s, address[s], security != NULL, error);
+    self->n_shards = status == TW_STATUS_OK ? n : 0;
+    if (status == TW_STATUS_OK)
+        status = tw_net_create(1, &self->net, error);
     if (status == TW_STATUS_OK)
         status = tw_message_create(&self->message, error);
     for (uint32_t s = 0; s < n && status == TW_STATUS_OK; s++) {
-        memcpy(self->address[s], address[s], strlen(address[s]) + 1);
         self->patience_us[s] = first_patience_us;
         status = tw_socket_create(self->net, &options, &self->socket[s], error);
         if (status == TW_STATUS_OK)
-            status = tw_socket_connect(self->socket[s], address[s], error);
+            status = tw_socket_connect(self->socket[s], zmq_link_at(self, s), error);
     }
     if (status < 0) {
         zmq_link_close(&self->link);

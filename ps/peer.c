@@ -46,6 +46,13 @@ void tw_peer_disconnect(tw_remote *self, tw_peer *peer)
     peer->outstanding_bytes = 0;
 }
 
+tw_status tw_peer_turn(tw_remote *self, tw_peer *peer, tw_error *error)
+{
+    peer->is_hello_sent = false;
+    return self->link->ops->retarget != NULL ? self->link->ops->retarget(self->link, peer->shard, NULL, error)
+                                             : TW_STATUS_OK;
+}
+
 static bool peer_has_credit(const tw_peer *peer, size_t size)
 {
     if (peer->n_outstanding == 0)
@@ -70,7 +77,7 @@ static tw_frame peer_frame(const tw_remote *self, const tw_peer *peer, tw_frame_
 static tw_status peer_send(tw_remote *self, tw_peer *peer, tw_frame *frame, tw_error *error)
 {
     tw_frame_finish(&self->out, frame);
-    if (frame->type != TW_FRAME_HELLO && !peer_has_credit(peer, self->out.size))
+    if (frame->type != TW_FRAME_HELLO && frame->type != TW_FRAME_PING && !peer_has_credit(peer, self->out.size))
         return TW_STATUS_BUSY;
     tw_status status = self->link->ops->send(self->link, peer->shard, self->out.bytes, self->out.size, error);
     if (status == TW_STATUS_UNAVAILABLE)
@@ -98,6 +105,7 @@ static tw_status peer_send_hello(tw_remote *self, tw_peer *peer, tw_error *error
     };
     memcpy(hello.name, self->name, sizeof hello.name);
     tw_frame frame = peer_frame(self, peer, TW_FRAME_HELLO);
+    frame.handle = peer->shard_epoch;
     tw_status status = tw_frame_begin(&self->out, &frame, NULL, error);
     if (status == TW_STATUS_OK)
         status = tw_hello_encode(&hello, &self->out, error);
@@ -105,7 +113,10 @@ static tw_status peer_send_hello(tw_remote *self, tw_peer *peer, tw_error *error
         return status;
     peer->n_outstanding = 0;
     peer->outstanding_bytes = 0;
-    status = peer_send(self, peer, &frame, error);
+    if (peer->is_hello_sent) /* the one before was not answered */
+        status = tw_peer_turn(self, peer, error);
+    if (status == TW_STATUS_OK)
+        status = peer_send(self, peer, &frame, error);
     int64_t now = tw_peer_now(self);
     if (status == TW_STATUS_BUSY) {
         peer->not_before_us = now + TW_PEER_PAUSE_US;
@@ -227,6 +238,19 @@ static tw_status peer_drive_ping(tw_remote *self, tw_peer *peer, tw_error *error
     return status == TW_STATUS_OK ? peer_send(self, peer, &frame, error) : status;
 }
 
+/* A shard that came back in the meantime says at once that it does not know the session. */
+static tw_status peer_probe(tw_remote *self, tw_peer *peer, int64_t now, tw_error *error)
+{
+    if (peer->is_probed || peer->n_outstanding == 0 || now - peer->heard_us < TW_PEER_PROBE_US)
+        return TW_STATUS_OK;
+    tw_frame frame = peer_frame(self, peer, TW_FRAME_PING);
+    tw_status status = tw_frame_begin(&self->out, &frame, NULL, error);
+    if (status == TW_STATUS_OK)
+        status = peer_send(self, peer, &frame, error);
+    peer->is_probed = status == TW_STATUS_OK;
+    return status < 0 && status != TW_STATUS_BUSY ? status : TW_STATUS_OK;
+}
+
 static tw_status peer_drive_control(tw_remote *self, tw_peer *peer, tw_error *error)
 {
     tw_control *control = &peer->control;
@@ -263,8 +287,12 @@ void tw_peer_restart(tw_peer *peer)
 tw_status tw_peer_drive(tw_remote *self, tw_peer *peer, tw_error *error)
 {
     int64_t now = tw_peer_now(self);
-    if (peer->is_connected && peer->n_outstanding > 0 && now - peer->heard_us > peer->retry_us)
+    if (peer->is_connected && peer->n_outstanding > 0 && now - peer->heard_us > peer->retry_us) {
         tw_peer_disconnect(self, peer);
+        tw_status turned = tw_peer_turn(self, peer, error);
+        if (turned < 0)
+            return turned;
+    }
     if (!peer->is_connected)
         return now >= peer->not_before_us ? peer_send_hello(self, peer, error) : TW_STATUS_OK;
     if (peer->must_resend) {
@@ -272,7 +300,9 @@ tw_status tw_peer_drive(tw_remote *self, tw_peer *peer, tw_error *error)
             return TW_STATUS_OK;
         tw_peer_restart(peer);
     }
-    tw_status status = peer_drive_push(self, peer, error);
+    tw_status status = peer_probe(self, peer, now, error);
+    if (status == TW_STATUS_OK)
+        status = peer_drive_push(self, peer, error);
     if (status == TW_STATUS_OK)
         status = peer_drive_pull(self, peer, error);
     if (status == TW_STATUS_OK)

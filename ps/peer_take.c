@@ -34,6 +34,20 @@ static bool outstanding_pop(tw_peer *peer, uint64_t ack)
     return is_known;
 }
 
+/* The answer to a PING says nothing about the requests before it: shards may hold answers back. */
+static void outstanding_remove(tw_peer *peer, uint64_t sequence)
+{
+    for (uint32_t i = 0; i < peer->n_outstanding; i++) {
+        if (peer->outstanding[i].sequence != sequence)
+            continue;
+        peer->outstanding_bytes -= peer->outstanding[i].size;
+        peer->n_outstanding--;
+        memmove(
+            peer->outstanding + i, peer->outstanding + i + 1, (peer->n_outstanding - i) * sizeof *peer->outstanding);
+        return;
+    }
+}
+
 static tw_status peer_error(
     const tw_remote *self, const tw_peer *peer, tw_status status, const char *what, tw_error *error)
 {
@@ -73,6 +87,8 @@ static tw_status take_welcome(tw_remote *self, tw_peer *peer, const tw_frame *fr
     }
     peer->incarnation = frame->incarnation;
     peer->epoch = frame->epoch;
+    peer->shard_epoch = frame->handle > peer->shard_epoch ? frame->handle : peer->shard_epoch;
+    peer->is_turned_away = peer->is_probed = false;
     peer->events_learned = frame->n_learned;
     peer->credit_bytes = frame->credit_bytes;
     peer->credit_frames = frame->credit_frames;
@@ -202,7 +218,7 @@ static tw_status take_nack(tw_remote *self, tw_peer *peer, const tw_frame *frame
     if (!is_known && frame->ack != 0)
         return TW_STATUS_OK;
     if (peer->control.is_sent && frame->ack == peer->control.sequence && frame->reason != TW_NACK_STALE_INCARNATION &&
-        frame->reason != TW_NACK_GAP) {
+        frame->reason != TW_NACK_GAP && frame->reason != TW_NACK_NOT_PRIMARY) {
         peer->control.failure = frame->reason == TW_NACK_CONFLICT   ? TW_STATUS_CONFLICT
                                 : frame->reason == TW_NACK_OVERLOAD ? TW_STATUS_BUSY
                                                                     : TW_STATUS_IO;
@@ -235,6 +251,12 @@ static tw_status take_nack(tw_remote *self, tw_peer *peer, const tw_frame *frame
             return nack_take_mark(peer, frame, error);
         tw_peer_disconnect(self, peer);
         return TW_STATUS_OK;
+    case TW_NACK_NOT_PRIMARY:
+        tw_peer_disconnect(self, peer);
+        peer->is_turned_away = true;
+        peer->retry_us = (int64_t)self->options.retry_ms * 1000;
+        peer->not_before_us = tw_peer_now(self) + TW_PEER_PAUSE_US;
+        return tw_peer_turn(self, peer, error);
     case TW_NACK_STALE_INCARNATION:
         tw_peer_disconnect(self, peer);
         return TW_STATUS_OK;
@@ -281,10 +303,13 @@ tw_status tw_peer_take(tw_remote *self, tw_peer *peer, const void *bytes, size_t
         return frame.type == TW_FRAME_NACK && is_mine ? take_nack(self, peer, &frame, true, error) : TW_STATUS_OK;
     }
     peer->heard_us = tw_peer_now(self);
+    peer->is_probed = false;
+    if (frame.type == TW_FRAME_PONG)
+        outstanding_remove(peer, frame.ack);
     if (frame.incarnation == peer->incarnation)
         peer->events_learned = frame.n_learned;
     bool has_more = frame.type == TW_FRAME_SCANNED && (frame.flags & TW_FRAME_MORE) != 0;
-    bool is_known = !has_more && outstanding_pop(peer, frame.ack);
+    bool is_known = !has_more && frame.type != TW_FRAME_PONG && outstanding_pop(peer, frame.ack);
     switch ((int)frame.type) {
     case TW_FRAME_PULLED:
         return take_pulled(self, peer, &frame, error);

@@ -52,10 +52,13 @@ static tw_status remote_turn(tw_remote *self, bool *has_progress, uint32_t *culp
 static tw_status remote_timeout(
     const tw_remote *self, tw_status failure, uint32_t culprit, int timeout_ms, tw_error *error)
 {
+    const char *why = self->peer[culprit].is_turned_away
+                          ? "does not serve: it is a standby, or another shard has taken over from it; waited"
+                          : "has not answered for";
     tw_status status = tw_error_set(error, failure,
-        "shard %u of %u at %s has not answered for %g s; check that it runs, that the address is "
+        "shard %u of %u at %s %s %g s; check that it runs, that the address is "
         "its, and with keys that its allow-list has this one's",
-        culprit, self->partition.n_shards, self->link->ops->address(self->link, culprit), timeout_ms / 1000.0);
+        culprit, self->partition.n_shards, self->link->ops->address(self->link, culprit), why, timeout_ms / 1000.0);
     tw_error_code(error, "E301");
     if (error != NULL)
         error->retriable = true;
@@ -402,6 +405,25 @@ static void remote_stats(tw_params *params, tw_params_stats *out)
         remote_end_control(self);
     self->stats.events_learned = remote_events_learned(params);
     *out = self->stats;
+}
+
+tw_status tw_remote_retarget(tw_params *params, uint32_t shard, const char *address, uint64_t epoch, tw_error *error)
+{
+    tw_remote *self = (tw_remote *)params;
+    if (self->link->ops->retarget == NULL)
+        return tw_error_set(error, TW_STATUS_UNSUPPORTED, "the shards of this store have one address for good");
+    if (shard >= self->partition.n_shards)
+        return tw_error_set(error, TW_STATUS_INVALID, "shard %u of %u", shard, self->partition.n_shards);
+    tw_peer *peer = &self->peer[shard];
+    if (epoch < peer->shard_epoch)
+        return TW_STATUS_OK;
+    bool is_new = epoch > peer->shard_epoch || strcmp(address, self->link->ops->address(self->link, shard)) != 0;
+    peer->shard_epoch = epoch;
+    if (!is_new)
+        return TW_STATUS_OK;
+    tw_peer_disconnect(self, peer);
+    peer->not_before_us = 0;
+    return self->link->ops->retarget(self->link, shard, address, error);
 }
 
 /* --- life --------------------------------------------------------------------------------------------------------- */

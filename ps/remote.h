@@ -10,7 +10,8 @@ typedef void (*tw_remote_progress)(void *context, uint32_t shard, const char *ad
 
 /* Zeros mean the defaults given behind. */
 typedef struct tw_remote_options {
-    const char *const *address; /* [n_shards], in the order of the shards' indices; borrowed for the call */
+    const char *const *address; /* [n_shards], in the order of the shards' indices, each "A" or "A|B" (see link.h);
+                                   borrowed for the call */
     uint32_t n_shards;          /* 1 .. TW_MAX_SHARDS */
     const char *model;          /* name, below TW_MODEL_NAME_SIZE bytes */
     tw_role role;               /* TW_ROLE_OWNER */
@@ -31,5 +32,10 @@ TW_MUST_USE tw_status tw_remote_create(
 /* The same over a link of one's own, which the store closes (also when this fails). */
 TW_MUST_USE tw_status tw_remote_create_over_take(
     tw_link *link, const tw_table_spec *spec, const tw_remote_options *options, tw_params **out, tw_error *error);
+
+/* The shard is served at `address` now, with this epoch (replication.h): the session goes on there, or starts anew. For
+ * whoever knows the shards' whereabouts; between two calls of the store. UNSUPPORTED over links of one address. */
+TW_MUST_USE tw_status tw_remote_retarget(
+    tw_params *params, uint32_t shard, const char *address, uint64_t epoch, tw_error *error);
 
 #endif

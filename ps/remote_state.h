@@ -12,7 +12,8 @@
 
 enum {
     TW_PEER_MAX_OUTSTANDING = 64,
-    TW_PEER_PAUSE_US = 10000, /* before what a shard had no room for is tried again */
+    TW_PEER_PAUSE_US = 10000,  /* before what a shard had no room for is tried again */
+    TW_PEER_PROBE_US = 200000, /* silence after which it is asked whether it knows the session still */
 };
 
 typedef struct tw_outstanding {
@@ -42,7 +43,9 @@ typedef struct tw_peer {
     bool must_resend; /* once nothing is outstanding, push and pull start again */
     uint32_t n_bad;   /* refused as malformed, one after the other */
     uint64_t hello, epoch, incarnation, sequence;
-    uint64_t events_learned; /* T of this shard, as it last said */
+    uint64_t shard_epoch;           /* the highest that this shard was known to have: replication.h */
+    bool is_turned_away, is_probed; /* it says that another one serves; a PING went out into the silence */
+    uint64_t events_learned;        /* T of this shard, as it last said */
     int64_t heard_us, not_before_us, retry_us;
     uint32_t credit_frames;
     uint64_t credit_bytes;
@@ -92,6 +95,8 @@ uint64_t tw_peer_mark(const tw_peer *peer, uint64_t split);
 int64_t tw_peer_now(tw_remote *self);
 /* The session is lost: HELLO is due. */
 void tw_peer_disconnect(tw_remote *self, tw_peer *peer);
+/* HELLO goes to the shard's next address. */
+TW_MUST_USE tw_status tw_peer_turn(tw_remote *self, tw_peer *peer, tw_error *error);
 /* Push and pull start again in the present session. */
 void tw_peer_restart(tw_peer *peer);
 void tw_peer_start_control(tw_peer *peer, tw_frame_type type, uint64_t handle);

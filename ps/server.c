@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "net/guard.h"
 #include "ps/outbox.h"
+#include "ps/standby_edge.h"
 #include "store/checkpoint.h"
 
 enum { SERVER_MAX_OWN = 1024 + 64, SERVER_TURN_FRAMES = 256, SERVER_TELL_S = 10 };
@@ -40,6 +41,8 @@ typedef struct shard_server {
     tw_socket *socket;
     tw_message *message;
     tw_shard *shard;
+    tw_standby_edge *standby; /* NULL: it never was one */
+    tw_replication told;
     tw_outbox outbox;
     snapshot_job job;
     uint64_t last_id;
@@ -268,7 +271,7 @@ static void server_snapshots(shard_server *self)
     tw_error error = {0};
     if (self->job.is_running && atomic_load_explicit(&self->job.is_done, memory_order_acquire))
         job_finish(self);
-    if (self->job.is_running)
+    if (self->job.is_running || self->told.is_deposed)
         return;
     if (tw_shard_snapshot_wanted(self->shard, &id)) {
         tw_status status = job_start(self, id, true, &error);
@@ -286,11 +289,13 @@ static void server_snapshots(shard_server *self)
 
 /* --- the loop ----------------------------------------------------------------------------------------------------- */
 
-/* What a peer may say HELLO as; the guard has written its role in front of its name. */
+/* What a peer may say HELLO as, and do; the guard has written its role in front of its name. */
 static uint32_t server_roles(const char *user)
 {
-    bool is_replica = user != NULL && strncmp(user, "replica ", strlen("replica ")) == 0;
-    return is_replica ? 1u << TW_ROLE_READER : UINT32_MAX;
+    if (user == NULL || strncmp(user, "admin ", strlen("admin ")) == 0)
+        return UINT32_MAX;
+    bool is_replica = strncmp(user, "replica ", strlen("replica ")) == 0;
+    return is_replica ? 1u << TW_ROLE_READER | TW_MAY_REPLICATE : ~(uint32_t)(TW_MAY_REPLICATE | TW_MAY_PROMOTE);
 }
 
 static tw_status server_receive(shard_server *self, tw_error *error)
@@ -336,13 +341,48 @@ static void server_tell_refusals(shard_server *self, bool is_last)
     tw_log(TW_LOG_WARN, "shard %u of %u: refused so far: %s", self->options->index, self->options->count, text);
 }
 
+/* What befell the standby, or this shard. */
+static void server_tell_standby(shard_server *self)
+{
+    tw_replication now;
+    uint32_t index = self->options->index, count = self->options->count;
+    tw_shard_replication(self->shard, &now);
+    if (now.n_dropped > self->told.n_dropped)
+        tw_log(TW_LOG_WARN, "shard %u of %u: the standby is too far behind and is copied anew", index, count);
+    if (now.n_alone > self->told.n_alone)
+        tw_log(TW_LOG_WARN, "shard %u of %u: the standby does not answer; pushes are acknowledged without it", index,
+            count);
+    if (now.is_deposed && !self->told.is_deposed)
+        tw_log(
+            TW_LOG_WARN, "shard %u of %u: its standby has taken over; this one serves nobody any more", index, count);
+    self->told = now;
+}
+
+static tw_status server_turn_standby(shard_server *self, tw_error *error)
+{
+    tw_shard_tick(self->shard, tw_clock_monotonic_us());
+    server_tell_standby(self);
+    return self->standby != NULL ? tw_standby_edge_turn(self->standby, self->shard, self->socket, error) : TW_STATUS_OK;
+}
+
+static int server_patience_ms(const shard_server *self)
+{
+    if (tw_shard_is_feeding(self->shard))
+        return 1;
+    return self->job.is_running || self->outbox.first != NULL ? 2 : 50;
+}
+
 static tw_status server_loop(shard_server *self, atomic_bool *stop, tw_error *error)
 {
+    tw_socket *socket[2] = {self->socket, self->standby != NULL ? tw_standby_edge_socket(self->standby) : NULL};
     while (!atomic_load_explicit(stop, memory_order_relaxed)) {
-        bool is_readable = false, is_busy = self->job.is_running || self->outbox.first != NULL;
-        tw_status status = tw_socket_wait(&self->socket, 1, is_busy ? 2 : 50, &is_readable, error);
-        if (status >= 0 && is_readable)
+        bool is_readable[2] = {false, false};
+        tw_status status =
+            tw_socket_wait(socket, self->standby != NULL ? 2 : 1, server_patience_ms(self), is_readable, error);
+        if (status >= 0 && is_readable[0])
             status = server_receive(self, error);
+        if (status >= 0)
+            status = server_turn_standby(self, error);
         if (status < 0)
             return status;
         tw_outbox_retry(&self->outbox);
@@ -356,7 +396,8 @@ static tw_status server_final_snapshot(shard_server *self, tw_error *error)
 {
     if (self->job.is_running)
         job_finish(self);
-    if (!self->options->has_final_snapshot || tw_shard_table(self->shard) == NULL || self->options->directory == NULL)
+    if (self->told.is_deposed || !self->options->has_final_snapshot || tw_shard_table(self->shard) == NULL ||
+        self->options->directory == NULL)
         return TW_STATUS_OK;
     tw_status status = job_start(self, job_next_id(self), false, error);
     if (status < 0)
@@ -392,6 +433,23 @@ static tw_status server_bind(shard_server *self, tw_error *error)
     return status;
 }
 
+static tw_status server_stand_by(shard_server *self, tw_error *error)
+{
+    const tw_shard_server_options *options = self->options;
+    tw_socket_security security = {.is_insecure = options->keys == NULL, .server_key = options->primary_key};
+    if (options->keys != NULL) {
+        security.public_key = options->keys->public_key;
+        security.secret_key = options->keys->secret_key;
+    }
+    tw_standby_edge_options edge = {.primary = options->standby_of,
+        .security = options->keys != NULL || options->is_insecure ? &security : NULL,
+        .index = options->index,
+        .count = options->count,
+        .max_bytes = options->max_bytes,
+        .is_sync = options->is_sync};
+    return tw_standby_edge_create(self->net, &edge, &self->standby, error);
+}
+
 static tw_status server_open(shard_server *self, tw_error *error)
 {
     tw_shard_options shard_options = {
@@ -399,11 +457,13 @@ static tw_status server_open(shard_server *self, tw_error *error)
         .count = self->options->count,
         .max_bytes = self->options->max_bytes,
         .incarnation = tw_mix64((uint64_t)tw_clock_wall_us() ^ (uint64_t)getpid() << 44) | 1,
+        .is_standby = self->options->standby_of != NULL,
+        .epoch = self->options->epoch,
         .emit = server_emit,
         .context = &self->outbox,
     };
     tw_status status = tw_shard_create(&shard_options, &self->shard, error);
-    if (status == TW_STATUS_OK)
+    if (status == TW_STATUS_OK && self->options->standby_of == NULL)
         status = server_restore(self, error);
     if (status == TW_STATUS_OK)
         status = tw_net_create(1, &self->net, error);
@@ -411,6 +471,8 @@ static tw_status server_open(shard_server *self, tw_error *error)
         status = tw_message_create(&self->message, error);
     if (status == TW_STATUS_OK)
         status = server_bind(self, error);
+    if (status == TW_STATUS_OK && self->options->standby_of != NULL)
+        status = server_stand_by(self, error);
     self->outbox = (tw_outbox){.socket = self->socket, .max_bytes = server_max_outbox_bytes};
     self->next_snapshot_us = tw_clock_monotonic_us() + (int64_t)self->options->snapshot_every_ms * 1000;
     return status;
@@ -432,6 +494,7 @@ tw_status tw_shard_server_run(const tw_shard_server_options *options, atomic_boo
         final = server_final_snapshot(self, status < 0 ? NULL : error);
     }
     tw_outbox_fini(&self->outbox);
+    tw_standby_edge_destroy(&self->standby);
     tw_shard_destroy(&self->shard);
     tw_message_destroy(&self->message);
     tw_socket_destroy(&self->socket);

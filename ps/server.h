@@ -23,7 +23,11 @@ typedef struct tw_shard_server_options {
     uint32_t snapshot_every_ms; /* own snapshots; 0: only those that a worker asks for */
     uint32_t keep;              /* own snapshots that are kept; 0: 2 */
     uint32_t deltas; /* snapshots with only what changed, between two with all rows; see tw_table_freeze_after */
-    bool has_final_snapshot;                              /* one more when it stops, if anything was pushed */
+    bool has_final_snapshot; /* one more when it stops, if anything was pushed */
+    const char *standby_of;  /* address of the shard that this one stands by for: nothing is restored; NULL: none */
+    const char *primary_key; /* its public key; needed with keys */
+    bool is_sync;            /* the primary's acknowledgements wait for this standby */
+    uint64_t epoch;          /* how often the shard was taken over from: see replication.h */
     void (*on_ready)(void *context, const char *address); /* bound, restored; NULL allowed */
     void *context;
 } tw_shard_server_options;

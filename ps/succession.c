@@ -173,6 +173,7 @@ static void take_promoted(tw_shard *self, const void *peer, size_t peer_size, co
     }
     if (frame->handle > feed->epoch && !feed->is_standby) {
         tw_feed_drop(self);
+        feed->n_dropped = 0;
         feed->is_deposed = true;
         for (uint32_t i = 0; i < self->options.max_sessions; i++)
             tw_session_fini(&self->session[i]);

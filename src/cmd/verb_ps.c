@@ -7,6 +7,7 @@
 #include "cmd/stop.h"
 #include "cmd/verbs.h"
 #include "ps/server.h"
+#include "ps/standby_edge.h"
 
 static const flag_spec ps_flags[] = {
     {"shard", 0, "I/N", "this shard's number, from 0, of how many"},
@@ -26,6 +27,11 @@ static const flag_spec ps_flags[] = {
     {"fresh", 0, NULL, "loads nothing of its own"},
     {"init", 0, "DIR", "with nothing of its own to load: starts from the rows of the newest checkpoint there"},
     {"init-version", 0, "N", "of --init: this checkpoint instead of the newest"},
+    {"standby-of", 0, "ADDR", "keeps a copy of the shard there, and serves once it is told to take over"},
+    {"primary-key", 0, "KEY", "of --standby-of with --key: public key of that shard, as text or as a file"},
+    {"sync", 0, NULL, "of --standby-of: that shard acknowledges a push when this copy has it"},
+    {"epoch", 0, "N", "how often the shard was taken over from; one that is behind what workers know serves nobody"},
+    {"promote", 0, "ADDR", "tells the standby at ADDR to take over, and ends (with --key: a key of role admin)"},
     {"child-of", 0, "PID", "ends when that process does"},
     {NULL, 0, NULL, NULL},
 };
@@ -62,9 +68,22 @@ static tw_status parse_size(const char *text, uint64_t *out, tw_error *error)
     return status;
 }
 
+enum { PROMOTE_TIMEOUT_MS = 5000 };
+
 /* Keys and allow-list, which live as long as the shard. */
-static tw_status read_security(
-    const flags *given, tw_key_pair *keys, tw_allow_list *allow, tw_shard_server_options *out, tw_error *error)
+typedef struct ps_security {
+    tw_key_pair keys;
+    tw_allow_list allow;
+    char primary_key[TW_KEY_SIZE];
+} ps_security;
+
+static tw_status read_primary_key(const flags *given, ps_security *self, tw_error *error)
+{
+    const char *text = flags_text(given, "primary-key", NULL);
+    return text != NULL ? tw_public_key_read(text, self->primary_key, error) : TW_STATUS_OK;
+}
+
+static tw_status read_security(const flags *given, ps_security *self, tw_shard_server_options *out, tw_error *error)
 {
     const char *key = flags_text(given, "key", NULL), *list = flags_text(given, "allow", NULL);
     out->is_insecure = flags_has(given, "insecure");
@@ -74,12 +93,30 @@ static tw_status read_security(
         return TW_STATUS_OK;
     if (out->is_insecure)
         return tw_error_set(error, TW_STATUS_INVALID, "--key and --insecure exclude each other");
-    tw_status status = tw_key_pair_load(key, keys, error);
+    tw_status status = tw_key_pair_load(key, &self->keys, error);
     if (status == TW_STATUS_OK)
-        status = tw_allow_list_load(list, allow, error);
-    out->keys = keys;
-    out->allow = allow;
+        status = tw_allow_list_load(list, &self->allow, error);
+    if (status == TW_STATUS_OK)
+        status = read_primary_key(given, self, error);
+    out->keys = &self->keys;
+    out->allow = &self->allow;
+    out->primary_key = self->primary_key;
     return status;
+}
+
+static tw_status read_standby(const flags *given, tw_shard_server_options *out, tw_error *error)
+{
+    bool has_keys = flags_has(given, "key");
+    out->standby_of = flags_text(given, "standby-of", NULL);
+    out->is_sync = flags_has(given, "sync");
+    if (out->standby_of == NULL && (out->is_sync || flags_has(given, "primary-key")))
+        return tw_error_set(error, TW_STATUS_INVALID, "--sync and --primary-key belong to --standby-of");
+    if (out->standby_of != NULL && has_keys != flags_has(given, "primary-key"))
+        return tw_error_set(error, TW_STATUS_INVALID, "--key and --primary-key belong together with --standby-of");
+    if (out->standby_of != NULL && (flags_has(given, "restore") || flags_has(given, "init")))
+        return tw_error_set(
+            error, TW_STATUS_INVALID, "--standby-of takes its rows from there, not by --restore or --init");
+    return flags_count(given, "epoch", 0, INT64_MAX, &out->epoch, error);
 }
 
 static tw_status read_options(const flags *given, tw_shard_server_options *out, tw_error *error)
@@ -107,6 +144,8 @@ static tw_status read_options(const flags *given, tw_shard_server_options *out, 
         status = flags_duration("snapshot-every", every, &every_us, error);
     if (status == TW_STATUS_OK && max_bytes != NULL)
         status = parse_size(max_bytes, &out->max_bytes, error);
+    if (status == TW_STATUS_OK)
+        status = read_standby(given, out, error);
     if (flags_has(given, "fresh"))
         out->newer_than = UINT64_MAX;
     out->keep = (uint32_t)keep;
@@ -118,6 +157,33 @@ static tw_status read_options(const flags *given, tw_shard_server_options *out, 
     return status;
 }
 
+/* One message to the standby, and its answer. */
+static int promote(const flags *given)
+{
+    ps_security security = {0};
+    tw_error error = {0};
+    tw_promotion promotion = {0};
+    uint64_t epoch = 0;
+    const char *address = flags_text(given, "promote", NULL), *key = flags_text(given, "key", NULL);
+    tw_status status = flags_count(given, "epoch", 0, INT64_MAX, &promotion.epoch, &error);
+    if (status == TW_STATUS_OK && key != NULL)
+        status = tw_key_pair_load(key, &security.keys, &error);
+    if (status == TW_STATUS_OK && key != NULL)
+        status = read_primary_key(given, &security, &error);
+    tw_socket_security view = {.public_key = security.keys.public_key,
+        .secret_key = security.keys.secret_key,
+        .server_key = security.primary_key,
+        .is_insecure = key == NULL};
+    bool has_view = key != NULL || flags_has(given, "insecure");
+    if (status == TW_STATUS_OK)
+        status = tw_shard_promote(address, has_view ? &view : NULL, &promotion, PROMOTE_TIMEOUT_MS, &epoch, &error);
+    if (status < 0)
+        console_error(&error);
+    else
+        console_note("the shard at %s serves with epoch %llu", address, (unsigned long long)epoch);
+    return tw_status_exit_code(status);
+}
+
 static int ps_main(const verb *self, int argc, char **argv)
 {
     flags given;
@@ -126,6 +192,8 @@ static int ps_main(const verb *self, int argc, char **argv)
     int code = 0;
     if (!verb_parse(self, argc, argv, &given, &code))
         return code;
+    if (flags_has(&given, "promote"))
+        return promote(&given);
     if (!flags_has(&given, "bind"))
         return verb_misused(self, "--bind is needed, such as --bind tcp://127.0.0.1:7101");
     if (read_options(&given, &options, &error) < 0)
@@ -134,12 +202,11 @@ static int ps_main(const verb *self, int argc, char **argv)
     const char *parent = flags_text(&given, "child-of", NULL);
     if (parent != NULL && !stop_with_parent(parent))
         return tw_status_exit_code(TW_STATUS_UNAVAILABLE);
-    tw_key_pair keys;
-    tw_allow_list allow = {0};
-    tw_status status = read_security(&given, &keys, &allow, &options, &error);
+    ps_security security = {0};
+    tw_status status = read_security(&given, &security, &options, &error);
     if (status == TW_STATUS_OK)
         status = tw_shard_server_run(&options, stop, &error);
-    tw_allow_list_fini(&allow);
+    tw_allow_list_fini(&security.allow);
     if (status < 0)
         console_error(&error);
     return tw_status_exit_code(status);

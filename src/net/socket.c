@@ -231,10 +231,15 @@ tw_status tw_socket_connect(tw_socket *self, const char *address, tw_error *erro
     return TW_STATUS_OK;
 }
 
+tw_status tw_socket_move(tw_socket *self, const char *from, const char *to, tw_error *error)
+{
+    (void)zmq_disconnect(self->socket, from);
+    return tw_socket_connect(self, to, error);
+}
+
 tw_status tw_socket_reconnect(tw_socket *self, const char *address, tw_error *error)
 {
-    (void)zmq_disconnect(self->socket, address);
-    return tw_socket_connect(self, address, error);
+    return tw_socket_move(self, address, address, error);
 }
 
 void *tw_socket_raw(const tw_socket *self)

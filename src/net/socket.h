@@ -65,6 +65,9 @@ TW_MUST_USE tw_status tw_socket_connect(tw_socket *self, const char *address, tw
  * goes on trying after every failure but one, an answer that breaks its protocol. */
 TW_MUST_USE tw_status tw_socket_reconnect(tw_socket *self, const char *address, tw_error *error);
 
+/* Leaves `from` and what is queued for it, and connects to `to`. */
+TW_MUST_USE tw_status tw_socket_move(tw_socket *self, const char *from, const char *to, tw_error *error);
+
 /* The address bound last with its real port ("tcp://127.0.0.1:*" lets the system choose); "" before. Borrowed. */
 const char *tw_socket_address(const tw_socket *self);
 
