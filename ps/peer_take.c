@@ -209,6 +209,22 @@ static tw_status nack_take_mark(tw_peer *peer, const tw_frame *frame, tw_error *
     return peer_set_mark(peer, frame->mark[0].split, frame->mark[0].to, error);
 }
 
+static tw_status nack_turn_away(tw_remote *self, tw_peer *peer, tw_error *error)
+{
+    tw_peer_disconnect(self, peer);
+    peer->is_turned_away = true;
+    peer->retry_us = (int64_t)self->options.retry_ms * 1000;
+    peer->not_before_us = tw_peer_now(self) + TW_PEER_PAUSE_US;
+    return tw_peer_turn(self, peer, error);
+}
+
+static void nack_forget_handles(tw_peer *peer)
+{
+    for (uint32_t i = 0; peer->push != NULL && i < tw_flight_chunk_count(peer->push, peer->shard); i++)
+        peer->push->chunk[peer->push->chunk_first[peer->shard] + i].session = 0;
+    peer->must_resend = true;
+}
+
 static tw_status take_nack(tw_remote *self, tw_peer *peer, const tw_frame *frame, bool is_known, tw_error *error)
 {
     char message[TW_ERROR_MESSAGE_SIZE];
@@ -237,9 +253,7 @@ static tw_status take_nack(tw_remote *self, tw_peer *peer, const tw_frame *frame
         peer->must_resend = true;
         return TW_STATUS_OK;
     case TW_NACK_KEYLIST_GONE:
-        for (uint32_t i = 0; peer->push != NULL && i < tw_flight_chunk_count(peer->push, peer->shard); i++)
-            peer->push->chunk[peer->push->chunk_first[peer->shard] + i].session = 0;
-        peer->must_resend = true;
+        nack_forget_handles(peer);
         return TW_STATUS_OK;
     case TW_NACK_OVERLOAD:
         peer->must_resend = peer->is_connected;
@@ -252,11 +266,7 @@ static tw_status take_nack(tw_remote *self, tw_peer *peer, const tw_frame *frame
         tw_peer_disconnect(self, peer);
         return TW_STATUS_OK;
     case TW_NACK_NOT_PRIMARY:
-        tw_peer_disconnect(self, peer);
-        peer->is_turned_away = true;
-        peer->retry_us = (int64_t)self->options.retry_ms * 1000;
-        peer->not_before_us = tw_peer_now(self) + TW_PEER_PAUSE_US;
-        return tw_peer_turn(self, peer, error);
+        return nack_turn_away(self, peer, error);
     case TW_NACK_STALE_INCARNATION:
         tw_peer_disconnect(self, peer);
         return TW_STATUS_OK;
