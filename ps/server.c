@@ -1,7 +1,6 @@
 #include "ps/server.h"
 
 #include <pthread.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,10 +11,11 @@
 #include "base/log.h"
 #include "net/guard.h"
 #include "ps/outbox.h"
+#include "ps/own_files.h"
 #include "ps/standby_edge.h"
 #include "store/checkpoint.h"
 
-enum { SERVER_MAX_OWN = 1024 + 64, SERVER_TURN_FRAMES = 256, SERVER_TELL_S = 10 };
+enum { SERVER_TURN_FRAMES = 256, SERVER_TELL_S = 10 };
 
 static const uint64_t server_max_kept_bytes = (uint64_t)256 << 20;
 static const uint64_t server_max_outbox_bytes = (uint64_t)128 << 20;
@@ -47,9 +47,8 @@ typedef struct shard_server {
     snapshot_job job;
     uint64_t last_id;
     int64_t next_snapshot_us, next_tell_us;
-    uint64_t n_told;                 /* hostile frames and connections at the last telling */
-    uint64_t own_id[SERVER_MAX_OWN]; /* written by itself and not asked for: it removes the old ones */
-    uint32_t n_own;
+    uint64_t n_told;  /* hostile frames and connections at the last telling */
+    tw_own_files own; /* written by itself and not asked for */
 } shard_server;
 
 static void server_emit(void *context, const void *peer, size_t peer_size, const void *bytes, size_t size)
@@ -186,60 +185,6 @@ static tw_status job_start(shard_server *self, uint64_t id, bool is_barrier, tw_
     return TW_STATUS_OK;
 }
 
-static void job_remove(const shard_server *self, const char *name)
-{
-    char path[4096];
-    tw_error error = {0};
-    if (snprintf(path, sizeof path, "%s/%s", self->options->directory, name) < (int)sizeof path &&
-        tw_file_remove(path, &error) < 0)
-        tw_log(TW_LOG_WARN, "an old snapshot stays: %s", error.message);
-}
-
-/* What every row file there stands on, but for its own old ones. */
-static tw_status job_needed(const shard_server *self, const tw_names *old, tw_names *needed)
-{
-    tw_names names = {0};
-    tw_status status = tw_directory_list(self->options->directory, &names, NULL);
-    for (size_t i = 0; i < names.count && status == TW_STATUS_OK; i++) {
-        if (strstr(names.name[i], ".rows-") != NULL && !tw_names_has(old, names.name[i]))
-            status = tw_row_file_needs(self->options->directory, names.name[i], needed, NULL);
-    }
-    tw_names_free(&names);
-    return status;
-}
-
-/* Keeps the newest of its own snapshots and what they stand on; those that a worker asked for are the worker's to
- * remove. What cannot be decided now is decided after the next one. */
-static void job_prune(shard_server *self, uint64_t id)
-{
-    uint32_t keep = self->options->keep ? self->options->keep : 2;
-    tw_names old = {0}, needed = {0};
-    char name[TW_FILE_NAME_SIZE];
-    tw_status status = TW_STATUS_OK;
-    if (self->n_own == SERVER_MAX_OWN) {
-        memmove(self->own_id, self->own_id + 1, (SERVER_MAX_OWN - 1) * sizeof *self->own_id);
-        self->n_own--;
-    }
-    self->own_id[self->n_own++] = id;
-    for (uint32_t i = 0; i + keep < self->n_own && status == TW_STATUS_OK; i++) {
-        tw_row_file_name(self->own_id[i], self->options->index, self->options->count, name);
-        status = tw_names_add(&old, name, NULL);
-    }
-    if (status == TW_STATUS_OK && old.count > 0)
-        status = job_needed(self, &old, &needed);
-    uint32_t n_left = 0;
-    for (uint32_t i = 0; i < self->n_own && status == TW_STATUS_OK; i++) {
-        tw_row_file_name(self->own_id[i], self->options->index, self->options->count, name);
-        if (i + keep < self->n_own && !tw_names_has(&needed, name))
-            job_remove(self, name);
-        else
-            self->own_id[n_left++] = self->own_id[i];
-    }
-    self->n_own = status == TW_STATUS_OK ? n_left : self->n_own;
-    tw_names_free(&old);
-    tw_names_free(&needed);
-}
-
 static void job_finish(shard_server *self)
 {
     snapshot_job *job = &self->job;
@@ -250,7 +195,7 @@ static void job_finish(shard_server *self)
     if (job->is_barrier)
         tw_shard_snapshot_done(self->shard, job->status, &job->file, job->error.message);
     else if (job->status == TW_STATUS_OK)
-        job_prune(self, job->id);
+        tw_own_files_add(&self->own, job->id);
     if (job->status < 0)
         tw_log(TW_LOG_ERROR, "shard %u of %u: snapshot %llu failed: %s", self->options->index, self->options->count,
             (unsigned long long)job->id, job->error.message);
@@ -484,6 +429,8 @@ tw_status tw_shard_server_run(const tw_shard_server_options *options, atomic_boo
     if (self == NULL)
         return tw_no_memory(error, sizeof *self);
     self->options = options;
+    self->own = (tw_own_files){
+        .directory = options->directory, .index = options->index, .count = options->count, .keep = options->keep};
     tw_status status = server_open(self, error);
     if (status == TW_STATUS_OK && options->on_ready != NULL)
         options->on_ready(options->context, tw_socket_address(self->socket));

@@ -53,7 +53,8 @@ static tw_status link_wait(tw_link *link, int timeout_ms, tw_error *error)
 
 static int64_t link_now(tw_link *link)
 {
-    return ((life *)link)->simulation->now_us;
+    const life *self = (const life *)link;
+    return self->simulation->now_us + self->clock_us;
 }
 
 static const char *link_address(const tw_link *link, uint32_t shard)

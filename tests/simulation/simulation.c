@@ -1,10 +1,11 @@
-/* The real client and the real shards of ps/ over a simulated network and clock: workers, shards and connections die,
- * frames are lost, doubled and damaged, workers sleep past their eviction and wake up beside their successor. Every
- * event has a key of its own in a counter: in the end each key counted exactly as often as it occurs, on every shard.
- * A seed repeats its run exactly.
+/* The real client and the real shards of ps/ over a simulated network, disk and clock: workers, shards and connections
+ * die, frames are lost, doubled and damaged, workers sleep past their eviction and wake up beside their successor.
+ * Every event has a key of its own in a counter: in the end each key counted exactly as often as it occurs, on every
+ * shard. A seed repeats its run exactly.
  *
  * Usage: simulation [seeds [first seed]]      simulation 100000 is the long form; 300 seeds from 1 without arguments */
 #define _XOPEN_SOURCE 700
+#include "store/checkpoint.h"
 #include "world.h"
 
 /* --- shards ------------------------------------------------------------------------------------------------------- */
@@ -21,6 +22,34 @@ static void shard_emit(void *context, const void *peer, size_t peer_size, const 
         wire_put(&to->to_worker[self->index], bytes, size);
 }
 
+/* As the server does it: the newest whole row file of its own directory. */
+static tw_table *shard_restore(sim_shard *self)
+{
+    simulation *world = self->simulation;
+    tw_row_file file;
+    tw_table *table = NULL;
+    tw_table_spec spec;
+    uint64_t id = 0;
+    tw_status status = tw_row_file_find(self->directory, self->index, world->n_shards, &id, &file, NULL);
+    if (status == TW_STATUS_NOT_FOUND)
+        return NULL;
+    world->n_restored++;
+    world->n_fallbacks += id < self->last_id;
+    self->last_id = id;
+    if (status == TW_STATUS_OK)
+        status = tw_row_file_verify(self->directory, &file, &spec, NULL);
+    if (status == TW_STATUS_OK)
+        status = tw_table_create(&spec, tw_shard_first_slot(self->index, world->n_shards),
+            tw_shard_first_slot(self->index + 1, world->n_shards) - 1, &table, NULL);
+    if (status == TW_STATUS_OK)
+        status = tw_table_load_all(table, self->directory, &file, 1, NULL);
+    if (status < 0) {
+        fail(world, "a row file that was found whole cannot be restored", self->index, status);
+        tw_table_destroy(&table);
+    }
+    return table;
+}
+
 static void shard_start(sim_shard *self)
 {
     simulation *world = self->simulation;
@@ -29,24 +58,82 @@ static void shard_start(sim_shard *self)
         .incarnation = ++world->incarnation,
         .emit = shard_emit,
         .context = self};
-    tw_table *table = NULL;
-    tw_shard_destroy(&self->shard);
     tw_status status = tw_shard_create(&options, &self->shard, NULL);
-    if (status == TW_STATUS_OK && self->image.is_there) {
-        status = tw_table_create(&world->spec, tw_shard_first_slot(self->index, world->n_shards),
-            tw_shard_first_slot(self->index + 1, world->n_shards) - 1, &table, NULL);
-        if (status == TW_STATUS_OK)
-            status = tw_image_load(&self->image, table, NULL);
-        if (status == TW_STATUS_OK)
-            status = tw_shard_adopt_take(self->shard, table, NULL);
-    }
+    tw_table *table = status == TW_STATUS_OK ? shard_restore(self) : NULL;
+    if (table != NULL)
+        status = tw_shard_adopt_take(self->shard, table, NULL);
     if (status < 0)
         abort();
+    self->own = (tw_own_files){
+        .directory = self->directory, .index = self->index, .count = world->n_shards, .keep = 1 + world->n_shards % 2};
 }
 
+/* --- snapshots ---------------------------------------------------------------------------------------------------- */
+
+static uint64_t disk_random(void *context, uint64_t below)
+{
+    return draw(context, below);
+}
+
+/* The cut is taken now and written some steps later: pushes go on in between. */
+static void snapshot_begin(sim_shard *self)
+{
+    tw_table *table = tw_shard_table(self->shard);
+    uint64_t next = 0;
+    if (table == NULL || self->frozen != NULL)
+        return;
+    if (tw_checkpoint_next_id(self->directory, &next, NULL) < 0 || next <= self->last_id)
+        next = self->last_id + 1;
+    if (tw_table_freeze_after(table, self->directory, self->simulation->n_deltas, 1 << 30, &self->frozen, NULL) < 0)
+        return;
+    self->job_id = self->last_id = next;
+    tw_shard_set_busy(self->shard, true);
+}
+
+static tw_status snapshot_write(sim_shard *self)
+{
+    char name[TW_FILE_NAME_SIZE];
+    tw_row_file file;
+    tw_row_file_name(self->job_id, self->index, self->simulation->n_shards, name);
+    return tw_frozen_write(self->frozen, self->directory, name, &file, NULL);
+}
+
+static void snapshot_end(sim_shard *self)
+{
+    simulation *world = self->simulation;
+    bool is_full = world->has_faults && draw(world, 8) == 0;
+    if (self->frozen == NULL)
+        return;
+    disk_set_limit(is_full ? DISK_FULL : DISK_NO_LIMIT, draw(world, 2000));
+    tw_status status = snapshot_write(self);
+    world->n_faults += disk_limit_was_hit();
+    if (status < 0 && !disk_limit_was_hit())
+        fail(world, "a snapshot failed for no reason", self->index, status);
+    disk_set_limit(DISK_NO_LIMIT, 0);
+    tw_frozen_destroy(&self->frozen);
+    tw_shard_set_busy(self->shard, false);
+    if (status == TW_STATUS_OK) {
+        world->n_snapshots++;
+        tw_own_files_add(&self->own, self->job_id);
+    }
+}
+
+/* The process dies, now and then while it writes, now and then with its machine. */
 static void shard_kill(simulation *self, uint32_t index)
 {
-    shard_start(&self->shard[index]);
+    sim_shard *victim = &self->shard[index];
+    if (victim->frozen != NULL) {
+        disk_set_limit(DISK_DEAD, draw(self, 2000));
+        (void)!snapshot_write(victim);
+        tw_frozen_destroy(&victim->frozen);
+        disk_set_limit(DISK_NO_LIMIT, 0);
+    }
+    if (draw(self, 4) == 0)
+        self->n_faults += disk_power_cut(victim->directory, disk_random, self);
+    if (draw(self, 16) == 0)
+        self->n_faults += disk_damage(victim->directory, disk_random, self);
+    tw_shard_destroy(&victim->shard);
+    shard_start(victim);
     self->shard_deaths++;
     for (uint32_t i = 0; i < self->n_lives; i++) {
         wire_clear(&self->life[i]->to_shard[index]);
@@ -112,6 +199,14 @@ static bool put_to_sleep(simulation *self, life *victim)
     return true;
 }
 
+/* The worker's clock, or that of the whole world: a machine that was suspended. */
+static bool jump_clock(simulation *self, life *victim)
+{
+    int64_t by_us = 1000 * (1 + (int64_t)draw(self, draw(self, 2) == 0 ? 100 : 60000));
+    *(draw(self, 2) == 0 ? &victim->clock_us : &self->now_us) += by_us;
+    return true;
+}
+
 static bool do_fault(simulation *self)
 {
     uint64_t kind = draw(self, 100);
@@ -128,6 +223,8 @@ static bool do_fault(simulation *self)
         return put_to_sleep(self, victim);
     if (kind < 22)
         return cut_connection(self, victim);
+    if (kind < 24)
+        return jump_clock(self, victim);
     return hurt_letter(self, some_wire(self, victim), draw(self, 3));
 }
 
@@ -174,11 +271,11 @@ static void step(simulation *self)
         return;
     if (draw(self, 65536) < self->chance)
         self->n_faults += do_fault(self);
-    if (draw(self, 64) == 0) {
-        sim_shard *saved = &self->shard[draw(self, self->n_shards)];
-        if (tw_image_save(&saved->image, tw_shard_table(saved->shard), NULL) < 0)
-            abort();
-    }
+    sim_shard *saving = &self->shard[draw(self, self->n_shards)];
+    if (draw(self, 48) == 0)
+        snapshot_begin(saving);
+    else if (draw(self, 24) == 0)
+        snapshot_end(saving);
 }
 
 static bool all_over(const simulation *self)
@@ -283,6 +380,7 @@ static void world_begin(simulation *self, uint64_t seed)
     self->n_shards = 1 + (uint32_t)draw(self, MAX_SHARDS);
     self->n_shares = 1 + (uint32_t)draw(self, MAX_SHARES);
     self->n_splits = 1 + (uint32_t)draw(self, MAX_SPLITS);
+    self->n_deltas = (uint32_t)draw(self, 4);
     self->chance = 400 + (uint32_t)draw(self, 2500);
     self->spec = (tw_table_spec){.kind = TW_TABLE_EXACT, .hash_seed = seed};
     if (tw_record_add(&self->spec.schema.row, "count", TW_FIELD_U64, 1, TW_MERGE_ADD, NULL) < 0)
@@ -291,6 +389,7 @@ static void world_begin(simulation *self, uint64_t seed)
         self->n_events[s] = 1 + (uint32_t)draw(self, MAX_EVENTS);
     for (uint32_t i = 0; i < self->n_shards; i++) {
         self->shard[i] = (sim_shard){.simulation = self, .index = i};
+        (void)snprintf(self->shard[i].directory, sizeof self->shard[i].directory, "/s%u", i);
         shard_start(&self->shard[i]);
     }
     for (uint32_t i = 0; i < self->n_shares; i++)
@@ -312,9 +411,10 @@ static void world_end(simulation *self)
         free(gone);
     }
     for (uint32_t i = 0; i < self->n_shards; i++) {
+        tw_frozen_destroy(&self->shard[i].frozen);
         tw_shard_destroy(&self->shard[i].shard);
-        tw_image_fini(&self->shard[i].image);
     }
+    disk_clear();
 }
 
 /* Faults for a while; then calm, in which the lives under way end; then one more life for every share, as the run that
@@ -325,6 +425,8 @@ static bool run_seed(simulation *self, uint64_t seed)
     self->has_faults = true;
     run_steps(self, FAULT_STEPS);
     self->has_faults = false;
+    for (uint32_t i = 0; i < self->n_shards; i++)
+        snapshot_end(&self->shard[i]);
     run_steps(self, MAX_STEPS);
     for (uint32_t i = 0; i < self->n_shares && self->failure[0] == '\0'; i++)
         life_begin(self, i);
@@ -347,15 +449,21 @@ int main(int argc, char **argv)
 {
     static simulation world;
     uint64_t n = argc > 1 ? strtoull(argv[1], NULL, 10) : 300, first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-    uint64_t n_bad = 0, n_faults = 0, n_frames = 0;
+    uint64_t n_bad = 0, n_faults = 0, n_frames = 0, n_snapshots = 0, n_restored = 0, n_fallbacks = 0;
     for (uint64_t seed = first; seed < first + n && n_bad < 5; seed++) {
         n_bad += !run_seed(&world, seed);
         n_faults += world.n_faults;
         n_frames += world.n_pushes;
+        n_snapshots += world.n_snapshots;
+        n_restored += world.n_restored;
+        n_fallbacks += world.n_fallbacks;
     }
-    printf("%llu seeds, %llu faults, %llu frames to shards, %llu violations\n", (unsigned long long)n,
-        (unsigned long long)n_faults, (unsigned long long)n_frames, (unsigned long long)n_bad);
-    if (n_faults < 3 * n) {
+    printf("%llu seeds, %llu faults, %llu frames to shards, %llu snapshots, %llu restored, %llu of them older than the "
+           "last, %llu violations\n",
+        (unsigned long long)n, (unsigned long long)n_faults, (unsigned long long)n_frames,
+        (unsigned long long)n_snapshots, (unsigned long long)n_restored, (unsigned long long)n_fallbacks,
+        (unsigned long long)n_bad);
+    if (n >= 100 && (n_faults < 5 * n || n_fallbacks < n / 10)) {
         printf("too few faults\n");
         return 1;
     }

@@ -8,7 +8,8 @@
 #include <ucontext.h>
 
 #include "base/hash.h"
-#include "ps/image.h"
+#include "disk.h"
+#include "ps/own_files.h"
 #include "ps/remote.h"
 #include "ps/shard.h"
 
@@ -48,7 +49,7 @@ typedef struct life {
     uint32_t number, share;
     life_state state;
     bool is_killed, has_finished, is_replaced;
-    int64_t asleep_until_us;
+    int64_t asleep_until_us, clock_us; /* its clock is so far ahead */
     uint64_t born_shard_deaths;
     ucontext_t context;
     unsigned char *given;
@@ -59,7 +60,11 @@ typedef struct sim_shard {
     struct simulation *simulation;
     uint32_t index;
     tw_shard *shard;
-    tw_image image;
+    /* The snapshot that is being written, as the server's edge does it. */
+    char directory[8];
+    tw_frozen *frozen;
+    uint64_t job_id, last_id;
+    tw_own_files own;
 } sim_shard;
 
 typedef struct simulation {
@@ -67,14 +72,15 @@ typedef struct simulation {
     int64_t now_us;
     uint32_t n_shards, n_shares, n_splits, n_lives;
     uint32_t n_events[MAX_SPLITS];
-    uint32_t chance; /* of a fault in a step, of 65536 */
+    uint32_t n_deltas; /* snapshots between two that hold every row */
+    uint32_t chance;   /* of a fault in a step, of 65536 */
     bool has_faults;
     tw_table_spec spec;
     sim_shard shard[MAX_SHARDS];
     life *life[MAX_LIVES];
     ucontext_t scheduler;
     uint64_t incarnation, shard_deaths;
-    uint64_t n_faults, n_steps, n_pushes;
+    uint64_t n_faults, n_steps, n_pushes, n_snapshots, n_restored, n_fallbacks;
     char failure[600];
 } simulation;
 
