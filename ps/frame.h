@@ -55,6 +55,8 @@ typedef enum tw_frame_type {
     TW_FRAME_PROMOTE = 24,
     TW_FRAME_PROMOTED = 25,
     TW_FRAME_DIGEST = 26,
+    TW_FRAME_STATUS = 48, /* from anybody who may connect, without HELLO */
+    TW_FRAME_STATUS_ARE = 49,
     TW_FRAME_N_TYPES,
 } tw_frame_type;
 

@@ -46,7 +46,10 @@ typedef struct shard_server {
     tw_outbox outbox;
     snapshot_job job;
     uint64_t last_id;
-    int64_t next_snapshot_us, next_tell_us;
+    uint64_t saved_id;            /* newest durable snapshot, its own or one that it loaded; 0: none */
+    uint64_t n_failed;            /* snapshots */
+    int64_t started_us, saved_us; /* saved_us 0: before this process */
+    int64_t next_snapshot_us, next_tell_us, next_status_us;
     uint64_t n_told;  /* hostile frames and connections at the last telling */
     tw_own_files own; /* written by itself and not asked for */
 } shard_server;
@@ -111,6 +114,7 @@ static tw_status restore_own(shard_server *self, tw_error *error)
     self->last_id = id;
     if (id <= self->options->newer_than)
         return TW_STATUS_OK;
+    self->saved_id = id;
     tw_table_spec *spec = tw_alloc_zero(sizeof *spec);
     if (spec == NULL)
         return tw_no_memory(error, sizeof *spec);
@@ -133,7 +137,7 @@ static tw_status restore_saved(shard_server *self, tw_error *error)
         return status;
     if (options->restore_id == 0)
         return restore_own(self, error);
-    self->last_id = options->restore_id;
+    self->last_id = self->saved_id = options->restore_id;
     return restore_checkpoint(self, options->directory, options->restore_id, error);
 }
 
@@ -196,6 +200,11 @@ static void job_finish(shard_server *self)
         tw_shard_snapshot_done(self->shard, job->status, &job->file, job->error.message);
     else if (job->status == TW_STATUS_OK)
         tw_own_files_add(&self->own, job->id);
+    self->n_failed += job->status < 0;
+    if (job->status == TW_STATUS_OK) {
+        self->saved_id = job->id;
+        self->saved_us = tw_clock_monotonic_us();
+    }
     if (job->status < 0)
         tw_log(TW_LOG_ERROR, "shard %u of %u: snapshot %llu failed: %s", self->options->index, self->options->count,
             (unsigned long long)job->id, job->error.message);
@@ -317,6 +326,31 @@ static int server_patience_ms(const shard_server *self)
     return self->job.is_running || self->outbox.first != NULL ? 2 : 50;
 }
 
+/* What the shard cannot know: time, files, connections. */
+static void server_tell_edge(shard_server *self)
+{
+    int64_t now_us = tw_clock_monotonic_us();
+    tw_guard_figures guard = {0};
+    if (self->guard != NULL)
+        tw_guard_figures_get(self->guard, &guard);
+    tw_shard_edge edge = {
+        .uptime_ms = (uint64_t)(now_us - self->started_us) / 1000,
+        .snapshot = self->saved_id != 0 ? self->saved_id : TW_STATUS_UNKNOWN,
+        .snapshot_age_ms = self->saved_us != 0 ? (uint64_t)(now_us - self->saved_us) / 1000 : TW_STATUS_UNKNOWN,
+        .snapshot_failures = self->n_failed,
+        .unsent_bytes = self->outbox.n_bytes,
+        .refused_connections = self->guard != NULL ? guard.n_stranger + guard.n_broke : TW_STATUS_UNKNOWN,
+    };
+    tw_shard_tell_edge(self->shard, &edge);
+    if (self->options->on_status == NULL || now_us < self->next_status_us)
+        return;
+    self->next_status_us = now_us + 1000000;
+    tw_shard_status status;
+    tw_shard_status_now(self->shard, &status);
+    self->options->on_status(self->options->context, &status);
+    tw_shard_status_fini(&status);
+}
+
 static tw_status server_loop(shard_server *self, atomic_bool *stop, tw_error *error)
 {
     tw_socket *socket[2] = {self->socket, self->standby != NULL ? tw_standby_edge_socket(self->standby) : NULL};
@@ -324,6 +358,7 @@ static tw_status server_loop(shard_server *self, atomic_bool *stop, tw_error *er
         bool is_readable[2] = {false, false};
         tw_status status =
             tw_socket_wait(socket, self->standby != NULL ? 2 : 1, server_patience_ms(self), is_readable, error);
+        server_tell_edge(self);
         if (status >= 0 && is_readable[0])
             status = server_receive(self, error);
         if (status >= 0)
@@ -431,6 +466,7 @@ tw_status tw_shard_server_run(const tw_shard_server_options *options, atomic_boo
     self->options = options;
     self->own = (tw_own_files){
         .directory = options->directory, .index = options->index, .count = options->count, .keep = options->keep};
+    self->started_us = tw_clock_monotonic_us();
     tw_status status = server_open(self, error);
     if (status == TW_STATUS_OK && options->on_ready != NULL)
         options->on_ready(options->context, tw_socket_address(self->socket));

@@ -33,6 +33,8 @@ tw_status tw_shard_create(const tw_shard_options *options, tw_shard **out, tw_er
     self->incarnation = options->incarnation ? options->incarnation : 1;
     self->first_slot = tw_shard_first_slot(options->index, options->count);
     self->last_slot = tw_shard_first_slot(options->index + 1, options->count) - 1;
+    tw_sketch_init(&self->sketch, self->first_slot, self->last_slot);
+    memset(&self->edge, 0xff, sizeof self->edge);
     self->session = tw_alloc_zero(self->options.max_sessions * sizeof *self->session);
     if (self->session == NULL) {
         tw_status status = tw_no_memory(error, self->options.max_sessions * sizeof *self->session);
@@ -373,6 +375,10 @@ void tw_shard_receive_from(
     }
     if (tw_feed_receive(self, roles, peer, peer_size, &frame))
         return;
+    if (frame.type == TW_FRAME_STATUS) {
+        tw_shard_status_answer(self, peer, peer_size, &frame);
+        return;
+    }
     tw_session *session = session_find(self, peer, peer_size);
     /* A frame seen before: its answer went out, and marks alone would not tell parts of a push apart. */
     if (session != NULL && session->sender == frame.sender && frame.sequence <= session->sequence) {

@@ -6,6 +6,7 @@
 
 #include "ps/layout.h"
 #include "ps/refusals.h"
+#include "ps/status.h"
 #include "store/table.h"
 
 typedef struct tw_shard tw_shard;
@@ -62,6 +63,16 @@ void tw_shard_set_busy(tw_shard *self, bool is_busy);
 
 /* Memory that sessions hold, and how many there are; for limits and tests. */
 uint64_t tw_shard_session_bytes(const tw_shard *self, uint32_t *n_sessions);
+
+/* What only the edge knows and STATUS tells; TW_STATUS_UNKNOWN where it does not. All unknown before the first call. */
+typedef struct tw_shard_edge {
+    uint64_t uptime_ms, snapshot, snapshot_age_ms, snapshot_failures, unsent_bytes, refused_connections;
+} tw_shard_edge;
+
+void tw_shard_tell_edge(tw_shard *self, const tw_shard_edge *edge);
+
+/* What it says of itself now; release with tw_shard_status_fini. The marks are left out where memory is short. */
+void tw_shard_status_now(const tw_shard *self, tw_shard_status *out);
 
 /* What it refused so far. Borrowed. */
 const tw_refusals *tw_shard_refusals(const tw_shard *self);

@@ -294,6 +294,7 @@ static tw_status push_apply(tw_shard *self, const tw_session *session, const tw_
     for (uint32_t i = 0; i < frame->n_marks && status == TW_STATUS_OK; i++)
         status = tw_table_set_mark(self->table, frame->mark[i].split, frame->mark[i].to, error);
     tw_table_add_events_learned(self->table, frame->n_learned);
+    tw_sketch_touch(&self->sketch, session->key, session->n_keys);
     self->generation++;
     tw_feed_log(self, session, frame);
     return status;

@@ -1,5 +1,5 @@
 /* shard_state.h: the state of a shard, shared by shard.c (sessions), shard_rows.c (pull and push) and shard_control.c
- * (scan, figures, snapshots). Private. */
+ * (scan, figures, snapshots) and shard_status.c (status). Private. */
 #ifndef TW_PS_SHARD_STATE_H
 #define TW_PS_SHARD_STATE_H
 
@@ -28,6 +28,8 @@ struct tw_shard {
     tw_buffer out;
     tw_refusals refusals;
     tw_feed feed; /* to its standby */
+    tw_sketch sketch;
+    tw_shard_edge edge;
 };
 
 /* Starts the answer to `request` with everything but type and payload. */
@@ -47,6 +49,7 @@ void tw_shard_push(tw_shard *self, tw_session *session, const tw_frame *frame);
 
 void tw_shard_scan(tw_shard *self, const tw_session *session, const tw_frame *frame);
 void tw_shard_stats(tw_shard *self, const tw_session *session, const tw_frame *frame);
+void tw_shard_status_answer(tw_shard *self, const void *peer, size_t peer_size, const tw_frame *frame);
 void tw_shard_barrier(tw_shard *self, const tw_session *session, const tw_frame *frame);
 
 #endif
