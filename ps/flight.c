@@ -4,6 +4,8 @@
 
 #include "base/alloc.h"
 
+enum { FLIGHT_MIN_SLOTS = 1024, FLIGHT_AHEAD = 8 };
+
 tw_status tw_partition_init(tw_partition *self, const tw_table_spec *spec, uint32_t n_shards, tw_error *error)
 {
     memset(self, 0, sizeof *self);
@@ -60,38 +62,55 @@ void tw_flight_fini(tw_flight *self)
     tw_free(self->distinct);
     tw_free(self->place);
     tw_free(self->index);
-    tw_free(self->table_key);
-    tw_free(self->table_index);
-    tw_free(self->table_stamp);
+    tw_free(self->slot);
     memset(self, 0, sizeof *self);
 }
 
-/* At least twice the keys; a stamp per place saves clearing it for every batch. */
-static tw_status set_reserve(tw_flight *self, uint32_t n_keys, tw_error *error)
+static inline size_t slot_of(const tw_flight *self, uint64_t same)
 {
-    size_t size = self->table_size ? self->table_size : 1024;
-    while (size < (size_t)n_keys * 2)
-        size *= 2;
-    if (++self->stamp != 0 && size == self->table_size)
-        return TW_STATUS_OK;
-    tw_free(self->table_key);
-    tw_free(self->table_index);
-    tw_free(self->table_stamp);
-    self->table_size = 0;
-    self->table_key = tw_alloc(size * sizeof *self->table_key);
-    self->table_index = tw_alloc(size * sizeof *self->table_index);
-    self->table_stamp = tw_alloc_zero(size * sizeof *self->table_stamp);
-    if (self->table_key == NULL || self->table_index == NULL || self->table_stamp == NULL)
-        return tw_no_memory(error, size * 16);
-    self->table_size = size;
+    return (size_t)(same * 0x9e3779b97f4a7c15ull >> 20) & (self->n_slots - 1);
+}
+
+/* The key's slot, or the empty one where it belongs. */
+static inline tw_flight_slot *slot_find(const tw_flight *self, uint64_t same)
+{
+    size_t at = slot_of(self, same);
+    while (self->slot[at].stamp == self->stamp && self->slot[at].key != same)
+        at = (at + 1) & (self->n_slots - 1);
+    return &self->slot[at];
+}
+
+/* A set of `n_slots` with the distinct keys found so far. The set follows the number of distinct keys, not that of
+ * entries: it stays in the cache. */
+static tw_status set_resize(tw_flight *self, size_t n_slots, tw_error *error)
+{
+    tw_flight_slot *slot = tw_alloc_zero(n_slots * sizeof *slot);
+    if (slot == NULL)
+        return tw_no_memory(error, n_slots * sizeof *slot);
+    tw_free(self->slot);
+    self->slot = slot;
+    self->n_slots = n_slots;
     self->stamp = 1;
+    for (uint32_t i = 0; i < self->n_keys; i++) {
+        uint64_t same = self->distinct[i] >> self->shift;
+        *slot_find(self, same) = (tw_flight_slot){same, i, self->stamp};
+    }
+    return TW_STATUS_OK;
+}
+
+/* Empties the set. */
+static tw_status set_begin(tw_flight *self, tw_error *error)
+{
+    self->n_keys = 0;
+    if (self->slot == NULL || ++self->stamp == 0)
+        return set_resize(self, self->slot != NULL ? self->n_slots : FLIGHT_MIN_SLOTS, error);
     return TW_STATUS_OK;
 }
 
 static tw_status flight_reserve(tw_flight *self, const tw_batch *batch, tw_error *error)
 {
     uint32_t n = batch->n_entries;
-    tw_status status = set_reserve(self, n, error);
+    tw_status status = set_begin(self, error);
     if (status == TW_STATUS_OK)
         status = tw_grow(&self->row, sizeof *self->row, &self->capacity_row, n, error);
     if (status == TW_STATUS_OK)
@@ -102,26 +121,29 @@ static tw_status flight_reserve(tw_flight *self, const tw_batch *batch, tw_error
 }
 
 /* Fills distinct and index, and counts the keys of each shard in key_first[s + 1]. */
-static void flight_find_distinct(tw_flight *self, const tw_partition *partition, const tw_batch *batch)
+static tw_status flight_find_distinct(
+    tw_flight *self, const tw_partition *partition, const tw_batch *batch, tw_error *error)
 {
-    bool is_hashed = partition->spec.kind == TW_TABLE_HASHED;
-    uint32_t shift = is_hashed ? 64 - partition->spec.bits : 0;
-    size_t mask = self->table_size - 1;
-    self->n_keys = 0;
-    for (uint32_t e = 0; e < batch->n_entries; e++) {
-        uint64_t key = batch->key[e], same = key >> shift;
-        size_t at = (size_t)tw_mix64(same) & mask;
-        while (self->table_stamp[at] == self->stamp && self->table_key[at] != same)
-            at = (at + 1) & mask;
-        if (self->table_stamp[at] != self->stamp) {
-            self->table_stamp[at] = self->stamp;
-            self->table_key[at] = same;
-            self->table_index[at] = self->n_keys;
+    uint32_t n_entries = batch->n_entries;
+    for (uint32_t e = 0; e < n_entries; e++) {
+        uint64_t key = batch->key[e], same = key >> self->shift;
+        if (e + FLIGHT_AHEAD < n_entries)
+            __builtin_prefetch(&self->slot[slot_of(self, batch->key[e + FLIGHT_AHEAD] >> self->shift)], 1);
+        tw_flight_slot *slot = slot_find(self, same);
+        if (slot->stamp != self->stamp) {
+            *slot = (tw_flight_slot){same, self->n_keys, self->stamp};
             self->distinct[self->n_keys++] = key;
             self->key_first[partition->shard_of_slot[tw_key_slot(key)] + 1]++;
+            self->index[e] = self->n_keys - 1;
+            tw_status status =
+                self->n_keys * (size_t)2 > self->n_slots ? set_resize(self, self->n_slots * 2, error) : TW_STATUS_OK;
+            if (status < 0)
+                return status;
+        } else {
+            self->index[e] = slot->index;
         }
-        self->index[e] = self->table_index[at];
     }
+    return TW_STATUS_OK;
 }
 
 static void flight_group(tw_flight *self, const tw_partition *partition)
@@ -171,13 +193,15 @@ tw_status tw_flight_plan(tw_flight *self, const tw_partition *partition, const t
     tw_batch none = *batch;
     if (row_size == 0)
         none.n_entries = 0;
+    self->shift = partition->spec.kind == TW_TABLE_HASHED ? 64 - partition->spec.bits : 0;
     tw_status status = flight_reserve(self, &none, error);
     if (status < 0)
         return status;
     memset(self->key_first, 0, sizeof self->key_first);
-    flight_find_distinct(self, partition, &none);
+    status = flight_find_distinct(self, partition, &none, error);
     size_t n = self->n_keys;
-    status = tw_grow(&self->key, sizeof *self->key, &self->capacity_key, n, error);
+    if (status == TW_STATUS_OK)
+        status = tw_grow(&self->key, sizeof *self->key, &self->capacity_key, n, error);
     if (status == TW_STATUS_OK)
         status = tw_grow(&self->place, sizeof *self->place, &self->capacity_place, n, error);
     if (status == TW_STATUS_OK)
@@ -245,5 +269,51 @@ void tw_flight_store(const tw_flight *self,
         const tw_block_place *place = &partition->place[shard][chunk->block_first + i];
         memcpy(payload, blocks + place_offset(partition, place), place->size);
         payload += place->size;
+    }
+}
+
+static void record_overlay(const tw_record *record,
+    unsigned char *before,
+    unsigned char *after,
+    const unsigned char *behind_before,
+    const unsigned char *behind_after)
+{
+    if (memcmp(before, behind_before, record->size) == 0)
+        memcpy(before, behind_after, record->size);
+    else
+        tw_record_merge(record, before, behind_before, behind_after);
+    memcpy(after, before, record->size);
+}
+
+/* Position of the key in `key`, or UINT32_MAX. */
+static inline uint32_t flight_find(const tw_flight *self, uint64_t key)
+{
+    const tw_flight_slot *slot = slot_find(self, key >> self->shift);
+    return slot->stamp == self->stamp ? self->place[slot->index] : UINT32_MAX;
+}
+
+void tw_flight_overlay(tw_flight *self,
+    const tw_partition *partition,
+    uint32_t shard,
+    const tw_flight_chunk *chunk,
+    const tw_flight *behind)
+{
+    const tw_schema *schema = &partition->spec.schema;
+    size_t size = schema->row.size;
+    size_t end = chunk->key_first + (size_t)chunk->n_keys;
+    for (size_t i = chunk->key_first; i < end; i++) {
+        if (i + FLIGHT_AHEAD < end)
+            __builtin_prefetch(&behind->slot[slot_of(behind, self->key[i + FLIGHT_AHEAD] >> self->shift)]);
+        size_t at = flight_find(behind, self->key[i]);
+        if (at == UINT32_MAX)
+            continue;
+        record_overlay(&schema->row, self->before + i * size, self->after + i * size, behind->before + at * size,
+            behind->after + at * size);
+    }
+    for (uint32_t i = 0; i < chunk->n_blocks; i++) {
+        const tw_block_place *place = &partition->place[shard][chunk->block_first + i];
+        size_t at = place_offset(partition, place);
+        record_overlay(&schema->block[place->block].record, self->block_before + at, self->block_after + at,
+            behind->block_before + at, behind->block_after + at);
     }
 }

@@ -26,10 +26,16 @@ void tw_partition_fini(tw_partition *self);
  */
 typedef struct tw_flight_chunk {
     uint32_t key_first, n_keys, block_first, n_blocks;
-    uint64_t handle, generation;
+    uint64_t handle, generation, incarnation;
     uint64_t session; /* HELLO under which the pull went out: the handle holds only in that session */
     bool is_pulled;
 } tw_flight_chunk;
+
+/* A place of the hash set of keys; it is taken where the stamp is the flight's. */
+typedef struct tw_flight_slot {
+    uint64_t key;
+    uint32_t index, stamp;
+} tw_flight_slot;
 
 typedef struct tw_flight {
     uint32_t n_keys;
@@ -43,9 +49,10 @@ typedef struct tw_flight {
     void *block[TW_SCHEMA_MAX_BLOCKS];
     uint64_t *distinct;      /* [n_keys] in order of first appearance */
     uint32_t *place, *index; /* distinct -> position in key; entry -> distinct */
-    uint64_t *table_key;     /* hash set of keys */
-    uint32_t *table_index, *table_stamp, stamp;
-    size_t table_size;
+    tw_flight_slot *slot;    /* [n_slots], at least twice the distinct keys */
+    size_t n_slots;
+    uint32_t stamp; /* a new one for every batch saves clearing the set */
+    uint32_t shift; /* of keys that are the same row (hashed tables) */
     size_t capacity_key, capacity_chunk, capacity_before, capacity_after, capacity_row, capacity_distinct,
         capacity_place, capacity_index;
 } tw_flight;
@@ -77,5 +84,13 @@ void tw_flight_store(const tw_flight *self,
     const tw_flight_chunk *chunk,
     bool is_before,
     unsigned char *payload);
+
+/* Makes before and after of the chunk's records what they are once the changes of `behind`, which were pulled no later,
+ * are applied: exactly its `after` where the record came as its `before`, else merged. */
+void tw_flight_overlay(tw_flight *self,
+    const tw_partition *partition,
+    uint32_t shard,
+    const tw_flight_chunk *chunk,
+    const tw_flight *behind);
 
 #endif

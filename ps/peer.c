@@ -27,12 +27,21 @@ static bool pull_is_done(const tw_peer *peer)
     return peer->pull == NULL || peer->n_pulled == tw_flight_chunk_count(peer->pull, peer->shard);
 }
 
-bool tw_peer_is_settled(const tw_remote *self, const tw_peer *peer)
+bool tw_peer_is_pulled(const tw_peer *peer)
+{
+    return peer->is_connected && !peer->must_resend && pull_is_done(peer) && (peer->push == NULL || peer->is_push_sent);
+}
+
+bool tw_peer_is_pushed(const tw_peer *peer)
+{
+    return !peer->must_resend && peer->push == NULL;
+}
+
+bool tw_peer_is_settled(const tw_peer *peer)
 {
     const tw_control *control = &peer->control;
     bool is_control_done = control->type == 0 || control->is_done || control->failure < 0 ||
                            (control->type == TW_FRAME_BARRIER && control->is_acked);
-    (void)self;
     return peer->is_connected && peer->push == NULL && !peer->must_resend && pull_is_done(peer) && is_control_done;
 }
 
@@ -131,13 +140,15 @@ static tw_status peer_send_hello(tw_remote *self, tw_peer *peer, tw_error *error
 }
 
 /* Whether the push is still needed: decided by the marks, once, before its first frame. */
-static bool push_is_needed(tw_peer *peer)
+static bool push_is_needed(const tw_remote *self, tw_peer *peer)
 {
     uint64_t mark = tw_peer_mark(peer, peer->range.split);
     if (mark == peer->range.from)
         return true;
     if (mark < peer->range.to)
         peer->has_lost = true;
+    if (self->options.role == TW_ROLE_PEER)
+        peer->is_base_doubted = true;
     peer->push = NULL;
     return false;
 }
@@ -161,7 +172,8 @@ static tw_status peer_send_push_part(tw_remote *self, tw_peer *peer, uint32_t pa
         keys = has_handle || chunk->n_keys == 0 ? NULL : peer->push->key + chunk->key_first;
         frame.handle = chunk->handle;
         frame.form = peer->form;
-        frame.generation = chunk->generation;
+        /* Generations of another process of the shard mean nothing: this one shall refuse, and gets ADD. */
+        frame.generation = chunk->incarnation == peer->incarnation ? chunk->generation : UINT64_MAX;
         frame.n_keys = chunk->n_keys;
         frame.block_first = chunk->block_first;
         frame.n_blocks = chunk->n_blocks;
@@ -190,7 +202,7 @@ static tw_status peer_send_push_part(tw_remote *self, tw_peer *peer, uint32_t pa
 
 static tw_status peer_drive_push(tw_remote *self, tw_peer *peer, tw_error *error)
 {
-    if (peer->push == NULL || peer->is_push_sent || (peer->push_next == 0 && !push_is_needed(peer)))
+    if (peer->push == NULL || peer->is_push_sent || (peer->push_next == 0 && !push_is_needed(self, peer)))
         return TW_STATUS_OK;
     uint32_t n_parts = tw_flight_chunk_count(peer->push, peer->shard);
     do {
@@ -277,7 +289,7 @@ void tw_peer_restart(tw_peer *peer)
     peer->push_next = 0;
     peer->is_push_repeated = peer->is_push_repeated || peer->push != NULL;
     peer->is_push_sent = false;
-    if (peer->pull == NULL || (peer->push == NULL && pull_is_done(peer)))
+    if (peer->pull == NULL || (!peer->is_pull_ahead && peer->push == NULL && pull_is_done(peer)))
         return;
     for (uint32_t i = peer->pull->chunk_first[peer->shard]; i < peer->pull->chunk_first[peer->shard + 1]; i++)
         peer->pull->chunk[i].is_pulled = false;
@@ -308,7 +320,7 @@ tw_status tw_peer_drive(tw_remote *self, tw_peer *peer, tw_error *error)
     if (status == TW_STATUS_OK)
         status = peer_drive_control(self, peer, error);
     /* All is sent, nothing is awaited, and something is unanswered: a later answer passed over one that was lost. */
-    if (status == TW_STATUS_OK && peer->n_outstanding == 0 && !tw_peer_is_settled(self, peer))
+    if (status == TW_STATUS_OK && peer->n_outstanding == 0 && !tw_peer_is_settled(peer))
         tw_peer_disconnect(self, peer);
     return status == TW_STATUS_BUSY ? TW_STATUS_OK : status;
 }

@@ -116,6 +116,7 @@ static tw_status take_pulled(tw_remote *self, tw_peer *peer, const tw_frame *fra
             return peer_error(self, peer, TW_STATUS_PROTOCOL, "PULLED of a wrong length", error);
         tw_flight_load(peer->pull, &self->partition, peer->shard, chunk, frame->payload);
         chunk->generation = frame->generation;
+        chunk->incarnation = frame->incarnation;
         chunk->is_pulled = true;
         peer->n_pulled++;
         peer->n_bad = 0;
@@ -131,6 +132,9 @@ static tw_status take_ack(tw_peer *peer, const tw_frame *frame, tw_error *error)
     if (peer->push == NULL || !peer->is_push_sent || frame->ack != peer->push_last)
         return TW_STATUS_OK;
     peer->push = NULL;
+    /* Somebody else's push of the same events landed: what was pulled ahead may hold them already. */
+    if (frame->flags & TW_FRAME_DUPLICATE)
+        peer->is_base_doubted = peer->must_resend = true;
     return peer->range.to > tw_peer_mark(peer, peer->range.split)
                ? peer_set_mark(peer, peer->range.split, peer->range.to, error)
                : TW_STATUS_OK;
@@ -205,7 +209,7 @@ static tw_status nack_take_mark(tw_peer *peer, const tw_frame *frame, tw_error *
 {
     peer->push = NULL;
     peer->has_lost = true;
-    peer->must_resend = true;
+    peer->is_base_doubted = peer->must_resend = true;
     return peer_set_mark(peer, frame->mark[0].split, frame->mark[0].to, error);
 }
 

@@ -7,7 +7,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/hash.h"
-#include "ps/remote_state.h"
+#include "ps/ahead.h"
 
 enum { REMOTE_TIMEOUT_MS = 30000, REMOTE_RETRY_MS = 1000, REMOTE_WAIT_MS = 5 };
 
@@ -29,11 +29,19 @@ static tw_status remote_receive_all(tw_remote *self, tw_peer *peer, bool *has_pr
     }
 }
 
-/* One round: send what can be sent, take what has come. `culprit`: the first shard that is not settled, or n_shards. */
-static tw_status remote_turn(tw_remote *self, bool *has_progress, uint32_t *culprit, tw_error *error)
+typedef bool (*peer_test)(const tw_peer *peer);
+
+/* One round: take what has come, send what can be sent, take again: an answer that waits here is not late. `culprit`:
+ * the first shard that is not `is_done`, or n_shards. */
+static tw_status remote_turn(tw_remote *self, peer_test is_done, bool *has_progress, uint32_t *culprit, tw_error *error)
 {
     uint32_t n = self->partition.n_shards;
     *has_progress = false;
+    for (uint32_t s = 0; s < n; s++) {
+        tw_status status = remote_receive_all(self, &self->peer[s], has_progress, error);
+        if (status != TW_STATUS_OK)
+            return status;
+    }
     for (uint32_t s = 0; s < n; s++) {
         tw_status status = tw_peer_drive(self, &self->peer[s], error);
         if (status != TW_STATUS_OK)
@@ -44,7 +52,7 @@ static tw_status remote_turn(tw_remote *self, bool *has_progress, uint32_t *culp
         if (status != TW_STATUS_OK)
             return status;
     }
-    for (*culprit = 0; *culprit < n && tw_peer_is_settled(self, &self->peer[*culprit]); ++*culprit) {
+    for (*culprit = 0; *culprit < n && is_done(&self->peer[*culprit]); ++*culprit) {
     }
     return TW_STATUS_OK;
 }
@@ -65,14 +73,15 @@ static tw_status remote_timeout(
     return status;
 }
 
-/* Runs until every peer is settled. Any progress of any shard renews the deadline. */
-static tw_status remote_settle(tw_remote *self, int timeout_ms, tw_status failure, tw_error *error)
+/* Runs until every peer `is_done`. Any progress of any shard renews the deadline. */
+static tw_status remote_wait_until(
+    tw_remote *self, peer_test is_done, int timeout_ms, tw_status failure, tw_error *error)
 {
     int64_t started = self->link->ops->now_us(self->link), reported = started;
     for (;;) {
         bool has_progress = false;
         uint32_t culprit = 0;
-        tw_status status = remote_turn(self, &has_progress, &culprit, error);
+        tw_status status = remote_turn(self, is_done, &has_progress, &culprit, error);
         if (status != TW_STATUS_OK || culprit == self->partition.n_shards)
             return status;
         int64_t now = self->link->ops->now_us(self->link);
@@ -91,6 +100,11 @@ static tw_status remote_settle(tw_remote *self, int timeout_ms, tw_status failur
         if (status < 0)
             return status;
     }
+}
+
+static tw_status remote_settle(tw_remote *self, int timeout_ms, tw_status failure, tw_error *error)
+{
+    return remote_wait_until(self, tw_peer_is_settled, timeout_ms, failure, error);
 }
 
 static tw_status remote_settle_default(tw_remote *self, tw_error *error)
@@ -122,6 +136,9 @@ static tw_status remote_check_marks(tw_remote *self, const tw_batch *batch, tw_e
     for (uint32_t s = 0; s < self->partition.n_shards; s++) {
         tw_peer *peer = &self->peer[s];
         uint64_t mark = tw_peer_mark(peer, batch->split);
+        /* A push that is not answered yet counts as landed; where it is refused, so is the next one. */
+        if (peer->push != NULL && peer->range.split == batch->split && peer->range.from == mark)
+            mark = peer->range.to;
         bool is_behind = peer->has_lost || mark < batch->from;
         peer->has_lost = false;
         if (is_behind || (mark > batch->from && mark < batch->to))
@@ -133,32 +150,86 @@ static tw_status remote_check_marks(tw_remote *self, const tw_batch *batch, tw_e
     return status;
 }
 
+tw_flight *tw_remote_free_flight(tw_remote *self)
+{
+    for (uint32_t i = 0;; i++) {
+        tw_flight *flight = &self->flight[i];
+        bool is_used = flight == self->ahead.flight || flight == self->ahead.behind ||
+                       (self->is_acquired && flight == self->current);
+        for (uint32_t s = 0; s < self->partition.n_shards; s++)
+            is_used = is_used || flight == self->peer[s].push;
+        /* What is pushed, learned and pulled ahead are at most three, and one of them is the caller's to come. */
+        if (!is_used || i + 1 == TW_REMOTE_FLIGHTS)
+            return flight;
+    }
+}
+
+static void remote_hand_out(tw_remote *self, tw_flight *flight, tw_access access, tw_rows *out)
+{
+    self->current = flight;
+    self->is_acquired = access == TW_ACCESS_WRITE;
+    for (uint32_t s = 0; s < self->partition.n_shards; s++)
+        self->peer[s].is_base_doubted = false;
+    *out = (tw_rows){self->partition.spec.schema.row.size > 0 ? flight->row : NULL, flight->block};
+}
+
+/* Rows that were pulled ahead: the push of the batch before may be on its way. */
+static tw_status remote_acquire_ahead(tw_remote *self, const tw_batch *batch, tw_rows *out, tw_error *error)
+{
+    tw_status status =
+        remote_wait_until(self, tw_peer_is_pulled, self->options.timeout_ms, TW_STATUS_UNAVAILABLE, error);
+    if (status == TW_STATUS_OK)
+        status = remote_check_marks(self, batch, error);
+    if (status == TW_STATUS_OK) {
+        tw_ahead_overlay(self);
+        remote_hand_out(self, self->ahead.flight, TW_ACCESS_WRITE, out);
+    }
+    tw_ahead_drop(self);
+    return status;
+}
+
+static tw_status remote_pull(tw_remote *self, tw_flight *flight, const tw_batch *batch, tw_error *error)
+{
+    tw_status status = tw_flight_plan(flight, &self->partition, batch, error);
+    for (uint32_t s = 0; s < self->partition.n_shards && status == TW_STATUS_OK; s++) {
+        self->peer[s].pull = flight;
+        self->peer[s].pull_next = self->peer[s].n_pulled = 0;
+        self->peer[s].is_pull_ahead = false;
+    }
+    if (status == TW_STATUS_OK)
+        status = remote_settle_default(self, error);
+    for (uint32_t s = 0; s < self->partition.n_shards; s++)
+        self->peer[s].pull = NULL;
+    return status;
+}
+
 static tw_status remote_acquire(
     tw_params *params, const tw_batch *batch, tw_access access, tw_rows *out, tw_error *error)
 {
     tw_remote *self = (tw_remote *)params;
     if (self->is_acquired)
         return tw_error_set(error, TW_STATUS_INVALID, "acquire: the last WRITE acquisition was not released");
-    /* The other flight may still be on its way as a push. */
-    uint32_t next = 1 - self->current;
-    tw_flight *flight = &self->flight[next];
-    tw_status status = tw_flight_plan(flight, &self->partition, batch, error);
-    for (uint32_t s = 0; s < self->partition.n_shards && status == TW_STATUS_OK; s++) {
-        self->peer[s].pull = flight;
-        self->peer[s].pull_next = self->peer[s].n_pulled = 0;
-    }
+    bool is_write = access == TW_ACCESS_WRITE;
+    if (is_write && tw_ahead_is_for(&self->ahead, batch))
+        return remote_acquire_ahead(self, batch, out, error);
+    if (is_write)
+        tw_ahead_drop(self);
+    tw_status status = self->ahead.flight != NULL ? remote_settle_default(self, error) : TW_STATUS_OK;
+    tw_flight *flight = tw_remote_free_flight(self);
     if (status == TW_STATUS_OK)
-        status = remote_settle_default(self, error);
-    for (uint32_t s = 0; s < self->partition.n_shards; s++)
-        self->peer[s].pull = NULL;
-    if (status == TW_STATUS_OK && access == TW_ACCESS_WRITE)
+        status = remote_pull(self, flight, batch, error);
+    tw_ahead_resume(self);
+    if (status == TW_STATUS_OK && is_write)
         status = remote_check_marks(self, batch, error);
-    if (status != TW_STATUS_OK)
-        return status;
-    self->current = next;
-    self->is_acquired = access == TW_ACCESS_WRITE;
-    *out = (tw_rows){self->partition.spec.schema.row.size > 0 ? flight->row : NULL, flight->block};
-    return TW_STATUS_OK;
+    if (status == TW_STATUS_OK)
+        remote_hand_out(self, flight, access, out);
+    return status;
+}
+
+static tw_status remote_prefetch(tw_params *params, const tw_batch *batch, tw_error *error)
+{
+    tw_remote *self = (tw_remote *)params;
+    return self->is_acquired ? tw_ahead_start(self, batch, error) : TW_STATUS_OK;
 }
 
 static tw_status remote_release(
@@ -168,18 +239,23 @@ static tw_status remote_release(
     *rows = (tw_rows){0};
     if (!self->is_acquired)
         return TW_STATUS_OK;
+    /* Of two pushes the second needs the first one's mark: at most one is under way. */
+    tw_status status =
+        remote_wait_until(self, tw_peer_is_pushed, self->options.timeout_ms, TW_STATUS_UNAVAILABLE, error);
     self->is_acquired = false;
+    if (status != TW_STATUS_OK)
+        return status;
     for (uint32_t s = 0; s < self->partition.n_shards; s++) {
         tw_peer *peer = &self->peer[s];
-        peer->push = &self->flight[self->current];
+        peer->push = self->current;
         peer->range = (tw_frame_mark){batch->split, batch->from, batch->to};
         peer->n_learned = n_learned;
-        peer->form = TW_FORM_INSTALL;
+        peer->form = peer->is_base_doubted ? TW_FORM_ADD : TW_FORM_INSTALL;
         peer->push_next = 0;
         peer->is_push_sent = peer->is_push_repeated = false;
     }
     for (uint32_t s = 0; s < self->partition.n_shards; s++) {
-        tw_status status = tw_peer_drive(self, &self->peer[s], error);
+        status = tw_peer_drive(self, &self->peer[s], error);
         if (status != TW_STATUS_OK)
             return status;
     }
@@ -190,6 +266,7 @@ static void remote_abandon(tw_params *params, const tw_batch *batch, tw_rows *ro
 {
     (void)batch;
     *rows = (tw_rows){0};
+    tw_ahead_drop((tw_remote *)params);
     ((tw_remote *)params)->is_acquired = false;
 }
 
@@ -197,6 +274,7 @@ static tw_status remote_mark(tw_params *params, uint64_t split, uint64_t *marks,
 {
     tw_remote *self = (tw_remote *)params;
     uint32_t room = *n_marks, n = 0;
+    tw_ahead_drop(self);
     tw_status status = remote_verify(self, error);
     if (status != TW_STATUS_OK)
         return status;
@@ -297,7 +375,7 @@ static tw_status remote_snapshot_poll(tw_params *params, int timeout_ms, tw_row_
     for (;;) {
         bool has_progress = false, is_done = true;
         uint32_t culprit = 0;
-        tw_status status = remote_turn(self, &has_progress, &culprit, error);
+        tw_status status = remote_turn(self, tw_peer_is_settled, &has_progress, &culprit, error);
         if (status == TW_STATUS_OK)
             status = remote_control_status(self, error);
         for (uint32_t s = 0; s < self->partition.n_shards; s++)
@@ -325,6 +403,7 @@ static tw_status remote_restore(tw_params *params, const char *directory, const 
     if (self->link->ops->restore == NULL)
         return tw_error_set(error, TW_STATUS_UNSUPPORTED,
             "shards restore themselves: start them with the checkpoint's id and directory");
+    tw_ahead_drop(self);
     tw_status status = remote_settle_default(self, error);
     if (status == TW_STATUS_OK)
         status = self->link->ops->restore(self->link, directory, files, error);
@@ -433,8 +512,8 @@ static void remote_close(tw_params *params)
     tw_remote *self = (tw_remote *)params;
     for (uint32_t s = 0; self->peer != NULL && s < self->partition.n_shards; s++)
         tw_free(self->peer[s].mark);
-    tw_flight_fini(&self->flight[0]);
-    tw_flight_fini(&self->flight[1]);
+    for (uint32_t i = 0; i < TW_REMOTE_FLIGHTS; i++)
+        tw_flight_fini(&self->flight[i]);
     tw_partition_fini(&self->partition);
     tw_free(self->peer);
     tw_free(self->out.bytes);
@@ -458,6 +537,7 @@ static const tw_params_ops remote_ops = {
     .scan = remote_scan,
     .stats = remote_stats,
     .events_learned = remote_events_learned,
+    .prefetch = remote_prefetch,
     .close = remote_close,
 };
 
@@ -477,10 +557,8 @@ static tw_status remote_init(
                                         tw_mix64((uint64_t)tw_clock_wall_us())) |
                                1;
     tw_status status = tw_partition_init(&self->partition, spec, options->n_shards, error);
-    if (status == TW_STATUS_OK)
-        status = tw_flight_init(&self->flight[0], &self->partition, error);
-    if (status == TW_STATUS_OK)
-        status = tw_flight_init(&self->flight[1], &self->partition, error);
+    for (uint32_t i = 0; i < TW_REMOTE_FLIGHTS && status == TW_STATUS_OK; i++)
+        status = tw_flight_init(&self->flight[i], &self->partition, error);
     if (status < 0)
         return status;
     self->peer = tw_alloc_zero(options->n_shards * sizeof *self->peer);

@@ -2,8 +2,9 @@
  * Private.
  *
  * A peer has at most one push under way, one pull, and one control request, sent in this order within the shard's
- * credit. Losing the session (silence, restart, a missing frame) sends it back to HELLO; the marks that come with
- * WELCOME decide what is sent again. */
+ * credit. While a batch is learned, the pull may be that of the next one (ahead.h) and the push that of the one before.
+ * Losing the session (silence, restart, a missing frame) sends it back to HELLO; the marks that come with WELCOME
+ * decide what is sent again. */
 #ifndef TW_PS_REMOTE_STATE_H
 #define TW_PS_REMOTE_STATE_H
 
@@ -61,12 +62,23 @@ typedef struct tw_peer {
     tw_value_form form;
     uint32_t push_next;
     bool is_push_sent, is_push_repeated;
+    bool is_base_doubted; /* the push behind the acquired rows may have been somebody else's: the next one adds */
 
     tw_flight *pull; /* NULL: none */
     uint32_t pull_next, n_pulled;
+    bool is_pull_ahead; /* nobody waits for it yet: lost with the session, whatever has come of it */
 
     tw_control control;
 } tw_peer;
+
+/* See ahead.h. */
+typedef struct tw_ahead {
+    tw_flight *flight;       /* NULL: nothing is pulled ahead */
+    const tw_flight *behind; /* acquired when the pull went out: its push follows the pull */
+    tw_batch batch;          /* which one; compared, never read through */
+} tw_ahead;
+
+enum { TW_REMOTE_FLIGHTS = 3 }; /* pushed, learned, pulled ahead */
 
 typedef struct tw_remote {
     tw_params params;
@@ -76,8 +88,9 @@ typedef struct tw_remote {
     char name[TW_MODEL_NAME_SIZE];
     uint64_t model;
     tw_peer *peer; /* [n_shards] */
-    tw_flight flight[2];
-    uint32_t current; /* the flight handed out last */
+    tw_flight flight[TW_REMOTE_FLIGHTS];
+    tw_flight *current; /* the flight handed out last */
+    tw_ahead ahead;
     bool is_acquired, has_snapshot;
     tw_buffer out;
     void *record; /* aligned copy of one scanned record */
@@ -90,7 +103,11 @@ TW_MUST_USE tw_status tw_peer_drive(tw_remote *self, tw_peer *peer, tw_error *er
 /* Takes one frame from the shard. */
 TW_MUST_USE tw_status tw_peer_take(tw_remote *self, tw_peer *peer, const void *bytes, size_t size, tw_error *error);
 /* Nothing is left to be sent or answered, but for the files of a snapshot. */
-bool tw_peer_is_settled(const tw_remote *self, const tw_peer *peer);
+bool tw_peer_is_settled(const tw_peer *peer);
+/* What was asked for has come; a push may be unanswered. */
+bool tw_peer_is_pulled(const tw_peer *peer);
+/* No push is under way. */
+bool tw_peer_is_pushed(const tw_peer *peer);
 uint64_t tw_peer_mark(const tw_peer *peer, uint64_t split);
 int64_t tw_peer_now(tw_remote *self);
 /* The session is lost: HELLO is due. */
@@ -99,6 +116,8 @@ void tw_peer_disconnect(tw_remote *self, tw_peer *peer);
 TW_MUST_USE tw_status tw_peer_turn(tw_remote *self, tw_peer *peer, tw_error *error);
 /* Push and pull start again in the present session. */
 void tw_peer_restart(tw_peer *peer);
+/* A flight that is neither acquired nor pushed nor pulled ahead. */
+tw_flight *tw_remote_free_flight(tw_remote *self);
 void tw_peer_start_control(tw_peer *peer, tw_frame_type type, uint64_t handle);
 
 #endif

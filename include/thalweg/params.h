@@ -85,6 +85,10 @@ typedef struct tw_params_ops {
     /* T as far as it is known here without asking anybody: never above the true count. Optional. */
     uint64_t (*events_learned)(const tw_params *self);
     void (*close)(tw_params *self);
+
+    /* While a WRITE is acquired: begins to fetch the rows of `batch`, which will be acquired for writing next and must
+     * not change until then. A hint: rows then are what they would have been without it. Optional. */
+    tw_status (*prefetch)(tw_params *self, const tw_batch *batch, tw_error *error);
 } tw_params_ops;
 
 struct tw_params {

@@ -25,8 +25,9 @@ struct tw_model {
     tw_turnstile turn;
     float *scores; /* scratch of predictions, used inside a turn */
     size_t scores_capacity;
-    uint32_t n_workers;    /* that learn this model together */
-    uint32_t *slice_start; /* row starts of the slice being learned */
+    uint32_t n_workers;     /* that learn this model together */
+    const tw_builder *next; /* learned after the batch to come; NULL: unknown */
+    uint32_t *slice_start;  /* row starts of the slice being learned */
     size_t slice_capacity;
     _Atomic uint64_t version, events;
     _Atomic int64_t learned_us, made_us; /* monotonic; wall */
@@ -198,6 +199,11 @@ void tw_model_set_workers(tw_model *self, uint32_t n_workers)
     self->n_workers = n_workers;
 }
 
+void tw_model_announce(tw_model *self, const tw_builder *next)
+{
+    self->next = next;
+}
+
 tw_params *tw_model_params(tw_model *self)
 {
     return self->params;
@@ -252,6 +258,15 @@ static uint64_t count_learned(tw_task task, const tw_batch *batch)
     return n;
 }
 
+/* Rows of several workers must not be older than the flight rule allows: only one alone may fetch ahead. */
+static tw_status model_prefetch(tw_model *self, tw_error *error)
+{
+    if (self->next == NULL || self->n_workers > 1 || self->params->ops->prefetch == NULL)
+        return TW_STATUS_OK;
+    tw_batch batch = tw_builder_batch(self->next);
+    return self->params->ops->prefetch(self->params, &batch, error);
+}
+
 /* Events [first, last) of the batch inside its turn. */
 static tw_status model_learn_slice(
     tw_model *self, tw_builder *builder, const uint32_t range[2], bool is_watched, float *scores, tw_error *error)
@@ -263,6 +278,11 @@ static tw_status model_learn_slice(
     tw_status status = self->params->ops->acquire(self->params, &batch, TW_ACCESS_WRITE, &rows, error);
     if (status != TW_STATUS_OK)
         return status;
+    status = is_whole ? model_prefetch(self, error) : TW_STATUS_OK;
+    if (status < 0) {
+        self->params->ops->abandon(self->params, &batch, &rows);
+        return status;
+    }
     float *value = builder->value + builder->row_start[first];
     float *dense = builder->dense != NULL ? builder->dense + (size_t)first * builder->dense_width : NULL;
     model_scale(self, &batch, value, dense, rows.block, true);

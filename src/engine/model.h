@@ -71,6 +71,10 @@ TW_MUST_USE tw_status tw_model_builder_create(
  * is_replay: the events were counted before, a shard that lost them gets them again; they are not counted twice. */
 TW_MUST_USE tw_status tw_model_learn(tw_model *self, tw_builder *batch, bool is_replay, float *scores, tw_error *error);
 
+/* Says which batch will be learned after the next one that is learned, so that its rows can be fetched meanwhile; NULL:
+ * unknown. Borrowed, and unchanged until it is learned or another one is announced. Learning thread only. */
+void tw_model_announce(tw_model *self, const tw_builder *next);
+
 /* Raw scores of a batch, changing nothing but the builder's values: evaluation without learning. */
 TW_MUST_USE tw_status tw_model_score(tw_model *self, tw_builder *batch, float *scores, tw_error *error);
 

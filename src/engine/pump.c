@@ -31,6 +31,7 @@ struct tw_pump {
     uint32_t n_works;
     double rate_per_s;
     tw_queue *idle, *full;
+    pump_work *ahead; /* taken from `full` by a peek; NULL: none */
     pthread_t thread;
     bool is_started;
     atomic_bool is_stopping;
@@ -190,14 +191,24 @@ tw_status tw_pump_next(tw_pump *self, tw_work **work, int timeout_ms, tw_error *
     *work = NULL;
     for (;;) {
         void *item = NULL;
-        tw_status status = tw_queue_pop(self->full, &item, timeout_ms);
-        if (status != TW_STATUS_OK)
+        if (self->ahead == NULL && tw_queue_pop(self->full, &item, timeout_ms) != TW_STATUS_OK)
             return TW_STATUS_IDLE;
-        pump_work *next = item;
+        pump_work *next = self->ahead != NULL ? self->ahead : item;
+        self->ahead = NULL;
         if (next->work.generation == atomic_load(&self->wanted_generation))
             return pump_answer(self, next, work, error);
         tw_pump_return(self, &next->work);
     }
+}
+
+const tw_work *tw_pump_peek(tw_pump *self)
+{
+    void *item = NULL;
+    if (self->ahead == NULL && tw_queue_pop(self->full, &item, 0) == TW_STATUS_OK)
+        self->ahead = item;
+    bool is_next = self->ahead != NULL && self->ahead->kind == WORK_BATCH &&
+                   self->ahead->work.generation == atomic_load(&self->wanted_generation);
+    return is_next ? &self->ahead->work : NULL;
 }
 
 void tw_pump_return(tw_pump *self, tw_work *work)

@@ -24,6 +24,9 @@ void tw_pump_return(tw_pump *self, tw_work *work);
 TW_MUST_USE tw_status tw_pump_seek(
     tw_pump *self, uint64_t split, uint64_t position, uint64_t line, const tw_cut *cut, size_t n_cuts, tw_error *error);
 
+/* The batch that the next tw_pump_next will hand out, if it is there already; else NULL. Lent until then. */
+const tw_work *tw_pump_peek(tw_pump *self);
+
 uint64_t tw_pump_pass(const tw_pump *self);
 uint64_t tw_pump_backlog(const tw_pump *self);
 

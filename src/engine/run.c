@@ -266,6 +266,8 @@ static bool is_over(const run_state *run)
 
 static tw_status learn_work(run_state *run, tw_work *work, tw_error *error)
 {
+    const tw_work *next = run->engine->delay == NULL ? tw_pump_peek(run->pump) : NULL;
+    tw_model_announce(run->engine->options.model, next != NULL ? next->builder : NULL);
     tw_status status = tw_engine_learn(run->engine, work, error);
     if (status == TW_STATUS_REWIND) {
         tw_error why = error != NULL ? *error : (tw_error){0};

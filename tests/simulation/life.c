@@ -87,32 +87,59 @@ uint64_t key_of(uint32_t split, uint32_t event, uint32_t which)
     return tw_mix64(number + 1) | 1;
 }
 
-static tw_status learn_batch(life *self, tw_params *params, uint32_t split, uint64_t from, uint64_t to, tw_error *error)
-{
+typedef struct life_batch {
+    tw_batch view;
     uint64_t key[MAX_EVENTS * EVENT_KEYS];
-    uint32_t row_start[MAX_EVENTS + 1], n = (uint32_t)(to - from);
+    uint32_t row_start[MAX_EVENTS + 1];
+} life_batch;
+
+static void fill_batch(life_batch *self, uint32_t split, uint64_t from, uint64_t to)
+{
+    uint64_t *key = self->key;
+    uint32_t *row_start = self->row_start, n = (uint32_t)(to - from);
     for (uint32_t i = 0; i < n; i++) {
         row_start[i] = i * EVENT_KEYS;
         for (uint32_t k = 0; k < EVENT_KEYS; k++)
             key[i * EVENT_KEYS + k] = key_of(split, (uint32_t)from + i, k);
     }
     row_start[n] = n * EVENT_KEYS;
-    tw_batch batch = {.n_events = n,
+    self->view = (tw_batch){.n_events = n,
         .n_entries = n * EVENT_KEYS,
         .row_start = row_start,
         .key = key,
         .split = split + 1,
         .from = from,
         .to = to};
+}
+
+/* `next` may be NULL: not fetched ahead. */
+static tw_status learn_batch(
+    life *self, tw_params *params, const tw_batch *batch, const tw_batch *next, tw_error *error)
+{
     tw_rows rows;
-    tw_status status = params->ops->acquire(params, &batch, TW_ACCESS_WRITE, &rows, error);
+    tw_status status = params->ops->acquire(params, batch, TW_ACCESS_WRITE, &rows, error);
     if (status != TW_STATUS_OK)
         return status;
-    for (uint32_t i = 0; i < batch.n_entries; i++)
+    if (next != NULL)
+        status = params->ops->prefetch(params, next, error);
+    if (status != TW_STATUS_OK)
+        return status;
+    for (uint32_t i = 0; i < batch->n_entries; i++)
         ++*(uint64_t *)rows.row[i];
     if (draw(self->simulation, 4) == 0)
         give_way(self); /* others get between the pull and the push */
-    return params->ops->release(params, &batch, &rows, n, error);
+    return params->ops->release(params, batch, &rows, batch->n_events, error);
+}
+
+/* Cut at the split's end and at every mark. */
+static void next_batch(
+    life *self, life_batch *into, uint32_t split, const uint64_t *marks, uint32_t n_marks, uint64_t at)
+{
+    uint64_t end = self->simulation->n_events[split], to = at + 1 + draw(self->simulation, 6);
+    to = to < end ? to : end;
+    for (uint32_t i = 0; i < n_marks; i++)
+        to = marks[i] > at && marks[i] < to ? marks[i] : to;
+    fill_batch(into, split, at, to);
 }
 
 /* The way the engine goes on: from the lowest mark, with batches cut at every mark. REWIND: once more. */
@@ -120,14 +147,17 @@ static tw_status learn_split(life *self, tw_params *params, uint32_t split, tw_e
 {
     uint64_t marks[MAX_SHARDS], end = self->simulation->n_events[split];
     uint32_t n_marks = MAX_SHARDS;
+    life_batch batch[2];
     tw_status status = params->ops->mark(params, split + 1, marks, &n_marks, error);
-    for (uint64_t at = marks[0]; status == TW_STATUS_OK && at < end;) {
-        uint64_t to = at + 1 + draw(self->simulation, 6);
-        to = to < end ? to : end;
-        for (uint32_t i = 0; i < n_marks; i++)
-            to = marks[i] > at && marks[i] < to ? marks[i] : to;
-        status = learn_batch(self, params, split, at, to, error);
-        at = to;
+    if (status == TW_STATUS_OK && marks[0] < end)
+        next_batch(self, &batch[0], split, marks, n_marks, marks[0]);
+    uint64_t at = marks[0];
+    for (uint32_t turn = 0; status == TW_STATUS_OK && at < end; turn = 1 - turn) {
+        at = batch[turn].view.to;
+        if (at < end)
+            next_batch(self, &batch[1 - turn], split, marks, n_marks, at);
+        bool is_ahead = at < end && draw(self->simulation, 4) != 0;
+        status = learn_batch(self, params, &batch[turn].view, is_ahead ? &batch[1 - turn].view : NULL, error);
     }
     return status;
 }
