@@ -19,6 +19,20 @@ void tw_ahead_drop(tw_remote *self)
     self->ahead = (tw_ahead){0};
 }
 
+tw_flight *tw_remote_free_flight(tw_remote *self)
+{
+    for (uint32_t i = 0;; i++) {
+        tw_flight *flight = &self->flight[i];
+        bool is_used = flight == self->ahead.flight || flight == self->ahead.behind ||
+                       (self->is_acquired && flight == self->current);
+        for (uint32_t s = 0; s < self->partition.n_shards; s++)
+            is_used = is_used || flight == self->peer[s].push;
+        /* What is pushed, learned and pulled ahead are at most three, and one of them is the caller's to come. */
+        if (!is_used || i + 1 == TW_REMOTE_FLIGHTS)
+            return flight;
+    }
+}
+
 tw_status tw_ahead_start(tw_remote *self, const tw_batch *batch, tw_error *error)
 {
     tw_ahead_drop(self);

@@ -9,6 +9,9 @@
 
 #include "ps/remote_state.h"
 
+/* A flight that is neither acquired nor pushed nor pulled ahead. */
+tw_flight *tw_remote_free_flight(tw_remote *self);
+
 /* The rows that were pulled ahead are this batch's. */
 bool tw_ahead_is_for(const tw_ahead *self, const tw_batch *batch);
 

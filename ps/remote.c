@@ -150,20 +150,6 @@ static tw_status remote_check_marks(tw_remote *self, const tw_batch *batch, tw_e
     return status;
 }
 
-tw_flight *tw_remote_free_flight(tw_remote *self)
-{
-    for (uint32_t i = 0;; i++) {
-        tw_flight *flight = &self->flight[i];
-        bool is_used = flight == self->ahead.flight || flight == self->ahead.behind ||
-                       (self->is_acquired && flight == self->current);
-        for (uint32_t s = 0; s < self->partition.n_shards; s++)
-            is_used = is_used || flight == self->peer[s].push;
-        /* What is pushed, learned and pulled ahead are at most three, and one of them is the caller's to come. */
-        if (!is_used || i + 1 == TW_REMOTE_FLIGHTS)
-            return flight;
-    }
-}
-
 static void remote_hand_out(tw_remote *self, tw_flight *flight, tw_access access, tw_rows *out)
 {
     self->current = flight;

@@ -116,8 +116,6 @@ void tw_peer_disconnect(tw_remote *self, tw_peer *peer);
 TW_MUST_USE tw_status tw_peer_turn(tw_remote *self, tw_peer *peer, tw_error *error);
 /* Push and pull start again in the present session. */
 void tw_peer_restart(tw_peer *peer);
-/* A flight that is neither acquired nor pushed nor pulled ahead. */
-tw_flight *tw_remote_free_flight(tw_remote *self);
 void tw_peer_start_control(tw_peer *peer, tw_frame_type type, uint64_t handle);
 
 #endif
