@@ -8,103 +8,13 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "ps/ahead.h"
+#include "ps/turn.h"
 
-enum { REMOTE_TIMEOUT_MS = 30000, REMOTE_RETRY_MS = 1000, REMOTE_WAIT_MS = 5 };
-
-static const int64_t progress_every_us = 1000000;
-
-static tw_status remote_receive_all(tw_remote *self, tw_peer *peer, bool *has_progress, tw_error *error)
-{
-    for (;;) {
-        const void *bytes = NULL;
-        size_t size = 0;
-        tw_status status = self->link->ops->receive(self->link, peer->shard, &bytes, &size, error);
-        if (status == TW_STATUS_IDLE)
-            return TW_STATUS_OK;
-        if (status == TW_STATUS_OK)
-            status = tw_peer_take(self, peer, bytes, size, error);
-        if (status != TW_STATUS_OK)
-            return status;
-        *has_progress = true;
-    }
-}
-
-typedef bool (*peer_test)(const tw_peer *peer);
-
-/* One round: take what has come, send what can be sent, take again: an answer that waits here is not late. `culprit`:
- * the first shard that is not `is_done`, or n_shards. */
-static tw_status remote_turn(tw_remote *self, peer_test is_done, bool *has_progress, uint32_t *culprit, tw_error *error)
-{
-    uint32_t n = self->partition.n_shards;
-    *has_progress = false;
-    for (uint32_t s = 0; s < n; s++) {
-        tw_status status = remote_receive_all(self, &self->peer[s], has_progress, error);
-        if (status != TW_STATUS_OK)
-            return status;
-    }
-    for (uint32_t s = 0; s < n; s++) {
-        tw_status status = tw_peer_drive(self, &self->peer[s], error);
-        if (status != TW_STATUS_OK)
-            return status;
-    }
-    for (uint32_t s = 0; s < n; s++) {
-        tw_status status = remote_receive_all(self, &self->peer[s], has_progress, error);
-        if (status != TW_STATUS_OK)
-            return status;
-    }
-    for (*culprit = 0; *culprit < n && is_done(&self->peer[*culprit]); ++*culprit) {
-    }
-    return TW_STATUS_OK;
-}
-
-static tw_status remote_timeout(
-    const tw_remote *self, tw_status failure, uint32_t culprit, int timeout_ms, tw_error *error)
-{
-    const char *why = self->peer[culprit].is_turned_away
-                          ? "does not serve: it is a standby, or another shard has taken over from it; waited"
-                          : "has not answered for";
-    tw_status status = tw_error_set(error, failure,
-        "shard %u of %u at %s %s %g s; check that it runs, that the address is "
-        "its, and with keys that its allow-list has this one's",
-        culprit, self->partition.n_shards, self->link->ops->address(self->link, culprit), why, timeout_ms / 1000.0);
-    tw_error_code(error, "E301");
-    if (error != NULL)
-        error->retriable = true;
-    return status;
-}
-
-/* Runs until every peer `is_done`. Any progress of any shard renews the deadline. */
-static tw_status remote_wait_until(
-    tw_remote *self, peer_test is_done, int timeout_ms, tw_status failure, tw_error *error)
-{
-    int64_t started = self->link->ops->now_us(self->link), reported = started;
-    for (;;) {
-        bool has_progress = false;
-        uint32_t culprit = 0;
-        tw_status status = remote_turn(self, is_done, &has_progress, &culprit, error);
-        if (status != TW_STATUS_OK || culprit == self->partition.n_shards)
-            return status;
-        int64_t now = self->link->ops->now_us(self->link);
-        if (has_progress && self->peer[culprit].is_connected)
-            started = reported = now;
-        if (now - started > (int64_t)timeout_ms * 1000)
-            return remote_timeout(self, failure, culprit, timeout_ms, error);
-        if (self->options.progress != NULL && now - reported > progress_every_us) {
-            reported = now;
-            self->options.progress(
-                self->options.context, culprit, self->link->ops->address(self->link, culprit), (now - started) / 1000);
-        }
-        if (has_progress)
-            continue;
-        status = self->link->ops->wait(self->link, REMOTE_WAIT_MS, error);
-        if (status < 0)
-            return status;
-    }
-}
+enum { REMOTE_TIMEOUT_MS = 30000, REMOTE_RETRY_MS = 1000 };
 
 static tw_status remote_settle(tw_remote *self, int timeout_ms, tw_status failure, tw_error *error)
 {
-    return remote_wait_until(self, tw_peer_is_settled, timeout_ms, failure, error);
+    return tw_turn_until(self, tw_peer_is_settled, timeout_ms, failure, error);
 }
 
 static tw_status remote_settle_default(tw_remote *self, tw_error *error)
@@ -162,8 +72,7 @@ static void remote_hand_out(tw_remote *self, tw_flight *flight, tw_access access
 /* Rows that were pulled ahead: the push of the batch before may be on its way. */
 static tw_status remote_acquire_ahead(tw_remote *self, const tw_batch *batch, tw_rows *out, tw_error *error)
 {
-    tw_status status =
-        remote_wait_until(self, tw_peer_is_pulled, self->options.timeout_ms, TW_STATUS_UNAVAILABLE, error);
+    tw_status status = tw_turn_until(self, tw_peer_is_pulled, self->options.timeout_ms, TW_STATUS_UNAVAILABLE, error);
     if (status == TW_STATUS_OK)
         status = remote_check_marks(self, batch, error);
     if (status == TW_STATUS_OK) {
@@ -226,8 +135,7 @@ static tw_status remote_release(
     if (!self->is_acquired)
         return TW_STATUS_OK;
     /* Of two pushes the second needs the first one's mark: at most one is under way. */
-    tw_status status =
-        remote_wait_until(self, tw_peer_is_pushed, self->options.timeout_ms, TW_STATUS_UNAVAILABLE, error);
+    tw_status status = tw_turn_until(self, tw_peer_is_pushed, self->options.timeout_ms, TW_STATUS_UNAVAILABLE, error);
     self->is_acquired = false;
     if (status != TW_STATUS_OK)
         return status;
@@ -361,7 +269,7 @@ static tw_status remote_snapshot_poll(tw_params *params, int timeout_ms, tw_row_
     for (;;) {
         bool has_progress = false, is_done = true;
         uint32_t culprit = 0;
-        tw_status status = remote_turn(self, tw_peer_is_settled, &has_progress, &culprit, error);
+        tw_status status = tw_turn_once(self, tw_peer_is_settled, &has_progress, &culprit, error);
         if (status == TW_STATUS_OK)
             status = remote_control_status(self, error);
         for (uint32_t s = 0; s < self->partition.n_shards; s++)
@@ -376,7 +284,7 @@ static tw_status remote_snapshot_poll(tw_params *params, int timeout_ms, tw_row_
         }
         /* Also a caller that never waits gives the link its turn: shards of this process write in it. */
         int64_t left_us = deadline - self->link->ops->now_us(self->link);
-        int wait_ms = left_us / 1000 < REMOTE_WAIT_MS ? (int)(left_us / 1000) + 1 : REMOTE_WAIT_MS;
+        int wait_ms = left_us / 1000 < TW_TURN_WAIT_MS ? (int)(left_us / 1000) + 1 : TW_TURN_WAIT_MS;
         status = self->link->ops->wait(self->link, left_us > 0 ? wait_ms : 0, error);
         if (status < 0 || left_us <= 0)
             return status < 0 ? status : TW_STATUS_IDLE;
