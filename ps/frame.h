@@ -46,7 +46,9 @@ typedef enum tw_frame_type {
     TW_FRAME_STATS = 12,
     TW_FRAME_STATS_ARE = 13,
     TW_FRAME_PING = 14,
-    TW_FRAME_PONG = 15, /* handle: the snapshot under way, or 0 */
+    TW_FRAME_PONG = 15,     /* handle: the snapshot under way, or 0 */
+    TW_FRAME_ACQUIRE = 16,  /* handle: share, generation: owner epoch, keys: splits whose marks are wanted */
+    TW_FRAME_ACQUIRED = 17, /* the marks; see leases.h */
     /* 20 to 26 between a shard and its standby: see standby.h */
     TW_FRAME_SUBSCRIBE = 20,
     TW_FRAME_ROWS = 21,
@@ -55,6 +57,10 @@ typedef enum tw_frame_type {
     TW_FRAME_PROMOTE = 24,
     TW_FRAME_PROMOTED = 25,
     TW_FRAME_DIGEST = 26,
+    TW_FRAME_REPORT = 32, /* 32 to 47 between a coordinator and its members; see orders.h */
+    TW_FRAME_ORDERS = 33,
+    TW_FRAME_SAVE = 34,
+    TW_FRAME_SAVED = 35,
     TW_FRAME_STATUS = 48, /* from anybody who may connect, without HELLO */
     TW_FRAME_STATUS_ARE = 49,
     TW_FRAME_N_TYPES,
@@ -81,6 +87,7 @@ typedef enum tw_nack_reason {
     TW_NACK_WRONG_SLOT,       /* a key of another shard */
     TW_NACK_FAILED,           /* the shard could not do it (disk, memory): the body says why */
     TW_NACK_DENIED,           /* the peer's key does not allow this role */
+    TW_NACK_STALE_OWNER = 14, /* the share was given to another worker; the mark: which, and the highest owner epoch */
     TW_NACK_NOT_PRIMARY = 15, /* a standby, or a shard that another one has taken over from */
     TW_NACK_N_REASONS,
 } tw_nack_reason;

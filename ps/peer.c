@@ -42,7 +42,8 @@ bool tw_peer_is_settled(const tw_peer *peer)
     const tw_control *control = &peer->control;
     bool is_control_done = control->type == 0 || control->is_done || control->failure < 0 ||
                            (control->type == TW_FRAME_BARRIER && control->is_acked);
-    return peer->is_connected && peer->push == NULL && !peer->must_resend && pull_is_done(peer) && is_control_done;
+    return peer->is_connected && !peer->is_claim_due && peer->push == NULL && !peer->must_resend &&
+           pull_is_done(peer) && is_control_done;
 }
 
 void tw_peer_disconnect(tw_remote *self, tw_peer *peer)
@@ -136,6 +137,26 @@ static tw_status peer_send_hello(tw_remote *self, tw_peer *peer, tw_error *error
     peer->not_before_us = now + peer->retry_us;
     if (peer->retry_us < (int64_t)self->options.retry_ms * 8000)
         peer->retry_us *= 2;
+    return status;
+}
+
+/* Under which share it pushes, in front of every push of a session. */
+static tw_status peer_drive_claim(tw_remote *self, tw_peer *peer, tw_error *error)
+{
+    const tw_claim *claim = &self->claim;
+    if (!peer->is_claim_due || peer->is_claim_sent)
+        return TW_STATUS_OK;
+    tw_frame frame = peer_frame(self, peer, TW_FRAME_ACQUIRE);
+    frame.handle = claim->lease.share;
+    frame.generation = claim->lease.epoch;
+    frame.n_keys = claim->n_splits;
+    tw_status status = tw_frame_begin(&self->out, &frame, claim->n_splits > 0 ? claim->split : NULL, error);
+    if (status == TW_STATUS_OK)
+        status = peer_send(self, peer, &frame, error);
+    if (status == TW_STATUS_OK) {
+        peer->claim_sequence = frame.sequence;
+        peer->is_claim_sent = true;
+    }
     return status;
 }
 
@@ -313,6 +334,8 @@ tw_status tw_peer_drive(tw_remote *self, tw_peer *peer, tw_error *error)
         tw_peer_restart(peer);
     }
     tw_status status = peer_probe(self, peer, now, error);
+    if (status == TW_STATUS_OK)
+        status = peer_drive_claim(self, peer, error);
     if (status == TW_STATUS_OK)
         status = peer_drive_push(self, peer, error);
     if (status == TW_STATUS_OK)

@@ -6,7 +6,7 @@
 
 enum { PEER_MAX_BAD = 5 };
 
-static tw_status peer_set_mark(tw_peer *peer, uint64_t split, uint64_t to, tw_error *error)
+tw_status tw_peer_set_mark(tw_peer *peer, uint64_t split, uint64_t to, tw_error *error)
 {
     for (size_t i = 0; i < peer->n_marks; i++) {
         if (peer->mark[i].split == split) {
@@ -93,6 +93,8 @@ static tw_status take_welcome(tw_remote *self, tw_peer *peer, const tw_frame *fr
     peer->credit_bytes = frame->credit_bytes;
     peer->credit_frames = frame->credit_frames;
     peer->is_connected = true;
+    peer->is_claim_due = self->claim.lease.epoch != 0;
+    peer->is_claim_sent = false;
     peer->is_fresh = false;
     peer->retry_us = (int64_t)self->options.retry_ms * 1000;
     peer->not_before_us = 0;
@@ -136,7 +138,7 @@ static tw_status take_ack(tw_peer *peer, const tw_frame *frame, tw_error *error)
     if (frame->flags & TW_FRAME_DUPLICATE)
         peer->is_base_doubted = peer->must_resend = true;
     return peer->range.to > tw_peer_mark(peer, peer->range.split)
-               ? peer_set_mark(peer, peer->range.split, peer->range.to, error)
+               ? tw_peer_set_mark(peer, peer->range.split, peer->range.to, error)
                : TW_STATUS_OK;
 }
 
@@ -210,7 +212,7 @@ static tw_status nack_take_mark(tw_peer *peer, const tw_frame *frame, tw_error *
     peer->push = NULL;
     peer->has_lost = true;
     peer->is_base_doubted = peer->must_resend = true;
-    return peer_set_mark(peer, frame->mark[0].split, frame->mark[0].to, error);
+    return tw_peer_set_mark(peer, frame->mark[0].split, frame->mark[0].to, error);
 }
 
 static tw_status nack_turn_away(tw_remote *self, tw_peer *peer, tw_error *error)
@@ -277,6 +279,8 @@ static tw_status take_nack(tw_remote *self, tw_peer *peer, const tw_frame *frame
     case TW_NACK_BAD_FRAME:
         tw_peer_disconnect(self, peer);
         return ++peer->n_bad < PEER_MAX_BAD ? TW_STATUS_OK : peer_error(self, peer, TW_STATUS_PROTOCOL, message, error);
+    case TW_NACK_STALE_OWNER:
+        return tw_claim_take_refusal(self, peer, frame, error);
     case TW_NACK_SCHEMA:
     case TW_NACK_DENIED:
     case TW_NACK_STALE_EPOCH:
@@ -335,6 +339,8 @@ tw_status tw_peer_take(tw_remote *self, tw_peer *peer, const void *bytes, size_t
     case TW_FRAME_STATS_ARE:
     case TW_FRAME_BARRIER_DONE:
         return take_control(self, peer, &frame, error);
+    case TW_FRAME_ACQUIRED:
+        return tw_claim_take(self, peer, &frame, error);
     case TW_FRAME_PONG:
         take_pong(peer, &frame);
         return TW_STATUS_OK;

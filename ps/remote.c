@@ -408,6 +408,7 @@ static void remote_close(tw_params *params)
         tw_free(self->peer[s].mark);
     for (uint32_t i = 0; i < TW_REMOTE_FLIGHTS; i++)
         tw_flight_fini(&self->flight[i]);
+    tw_claim_fini(&self->claim);
     tw_partition_fini(&self->partition);
     tw_free(self->peer);
     tw_free(self->out.bytes);

@@ -9,6 +9,7 @@
 #define TW_PS_REMOTE_STATE_H
 
 #include "ps/flight.h"
+#include "ps/leases.h"
 #include "ps/remote.h"
 
 enum {
@@ -36,6 +37,15 @@ typedef struct tw_control {
     tw_record_visit visit; /* SCAN */
     void *context;
 } tw_control;
+
+/* The share that is pushed under; lease.epoch 0: none. */
+typedef struct tw_claim {
+    tw_lease lease;
+    uint64_t *split; /* [n_splits] */
+    uint32_t n_splits;
+    bool is_stale; /* a shard knows a higher owner epoch: `highest` */
+    uint64_t highest;
+} tw_claim;
 
 typedef struct tw_peer {
     uint32_t shard;
@@ -69,6 +79,8 @@ typedef struct tw_peer {
     bool is_pull_ahead; /* nobody waits for it yet: lost with the session, whatever has come of it */
 
     tw_control control;
+    bool is_claim_due, is_claim_sent; /* in this session; due until it was granted */
+    uint64_t claim_sequence;
 } tw_peer;
 
 /* See ahead.h. */
@@ -88,6 +100,7 @@ typedef struct tw_remote {
     char name[TW_MODEL_NAME_SIZE];
     uint64_t model;
     tw_peer *peer; /* [n_shards] */
+    tw_claim claim;
     tw_flight flight[TW_REMOTE_FLIGHTS];
     tw_flight *current; /* the flight handed out last */
     tw_ahead ahead;
@@ -116,6 +129,12 @@ void tw_peer_disconnect(tw_remote *self, tw_peer *peer);
 TW_MUST_USE tw_status tw_peer_turn(tw_remote *self, tw_peer *peer, tw_error *error);
 /* Push and pull start again in the present session. */
 void tw_peer_restart(tw_peer *peer);
+TW_MUST_USE tw_status tw_peer_set_mark(tw_peer *peer, uint64_t split, uint64_t to, tw_error *error);
+/* What a shard answered to a claim or to a push under it. */
+TW_MUST_USE tw_status tw_claim_take(tw_remote *self, tw_peer *peer, const tw_frame *frame, tw_error *error);
+TW_MUST_USE tw_status tw_claim_take_refusal(
+    tw_remote *self, const tw_peer *peer, const tw_frame *frame, tw_error *error);
+void tw_claim_fini(tw_claim *self);
 void tw_peer_start_control(tw_peer *peer, tw_frame_type type, uint64_t handle);
 
 #endif

@@ -3,6 +3,7 @@
 #ifndef TW_PS_SESSION_H
 #define TW_PS_SESSION_H
 
+#include "ps/leases.h"
 #include "ps/shard.h"
 
 enum { TW_SESSION_KEY_LISTS = 64 };
@@ -29,6 +30,7 @@ typedef struct tw_session {
     bool is_open;
     tw_role role;
     uint64_t sender, epoch, sequence, last_used;
+    tw_lease lease;  /* under which it pushes; epoch 0: none */
     bool is_refused; /* a part of the push under way was refused: so are the rest of them */
     uint32_t next_list;
     tw_key_list list[TW_SESSION_KEY_LISTS];

@@ -54,6 +54,7 @@ void tw_shard_destroy(tw_shard **self)
         tw_session_fini(&shard->session[i]);
     tw_feed_fini(shard);
     tw_free(shard->session);
+    tw_leases_fini(&shard->leases);
     tw_free(shard->place);
     tw_free(shard->row);
     tw_free(shard->key);
@@ -334,6 +335,9 @@ static void session_dispatch(tw_shard *self, tw_session *session, const tw_frame
         break;
     case TW_FRAME_BARRIER:
         tw_shard_barrier(self, session, frame);
+        break;
+    case TW_FRAME_ACQUIRE:
+        tw_shard_acquire(self, session, frame);
         break;
     case TW_FRAME_SCAN:
         tw_shard_scan(self, session, frame);

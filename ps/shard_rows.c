@@ -370,6 +370,13 @@ void tw_shard_push(tw_shard *self, tw_session *session, const tw_frame *frame)
     static const char *const why = "PUSH: counts, lengths, keys or handle do not fit";
     const tw_key_list *list = NULL;
     tw_error error = {0};
+    if (tw_leases_is_stale(&self->leases, session->lease)) {
+        tw_session_unstage(session);
+        session->is_refused = (frame->flags & TW_FRAME_MORE) != 0;
+        tw_shard_refuse_stale(
+            self, session, frame, session->lease.share, "PUSH: the share was given to another worker");
+        return;
+    }
     tw_nack_reason reason = push_check_part(self, session, frame, &list);
     if (reason != TW_NACK_NONE) {
         push_refuse(self, session, frame, reason, NULL, why);

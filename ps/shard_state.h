@@ -15,6 +15,7 @@ struct tw_shard {
     uint64_t model;                /* hash of it */
     uint64_t epoch, owner, generation, clock;
     uint64_t incarnation;
+    tw_leases leases;
     tw_block_place *place; /* [n_places] block records that lie here */
     uint32_t n_places;
     tw_session *session; /* [options.max_sessions] */
@@ -46,6 +47,11 @@ void tw_shard_nack(tw_shard *self,
 
 void tw_shard_pull(tw_shard *self, tw_session *session, const tw_frame *frame);
 void tw_shard_push(tw_shard *self, tw_session *session, const tw_frame *frame);
+
+void tw_shard_acquire(tw_shard *self, tw_session *session, const tw_frame *frame);
+/* NACK STALE_OWNER with the highest owner epoch of the share. */
+void tw_shard_refuse_stale(
+    tw_shard *self, const tw_session *session, const tw_frame *frame, uint64_t share, const char *message);
 
 void tw_shard_scan(tw_shard *self, const tw_session *session, const tw_frame *frame);
 void tw_shard_stats(tw_shard *self, const tw_session *session, const tw_frame *frame);

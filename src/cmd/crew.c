@@ -14,7 +14,7 @@
 #include "cmd/child.h"
 #include "cmd/console.h"
 
-enum { PATH_SIZE = 512, FIXED_ARGUMENTS = 12 };
+enum { PATH_SIZE = 512 };
 
 typedef struct worker {
     child process;
@@ -24,6 +24,7 @@ typedef struct worker {
 struct crew {
     crew_options options;
     char directory[64], pipeline_path[PATH_SIZE]; /* private; "": none was made */
+    tw_coordinator_server *coordinator;
     worker worker[CREW_MAX_WORKERS];
     uint32_t n_restarts;
 };
@@ -33,25 +34,42 @@ void crew_figures_path(const crew *self, uint32_t index, char *path, size_t size
     (void)snprintf(path, size, "%s/worker-%u", self->directory, index);
 }
 
+static void worker_name(uint32_t index, char *name, size_t size)
+{
+    (void)snprintf(name, size, "%u", index);
+}
+
 static tw_status spawn_worker(crew *self, uint32_t index, tw_error *error)
 {
-    char share[32], parent[24], figures[PATH_SIZE], what[64];
-    const char *argument[CHILD_MAX_ARGUMENTS];
-    size_t n = 0;
-    (void)snprintf(share, sizeof share, "%u/%u", index, self->options.n_workers);
+    char name[32], parent[24], figures[PATH_SIZE], what[64];
+    worker_name(index, name, sizeof name);
     (void)snprintf(parent, sizeof parent, "%ld", (long)getpid());
-    (void)snprintf(what, sizeof what, "worker %s", share);
+    (void)snprintf(what, sizeof what, "worker %u of %u", index, self->options.n_workers);
     crew_figures_path(self, index, figures, sizeof figures);
-    const char *fixed[] = {
-        "thalweg", "worker", self->pipeline_path, "--worker", share, "--figures", figures, "--child-of", parent};
-    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
-        argument[n++] = fixed[i];
-    for (uint32_t i = 0; i < self->options.n_shards && n + 3 < CHILD_MAX_ARGUMENTS; i++) {
-        argument[n++] = "--connect";
-        argument[n++] = self->options.shard[i];
-    }
-    argument[n] = NULL;
+    const char *argument[] = {"thalweg", "worker", self->pipeline_path, "--coordinator",
+        tw_coordinator_server_address(self->coordinator), "--name", name, "--figures", figures, "--child-of", parent,
+        NULL};
     return child_spawn(&self->worker[index].process, argument, what, error);
+}
+
+static void on_note(void *context, const char *message)
+{
+    (void)context;
+    console_note("thalweg: coordinator: %s", message);
+}
+
+static tw_status crew_start_coordinator(crew *self, tw_error *error)
+{
+    char address[PATH_SIZE];
+    (void)snprintf(address, sizeof address, "ipc://%s/coordinator", self->directory);
+    tw_coordinator_server_options options = {
+        .address = address,
+        .shard = self->options.shard,
+        .n_shards = self->options.n_shards,
+        .can_save = self->options.can_save,
+        .note = on_note,
+    };
+    return tw_coordinator_server_start(&options, &self->coordinator, error);
 }
 
 static tw_status crew_make_directory(crew *self, tw_error *error)
@@ -69,9 +87,9 @@ static tw_status crew_make_directory(crew *self, tw_error *error)
 tw_status crew_start(const crew_options *options, crew **out, tw_error *error)
 {
     *out = NULL;
-    if (options->n_workers > CREW_MAX_WORKERS || options->n_shards > (CHILD_MAX_ARGUMENTS - FIXED_ARGUMENTS) / 2)
-        return tw_error_set(error, TW_STATUS_CONFIG, "%u workers on %u shards: one run starts at most %d on %d",
-            options->n_workers, options->n_shards, CREW_MAX_WORKERS, (CHILD_MAX_ARGUMENTS - FIXED_ARGUMENTS) / 2);
+    if (options->n_workers > CREW_MAX_WORKERS)
+        return tw_error_set(
+            error, TW_STATUS_CONFIG, "%u workers: one run starts at most %d", options->n_workers, CREW_MAX_WORKERS);
     crew *self = tw_alloc_zero(sizeof *self);
     if (self == NULL)
         return tw_no_memory(error, sizeof *self);
@@ -79,6 +97,8 @@ tw_status crew_start(const crew_options *options, crew **out, tw_error *error)
     tw_status status = crew_make_directory(self, error);
     if (status == TW_STATUS_OK)
         status = tw_file_store(self->pipeline_path, options->pipeline, strlen(options->pipeline), error);
+    if (status == TW_STATUS_OK)
+        status = crew_start_coordinator(self, error);
     for (uint32_t i = 0; i < options->n_workers && status == TW_STATUS_OK; i++)
         status = spawn_worker(self, i, error);
     if (status < 0)
@@ -98,11 +118,13 @@ static bool is_final(int how)
 
 static tw_status take_end(crew *self, uint32_t index, int how, int *code, tw_error *error)
 {
-    char end[64];
+    char end[64], name[32];
     worker *ended = &self->worker[index];
     ended->is_finished = WIFEXITED(how) && WEXITSTATUS(how) == 0;
     if (ended->is_finished)
         return TW_STATUS_OK;
+    worker_name(index, name, sizeof name);
+    tw_coordinator_server_forget(self->coordinator, name);
     child_describe_end(how, end, sizeof end);
     if (is_final(how)) {
         *code = WEXITSTATUS(how);
@@ -121,7 +143,10 @@ static tw_status take_end(crew *self, uint32_t index, int how, int *code, tw_err
 tw_status crew_poll(crew *self, int *code, tw_error *error)
 {
     bool is_over = true;
+    tw_status served = tw_coordinator_server_check(self->coordinator, error);
     *code = tw_status_exit_code(TW_STATUS_UNAVAILABLE);
+    if (served < 0)
+        return served;
     for (uint32_t i = 0; i < self->options.n_workers; i++) {
         worker *one = &self->worker[i];
         int how = 0;
@@ -137,6 +162,11 @@ tw_status crew_poll(crew *self, int *code, tw_error *error)
         is_over = is_over && one->is_finished;
     }
     return is_over ? TW_STATUS_END : TW_STATUS_OK;
+}
+
+tw_coordinator_server *crew_coordinator(const crew *self)
+{
+    return self->coordinator;
 }
 
 uint32_t crew_restarts(const crew *self)
@@ -161,6 +191,7 @@ void crew_stop(crew **self)
         crew_figures_path(all, i, path, sizeof path);
         (void)unlink(path);
     }
+    tw_coordinator_server_stop(&all->coordinator);
     (void)unlink(all->pipeline_path);
     if (all->directory[0] != '\0')
         (void)rmdir(all->directory);

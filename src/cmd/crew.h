@@ -1,12 +1,12 @@
-/* crew.h: the workers that a run starts for itself, one process each: they share the input in stripes, learn into the
- * same shards, and are started again when they die; the shards' marks say where each goes on. A worker that keeps
- * ending by itself at once is given up and named. One thread. */
+/* crew.h: the workers that a run starts for itself, one process each: they get shares of the input from a coordinator
+ * in this process, learn into the same shards, and are started again when they die; the shards' marks say where each
+ * goes on. A worker that keeps ending by itself at once is given up and named. One thread. */
 #ifndef TW_CMD_CREW_H
 #define TW_CMD_CREW_H
 
 #include <stddef.h>
 
-#include "thalweg/status.h"
+#include "ps/coordinator_server.h"
 
 enum { CREW_MAX_WORKERS = 64 };
 
@@ -17,6 +17,7 @@ typedef struct crew_options {
     const char *pipeline;     /* canonical text */
     const char *const *shard; /* [n_shards] addresses */
     uint32_t n_shards;
+    bool can_save; /* somebody serves the coordinator's named checkpoints */
 } crew_options;
 
 /* Writes the pipeline file and starts all. The options are copied but for the addresses, which are borrowed. */
@@ -25,6 +26,9 @@ TW_MUST_USE tw_status crew_start(const crew_options *options, crew **out, tw_err
 /* OK: some still work; END: all have finished; an error: one was given up, or ended because of what it read (its exit
  * code then is *code). Never waits. */
 TW_MUST_USE tw_status crew_poll(crew *self, int *code, tw_error *error);
+
+/* Gives the workers their shares. Borrowed. */
+tw_coordinator_server *crew_coordinator(const crew *self);
 
 /* Where worker `index` leaves its figures when it finishes. */
 void crew_figures_path(const crew *self, uint32_t index, char *path, size_t size);

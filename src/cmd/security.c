@@ -29,3 +29,18 @@ void security_fini(client_security *self)
     for (size_t i = 0; i < sizeof *self; i++)
         at[i] = 0;
 }
+
+tw_status security_of_server(
+    const flags *given, tw_key_pair *keys, tw_allow_list *allow, bool *is_insecure, tw_error *error)
+{
+    const char *key = flags_text(given, "key", NULL), *list = flags_text(given, "allow", NULL);
+    *is_insecure = flags_has(given, "insecure");
+    if ((key == NULL) != (list == NULL))
+        return tw_error_set(error, TW_STATUS_INVALID, "--key and --allow belong together");
+    if (key == NULL)
+        return TW_STATUS_OK;
+    if (*is_insecure)
+        return tw_error_set(error, TW_STATUS_INVALID, "--key and --insecure exclude each other");
+    tw_status status = tw_key_pair_load(key, keys, error);
+    return status == TW_STATUS_OK ? tw_allow_list_load(list, allow, error) : status;
+}

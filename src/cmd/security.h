@@ -2,6 +2,7 @@
 #ifndef TW_CMD_SECURITY_H
 #define TW_CMD_SECURITY_H
 
+#include "cmd/flags.h"
 #include "config/pipeline.h"
 #include "net/keys.h"
 #include "net/socket.h"
@@ -17,5 +18,10 @@ typedef struct client_security {
 TW_MUST_USE tw_status security_of_pipeline(
     client_security *self, const tw_pipeline *pipeline, const tw_socket_security **out, tw_error *error);
 void security_fini(client_security *self);
+
+/* Of a server's flags --key, --allow and --insecure; keys and list are filled where --key is given. Release the list by
+ * tw_allow_list_fini. */
+TW_MUST_USE tw_status security_of_server(
+    const flags *given, tw_key_pair *keys, tw_allow_list *allow, bool *is_insecure, tw_error *error);
 
 #endif

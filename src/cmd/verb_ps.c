@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cmd/console.h"
+#include "cmd/security.h"
 #include "cmd/stop.h"
 #include "cmd/verbs.h"
 #include "ps/server.h"
@@ -85,19 +86,10 @@ static tw_status read_primary_key(const flags *given, ps_security *self, tw_erro
 
 static tw_status read_security(const flags *given, ps_security *self, tw_shard_server_options *out, tw_error *error)
 {
-    const char *key = flags_text(given, "key", NULL), *list = flags_text(given, "allow", NULL);
-    out->is_insecure = flags_has(given, "insecure");
-    if ((key == NULL) != (list == NULL))
-        return tw_error_set(error, TW_STATUS_INVALID, "--key and --allow belong together");
-    if (key == NULL)
-        return TW_STATUS_OK;
-    if (out->is_insecure)
-        return tw_error_set(error, TW_STATUS_INVALID, "--key and --insecure exclude each other");
-    tw_status status = tw_key_pair_load(key, &self->keys, error);
-    if (status == TW_STATUS_OK)
-        status = tw_allow_list_load(list, &self->allow, error);
-    if (status == TW_STATUS_OK)
-        status = read_primary_key(given, self, error);
+    tw_status status = security_of_server(given, &self->keys, &self->allow, &out->is_insecure, error);
+    if (status < 0 || !flags_has(given, "key"))
+        return status;
+    status = read_primary_key(given, self, error);
     out->keys = &self->keys;
     out->allow = &self->allow;
     out->primary_key = self->primary_key;

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
@@ -10,37 +11,20 @@
 #include "cmd/security.h"
 #include "cmd/stop.h"
 #include "cmd/verbs.h"
-#include "ps/remote.h"
+#include "cmd/worker_state.h"
 
 enum { MAX_RECORD_BYTES = 8 << 20, WORKER_MAX_COUNT = 1024, WORKER_MAX_MARKS = 4096 };
 
 static const flag_spec worker_flags[] = {
     {"worker", 0, "I/N", "this worker's number, from 0, of how many: it reads every N-th stripe of the files"},
     {"connect", 0, "ADDR", "a shard's address, in the order of their numbers; repeat it (parameter_servers.connect)"},
+    {"coordinator", 0, "ADDR", "instead of both: gives it shares of the input and says where the shards are"},
+    {"name", 0, "NAME", "of this worker, for messages; a second one of a name takes its place (the process id)"},
     {"set", 's', "PATH=VALUE", "overrides a value of the pipeline; may be repeated"},
     {"figures", 0, "FILE", "where its figures go when it finishes"},
     {"child-of", 0, "PID", "ends when that process does"},
     {NULL, 0, NULL, NULL},
 };
-
-/* The options of the source `stripes` that stands before an input. */
-typedef struct stripe_choice {
-    tw_option_values *options;
-} stripe_choice;
-
-typedef struct worker_run {
-    assembly all;
-    uint32_t index, count;
-    const char *address[TW_MAX_SHARDS];
-    uint32_t n_shards;
-    const char *figures_path;
-    atomic_bool *stop;
-    console console;
-    stripe_choice *stripe; /* [n_sources] */
-    tw_split *known;
-    size_t n_known, known_capacity;
-    tw_engine *engine;
-} worker_run;
 
 static tw_status parse_share(worker_run *self, const char *text, tw_error *error)
 {
@@ -56,30 +40,35 @@ static tw_status parse_share(worker_run *self, const char *text, tw_error *error
 }
 
 /* Files as stripes, of which this worker reads its share. */
-static tw_status share_input(worker_run *self, tw_input *input, tw_option_values **out, tw_error *error)
+static tw_status share_input(
+    worker_run *self, tw_input *input, const char *share, tw_option_values **out, tw_error *error)
 {
-    char share[32];
     const tw_source_ops *stripes = tw_registry_source(&self->all.registry, "stripes");
-    (void)snprintf(share, sizeof share, "%u/%u", self->index, self->count);
-    tw_status status = tw_option_values_create(stripes->options, out, error);
+    tw_option_values *options = NULL;
+    tw_status status = tw_option_values_create(stripes->options, &options, error);
     for (size_t i = 0; i < tw_option_count(input->source_options, "path") && status == TW_STATUS_OK; i++)
-        status = tw_option_append(*out, "path", tw_option_item(input->source_options, "path", i), error);
+        status = tw_option_append(options, "path", tw_option_item(input->source_options, "path", i), error);
     if (status == TW_STATUS_OK)
-        status = tw_option_set(*out, "share", share, error);
+        status = tw_option_set(options, "share", share, error);
+    tw_option_values_destroy(out);
+    *out = options;
     input->source = stripes;
-    input->source_options = *out;
+    input->source_options = options;
     return status;
 }
 
-static tw_status share_inputs(worker_run *self, tw_error *error)
+tw_status worker_take_share(worker_run *self, uint32_t index, uint32_t count, tw_error *error)
 {
+    char share[32];
     uint32_t n = self->all.pipeline->n_sources;
-    self->stripe = tw_alloc_zero((n + 1) * sizeof *self->stripe);
+    if (self->stripe == NULL)
+        self->stripe = tw_alloc_zero((n + 1) * sizeof *self->stripe);
     if (self->stripe == NULL)
         return tw_no_memory(error, n * sizeof *self->stripe);
+    (void)snprintf(share, sizeof share, "%u/%u", index, count);
     tw_status status = TW_STATUS_OK;
     for (uint32_t i = 0; i < n && status == TW_STATUS_OK; i++)
-        status = share_input(self, &self->all.input[i], &self->stripe[i].options, error);
+        status = share_input(self, &self->all.input[i], share, &self->stripe[i].options, error);
     return status;
 }
 
@@ -87,11 +76,11 @@ static void tell_waiting(void *context, uint32_t shard, const char *address, int
 {
     const worker_run *self = context;
     if (waited_ms >= 3000)
-        console_note("worker %u of %u: waiting for shard %u at %s for %lld s", self->index, self->count, shard, address,
+        console_note("worker %s: waiting for shard %u at %s for %lld s", self->name, shard, address,
             (long long)(waited_ms / 1000));
 }
 
-static tw_status attach_shards(worker_run *self, tw_error *error)
+tw_status worker_attach(worker_run *self, tw_error *error)
 {
     const tw_pipeline *pipeline = self->all.pipeline;
     for (uint32_t i = 0; self->n_shards == 0 && i < pipeline->connect.count && i < TW_MAX_SHARDS; i++)
@@ -122,6 +111,7 @@ static tw_status attach_shards(worker_run *self, tw_error *error)
     security_fini(&keys);
     if (status < 0)
         return status;
+    self->params = params;
     tw_model_attach(self->all.model, params);
     tw_model_set_workers(self->all.model, self->count);
     return TW_STATUS_OK;
@@ -146,7 +136,7 @@ static tw_status know_splits(worker_run *self, const tw_split *split, size_t n, 
     return status;
 }
 
-static tw_status know_input(worker_run *self, const tw_input *input, tw_error *error)
+static tw_status visit_input(worker_run *self, const tw_input *input, worker_splits_visit visit, tw_error *error)
 {
     void *source = tw_alloc_aligned(64, input->source->state_size(input->source_options) + 64);
     if (source == NULL)
@@ -155,20 +145,30 @@ static tw_status know_input(worker_run *self, const tw_input *input, tw_error *e
     if (status >= 0) {
         size_t n = 0;
         const tw_split *split = input->source->splits(source, &n);
-        status = know_splits(self, split, n, error);
+        status = visit(self, split, n, error);
         input->source->close(source);
     }
     tw_free(source);
     return status < 0 ? status : TW_STATUS_OK;
 }
 
+tw_status worker_visit_splits(worker_run *self, worker_splits_visit visit, tw_error *error)
+{
+    tw_status status = TW_STATUS_OK;
+    for (uint32_t i = 0; status == TW_STATUS_OK && i < self->all.pipeline->n_sources; i++)
+        status = visit_input(self, &self->all.input[i], visit, error);
+    return status;
+}
+
 static void on_event(void *context, tw_engine_event event, const tw_report *report, const tw_error *error)
 {
     worker_run *self = context;
+    if (self->member != NULL && event == TW_ENGINE_PROGRESS)
+        worker_follow_members(self);
     console_event(&self->console, event, report, error);
 }
 
-static tw_status make_engine(worker_run *self, tw_error *error)
+static tw_status make_engine(worker_run *self, uint64_t passes, const atomic_bool *stop, tw_error *error)
 {
     const tw_pipeline *pipeline = self->all.pipeline;
     const tw_pipeline_source *source = &pipeline->source[0];
@@ -184,40 +184,103 @@ static tw_status make_engine(worker_run *self, tw_error *error)
         .batch_events = pipeline->batch_events,
         .max_latency_us = pipeline->max_latency_us,
         .queue_batches = pipeline->queue_batches,
-        .passes = pipeline->passes,
+        .passes = passes,
         .rate_per_s = source->events_per_s / self->count,
         .max_record_bytes = MAX_RECORD_BYTES,
         .bad = {.is_stopping = source->is_bad_fatal, .limit = source->bad_limit},
         .known = self->known,
         .n_known = self->n_known,
         .known_pass = pass == UINT64_MAX ? 0 : pass,
+        .progress = {.every_seconds = self->member != NULL ? WORKER_FOLLOW_S : 0},
         .listener = on_event,
         .listener_context = self,
-        .stop = self->stop,
+        .stop = stop,
     };
     return tw_engine_create(&options, &self->engine, error);
+}
+
+static tw_status make_metrics(const worker_run *self, tw_metrics **out, tw_error *error)
+{
+    tw_evaluation evaluation = assembly_evaluation(&self->all);
+    tw_metrics_options options = {.threshold = evaluation.threshold, .figures = evaluation.figures};
+    return tw_metrics_create(tw_model_traits(self->all.model), &options, out, error);
+}
+
+static tw_status add_metrics(worker_run *self, tw_error *error)
+{
+    void *bytes = NULL;
+    size_t size = 0;
+    tw_metrics *metrics = NULL;
+    tw_status status = self->metrics == NULL ? make_metrics(self, &self->metrics, error) : TW_STATUS_OK;
+    if (status == TW_STATUS_OK)
+        status = make_metrics(self, &metrics, error);
+    if (status == TW_STATUS_OK)
+        status = tw_engine_save_metrics(self->engine, &bytes, &size, error);
+    if (status == TW_STATUS_OK)
+        status = tw_metrics_load(metrics, bytes, size, error);
+    if (status == TW_STATUS_OK)
+        tw_metrics_merge(self->metrics, metrics);
+    tw_metrics_destroy(&metrics);
+    tw_free(bytes);
+    return status;
+}
+
+static tw_status add_figures(worker_run *self, tw_error *error)
+{
+    tw_report one;
+    tw_engine_report(self->engine, false, &one);
+    self->report.bad_events += one.bad_events;
+    self->report.bytes += one.bytes;
+    self->report.batches += one.batches;
+    self->report.rewinds += one.rewinds;
+    self->report.conflicts = one.conflicts;
+    return add_metrics(self, error);
+}
+
+tw_status worker_run_engine(worker_run *self, uint64_t passes, const atomic_bool *stop, tw_error *error)
+{
+    self->n_known = 0;
+    tw_status status = worker_visit_splits(self, know_splits, error);
+    if (status == TW_STATUS_OK)
+        status = make_engine(self, passes, stop, error);
+    if (status == TW_STATUS_OK)
+        status = tw_engine_run(self->engine, error);
+    if (status == TW_STATUS_OK)
+        status = add_figures(self, error);
+    tw_engine_destroy(&self->engine);
+    return status;
 }
 
 /* The report, then the state of the metrics: read by the run that started this worker. */
 static tw_status write_figures(worker_run *self, tw_error *error)
 {
-    tw_report report;
     void *metrics = NULL;
     size_t size = 0;
     if (self->figures_path == NULL)
         return TW_STATUS_OK;
-    tw_engine_report(self->engine, false, &report);
-    tw_status status = tw_engine_save_metrics(self->engine, &metrics, &size, error);
-    unsigned char *bytes = status == TW_STATUS_OK ? tw_alloc(sizeof report + size) : NULL;
+    tw_status status = self->metrics == NULL ? make_metrics(self, &self->metrics, error) : TW_STATUS_OK;
+    if (status == TW_STATUS_OK)
+        status = tw_metrics_save(self->metrics, &metrics, &size, error);
+    unsigned char *bytes = status == TW_STATUS_OK ? tw_alloc(sizeof self->report + size) : NULL;
     if (status == TW_STATUS_OK && bytes == NULL)
-        status = tw_no_memory(error, sizeof report + size);
+        status = tw_no_memory(error, sizeof self->report + size);
     if (status == TW_STATUS_OK) {
-        memcpy(bytes, &report, sizeof report);
-        memcpy(bytes + sizeof report, metrics, size);
-        status = tw_file_store(self->figures_path, bytes, sizeof report + size, error);
+        memcpy(bytes, &self->report, sizeof self->report);
+        memcpy(bytes + sizeof self->report, metrics, size);
+        status = tw_file_store(self->figures_path, bytes, sizeof self->report + size, error);
     }
     tw_free(bytes);
     tw_free(metrics);
+    return status;
+}
+
+static tw_status learn_own_share(worker_run *self, tw_error *error)
+{
+    tw_status status = worker_take_share(self, self->index, self->count, error);
+    if (status == TW_STATUS_OK)
+        status = worker_attach(self, error);
+    if (status == TW_STATUS_OK)
+        status = worker_run_engine(self, self->all.pipeline->passes, self->stop, error);
     return status;
 }
 
@@ -227,15 +290,7 @@ static tw_status worker_learn(worker_run *self, tw_error *error)
     if (status == TW_STATUS_OK)
         status = assembly_build(&self->all, error);
     if (status == TW_STATUS_OK)
-        status = share_inputs(self, error);
-    if (status == TW_STATUS_OK)
-        status = attach_shards(self, error);
-    for (uint32_t i = 0; status == TW_STATUS_OK && i < self->all.pipeline->n_sources; i++)
-        status = know_input(self, &self->all.input[i], error);
-    if (status == TW_STATUS_OK)
-        status = make_engine(self, error);
-    if (status == TW_STATUS_OK)
-        status = tw_engine_run(self->engine, error);
+        status = self->coordinator != NULL ? worker_learn_shares(self, error) : learn_own_share(self, error);
     if (status == TW_STATUS_OK)
         status = write_figures(self, error);
     return status;
@@ -243,7 +298,8 @@ static tw_status worker_learn(worker_run *self, tw_error *error)
 
 static void worker_fini(worker_run *self)
 {
-    tw_engine_destroy(&self->engine);
+    tw_member_stop(&self->member);
+    tw_metrics_destroy(&self->metrics);
     tw_model_destroy(&self->all.model);
     for (uint32_t i = 0; self->stripe != NULL && i < self->all.pipeline->n_sources; i++)
         tw_option_values_destroy(&self->stripe[i].options);
@@ -255,6 +311,11 @@ static void worker_fini(worker_run *self)
 static tw_status read_flags(worker_run *self, const flags *given, tw_error *error)
 {
     self->figures_path = flags_text(given, "figures", NULL);
+    self->coordinator = flags_text(given, "coordinator", NULL);
+    const char *name = flags_text(given, "name", NULL);
+    if (name != NULL && (name[0] == '\0' || strlen(name) >= sizeof self->name))
+        return tw_error_set(
+            error, TW_STATUS_INVALID, "--name \"%.70s\": 1 to %zu bytes are expected", name, sizeof self->name - 1);
     for (size_t i = 0; i < given->n_values; i++) {
         if (strcmp(given->value[i].flag->name, "connect") != 0)
             continue;
@@ -262,7 +323,18 @@ static tw_status read_flags(worker_run *self, const flags *given, tw_error *erro
             return tw_error_set(error, TW_STATUS_INVALID, "--connect: at most %d shards", TW_MAX_SHARDS);
         self->address[self->n_shards++] = given->value[i].text;
     }
-    return parse_share(self, flags_text(given, "worker", ""), error);
+    if (self->coordinator != NULL && (self->n_shards > 0 || flags_has(given, "worker")))
+        return tw_error_set(error, TW_STATUS_INVALID, "--coordinator stands instead of --worker and --connect");
+    self->count = 1;
+    tw_status status =
+        self->coordinator != NULL ? TW_STATUS_OK : parse_share(self, flags_text(given, "worker", ""), error);
+    if (name != NULL)
+        (void)snprintf(self->name, sizeof self->name, "%s", name);
+    else if (self->coordinator != NULL)
+        (void)snprintf(self->name, sizeof self->name, "%ld", (long)getpid());
+    else
+        (void)snprintf(self->name, sizeof self->name, "%u of %u", self->index, self->count);
+    return status;
 }
 
 static tw_status read_pipeline(worker_run *self, const flags *given, tw_error *error)
@@ -284,8 +356,8 @@ static int worker_main(const verb *self, int argc, char **argv)
     int code = 0;
     if (!verb_parse(self, argc, argv, &given, &code))
         return code;
-    if (given.n_arguments != 1 || !flags_has(&given, "worker"))
-        return verb_misused(self, "a pipeline file and --worker are needed");
+    if (given.n_arguments != 1 || (!flags_has(&given, "worker") && !flags_has(&given, "coordinator")))
+        return verb_misused(self, "a pipeline file and --worker or --coordinator are needed");
     worker_run run = {.stop = stop_on_signals()};
     run.console = (console){.style = PROGRESS_NONE, .assembly = &run.all};
     if (read_flags(&run, &given, &error) < 0)
@@ -299,12 +371,11 @@ static int worker_main(const verb *self, int argc, char **argv)
     if (status < 0 && !console_problems(&run.all))
         console_error(&error);
     worker_fini(&run);
-    /* Ended before its share was read: not finished. */
-    if (status == TW_STATUS_OK && atomic_load(run.stop))
+    /* Ended before its share was read: not finished. With a coordinator somebody else takes it. */
+    if (status == TW_STATUS_OK && atomic_load(run.stop) && (run.coordinator == NULL || parent != NULL))
         status = TW_STATUS_BUSY;
     return tw_status_exit_code(status);
 }
 
-const verb verb_worker = {"worker", "worker FILE --worker I/N [--connect ADDR]...",
-    "One of N workers that learn one model together: it reads its share of the files into shards that run already.",
-    worker_flags, worker_main};
+const verb verb_worker = {"worker", "worker FILE --coordinator ADDR | worker FILE --worker I/N [--connect ADDR]...",
+    "One of several workers that learn one model together, into shards that run already.", worker_flags, worker_main};

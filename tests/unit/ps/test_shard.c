@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/hash.h"
+#include "ps/leases.h"
 #include "ps/shard.h"
 
 typedef struct wire {
@@ -364,6 +365,72 @@ static void hostile_frames_change_nothing_and_take_no_memory(void **state)
     wire_destroy(self);
 }
 
+static void acquire(wire *self, const char *peer, uint64_t sender, uint64_t sequence, uint64_t share, uint64_t epoch)
+{
+    static const uint64_t splits[2] = {9, 10};
+    tw_frame frame = {.type = TW_FRAME_ACQUIRE,
+        .model = self->model,
+        .sender = sender,
+        .incarnation = self->last.incarnation,
+        .sequence = sequence,
+        .handle = share,
+        .generation = epoch,
+        .n_keys = 2};
+    send_frame(self, peer, frame, splits, NULL, 0);
+}
+
+static void the_last_owner_of_a_share_is_refused_once_another_has_acquired_it(void **state)
+{
+    (void)state;
+    wire *self = wire_create();
+    hello(self, "owner", TW_ROLE_OWNER, 1, 1);
+    hello(self, "first", TW_ROLE_PEER, 2, 1);
+    hello(self, "second", TW_ROLE_PEER, 3, 1);
+    acquire(self, "first", 2, 2, 4, 100);
+    assert_int_equal(self->last.type, TW_FRAME_ACQUIRED);
+    push_one(self, "first", 2, 3, 0, 5);
+    assert_int_equal(self->last.type, TW_FRAME_ACK);
+    acquire(self, "second", 3, 2, 4, 101);
+    assert_int_equal(self->last.type, TW_FRAME_ACQUIRED);
+    assert_int_equal(self->last.payload_size, 16);
+    assert_int_equal(tw_get_u64(self->last.payload), 5);
+    assert_int_equal(tw_get_u64(self->last.payload + 8), 0);
+    push_one(self, "first", 2, 4, 5, 7);
+    assert_int_equal(self->last.type, TW_FRAME_NACK);
+    assert_int_equal(self->last.reason, TW_NACK_STALE_OWNER);
+    assert_int_equal(self->last.mark[0].to, 101);
+    assert_int_equal(count_of_77(self), 1);
+    push_one(self, "second", 3, 3, 5, 7);
+    assert_int_equal(self->last.type, TW_FRAME_ACK);
+    acquire(self, "first", 2, 5, 4, 100);
+    assert_int_equal(self->last.reason, TW_NACK_STALE_OWNER);
+    acquire(self, "first", 2, 6, 5, 102);
+    push_one(self, "first", 2, 7, 7, 9);
+    assert_int_equal(self->last.type, TW_FRAME_ACK);
+    assert_int_equal(count_of_77(self), 3);
+    wire_destroy(self);
+}
+
+static void shares_without_end_and_owners_without_epoch_are_refused(void **state)
+{
+    (void)state;
+    wire *self = wire_create();
+    hello(self, "owner", TW_ROLE_OWNER, 1, 1);
+    acquire(self, "owner", 1, 2, 0, 0);
+    assert_int_equal(self->last.reason, TW_NACK_BAD_FRAME);
+    for (uint32_t i = 0; i < TW_LEASE_MAX_SHARES; i++)
+        acquire(self, "owner", 1, 3 + i, i, 1);
+    assert_int_equal(self->last.type, TW_FRAME_ACQUIRED);
+    acquire(self, "owner", 1, 3 + TW_LEASE_MAX_SHARES, TW_LEASE_MAX_SHARES, 1);
+    assert_int_equal(self->last.reason, TW_NACK_FAILED);
+    acquire(self, "owner", 1, 4 + TW_LEASE_MAX_SHARES, 7, 2);
+    assert_int_equal(self->last.type, TW_FRAME_ACQUIRED);
+    hello(self, "reader", TW_ROLE_READER, 5, 1);
+    acquire(self, "reader", 5, 2, 7, 9);
+    assert_int_equal(self->last.reason, TW_NACK_BAD_FRAME);
+    wire_destroy(self);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -375,6 +442,8 @@ int main(void)
         cmocka_unit_test(an_install_after_a_foreign_push_is_a_conflict_and_its_addition_merges),
         cmocka_unit_test(a_push_in_parts_applies_with_its_last_part_or_not_at_all),
         cmocka_unit_test(what_peers_that_are_gone_left_behind_does_not_shut_others_out),
+        cmocka_unit_test(the_last_owner_of_a_share_is_refused_once_another_has_acquired_it),
+        cmocka_unit_test(shares_without_end_and_owners_without_epoch_are_refused),
         cmocka_unit_test(hostile_frames_change_nothing_and_take_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,127 @@
+/* coordinator: gives workers their shares of the input, and says where the shards are. */
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "cmd/console.h"
+#include "cmd/security.h"
+#include "cmd/stop.h"
+#include "cmd/verbs.h"
+#include "ps/coordinator_server.h"
+
+enum { WATCH_US = 50000, MAX_DEAD_AFTER_MS = 600000 };
+
+static const flag_spec coordinator_flags[] = {
+    {"bind", 0, "ADDR", "tcp://127.0.0.1:PORT or ipc://PATH"},
+    {"shards", 0, "A,B,...", "addresses of the shards, in the order of their numbers; may be repeated"},
+    {"dead-after", 0, "TIME", "a worker that is silent so long loses its share (2s)"},
+    {"key", 0, "FILE", "its secret key (thalweg keygen): only peers of the allow-list get in"},
+    {"allow", 0, "FILE", "lines \"ROLE KEY NAME\": who may connect; needed with --key"},
+    {"insecure", 0, NULL, "plain connections, also from other machines"},
+    {"child-of", 0, "PID", "ends when that process does"},
+    {NULL, 0, NULL, NULL},
+};
+
+typedef struct shard_list {
+    char *text[FLAGS_MAX]; /* copies that commas were cut out of [n_texts] */
+    size_t n_texts;
+    const char *address[TW_MAX_SHARDS];
+    uint32_t n;
+} shard_list;
+
+static tw_status add_shards(shard_list *self, const char *text, tw_error *error)
+{
+    char *copy = tw_strdup(text);
+    if (copy == NULL)
+        return tw_no_memory(error, strlen(text));
+    self->text[self->n_texts++] = copy;
+    for (char *at = copy, *end; at != NULL; at = end) {
+        end = strchr(at, ',');
+        if (end != NULL)
+            *end++ = '\0';
+        if (self->n == TW_MAX_SHARDS)
+            return tw_error_set(error, TW_STATUS_INVALID, "--shards: at most %d", TW_MAX_SHARDS);
+        tw_status status = tw_address_check(at, true, error);
+        if (status < 0)
+            return status;
+        self->address[self->n++] = at;
+    }
+    return TW_STATUS_OK;
+}
+
+static void on_note(void *context, const char *message)
+{
+    (void)context;
+    console_note("thalweg: coordinator: %s", message);
+}
+
+static tw_status read_options(
+    const flags *given, shard_list *shards, tw_coordinator_server_options *out, tw_error *error)
+{
+    int64_t dead_after_us = 0;
+    tw_status status = flags_duration("dead-after", flags_text(given, "dead-after", "2s"), &dead_after_us, error);
+    for (size_t i = 0; i < given->n_values && status == TW_STATUS_OK; i++) {
+        if (strcmp(given->value[i].flag->name, "shards") == 0)
+            status = add_shards(shards, given->value[i].text, error);
+    }
+    if (status == TW_STATUS_OK && (dead_after_us < 500000 || dead_after_us / 1000 > MAX_DEAD_AFTER_MS))
+        status = tw_error_set(error, TW_STATUS_INVALID, "--dead-after: 500ms to 10m; workers report every 200ms");
+    out->address = flags_text(given, "bind", NULL);
+    out->shard = shards->address;
+    out->n_shards = shards->n;
+    out->dead_after_ms = out->grace_ms = (uint32_t)(dead_after_us / 1000);
+    out->note = on_note;
+    return status;
+}
+
+static tw_status serve(const tw_coordinator_server_options *options, const atomic_bool *stop, tw_error *error)
+{
+    tw_coordinator_server *server = NULL;
+    tw_status status = tw_coordinator_server_start(options, &server, error);
+    if (status == TW_STATUS_OK)
+        console_note(
+            "the coordinator of %u shards serves at %s", options->n_shards, tw_coordinator_server_address(server));
+    while (status == TW_STATUS_OK && !atomic_load(stop)) {
+        tw_clock_sleep_us(WATCH_US);
+        status = tw_coordinator_server_check(server, error);
+    }
+    tw_coordinator_server_stop(&server);
+    return status;
+}
+
+static int coordinator_main(const verb *self, int argc, char **argv)
+{
+    flags given;
+    shard_list shards = {.n = 0};
+    tw_coordinator_server_options options = {0};
+    tw_error error = {0};
+    int code = 0;
+    if (!verb_parse(self, argc, argv, &given, &code))
+        return code;
+    if (!flags_has(&given, "bind") || !flags_has(&given, "shards"))
+        return verb_misused(self, "--bind and --shards are needed");
+    atomic_bool *stop = stop_on_signals();
+    const char *parent = flags_text(&given, "child-of", NULL);
+    if (parent != NULL && !stop_with_parent(parent))
+        return tw_status_exit_code(TW_STATUS_UNAVAILABLE);
+    tw_key_pair keys;
+    tw_allow_list allow = {0};
+    tw_status status = read_options(&given, &shards, &options, &error);
+    if (status == TW_STATUS_OK)
+        status = security_of_server(&given, &keys, &allow, &options.is_insecure, &error);
+    if (flags_has(&given, "key")) {
+        options.keys = &keys;
+        options.allow = &allow;
+    }
+    if (status == TW_STATUS_OK)
+        status = serve(&options, stop, &error);
+    tw_allow_list_fini(&allow);
+    for (size_t i = 0; i < shards.n_texts; i++)
+        tw_free(shards.text[i]);
+    if (status < 0)
+        console_error(&error);
+    return tw_status_exit_code(status);
+}
+
+const verb verb_coordinator = {"coordinator", "coordinator --bind ADDR --shards A,B,...",
+    "Gives workers their shares of the input, and says where the shards are.", coordinator_flags, coordinator_main};

@@ -1,0 +1,138 @@
+/* Named checkpoints: all stand still, are cut, and go on; or nothing happened and somebody is named. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "support/coordinator_world.h"
+
+static tw_frame save_request(world *self, uint64_t sender, uint64_t sequence, const char *name, letter *answer)
+{
+    tw_frame frame = {.type = TW_FRAME_SAVE, .sender = sender, .sequence = sequence}, out = {0};
+    assert_int_equal(tw_frame_begin(&self->out, &frame, NULL, NULL), TW_STATUS_OK);
+    assert_int_equal(tw_buffer_append(&self->out, name, strlen(name), NULL), TW_STATUS_OK);
+    tw_frame_finish(&self->out, &frame);
+    uint32_t before = self->n_queue;
+    tw_coordinator_receive(self->coordinator, self->now_us, &sender, sizeof sender, self->out.bytes, self->out.size);
+    for (uint32_t i = before; i < self->n_queue; i++) {
+        if (self->queue[i].to != sender)
+            continue;
+        *answer = self->queue[i];
+        assert_int_equal(tw_frame_decode(answer->bytes, answer->size, &out, NULL), TW_STATUS_OK);
+    }
+    return out;
+}
+
+static void a_named_checkpoint_waits_until_all_stand_still_and_lets_them_go_on_once_it_is_cut(void **state)
+{
+    (void)state;
+    char name[TW_SAVE_NAME_SIZE];
+    letter answer;
+    tw_grant orphan[4];
+    uint32_t n = 4;
+    world *self = world_create(11, 3);
+    run_for(self, 50 * MS);
+    for (int i = 0; i < 3; i++)
+        self->worker[i].busy_until_us = self->now_us + 1000000;
+    self->worker[2].silent_until_us = self->now_us + 500 * MS;
+    tw_frame said = save_request(self, 900, 1, "tuesday", &answer);
+    assert_int_equal(said.type, TW_FRAME_SAVED);
+    assert_int_equal(said.generation, TW_SAVE_UNDER_WAY);
+    run_for(self, 400 * MS);
+    assert_false(tw_coordinator_save_wanted(self->coordinator, name, orphan, &n));
+    said = save_request(self, 901, 1, "other", &answer);
+    assert_int_equal(said.reason, TW_NACK_OVERLOAD);
+    run_for(self, 400 * MS);
+    n = 4;
+    assert_true(tw_coordinator_save_wanted(self->coordinator, name, orphan, &n));
+    assert_string_equal(name, "tuesday");
+    assert_int_equal(n, 0);
+    run_for(self, 1000 * MS);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(self->worker[i].state.standing.hold, TW_HOLD_LEARNS);
+    tw_coordinator_save_cut(self->coordinator, TW_STATUS_OK, NULL);
+    run_for(self, 300 * MS);
+    assert_int_not_equal(self->worker[0].state.orders.grant.epoch, 0);
+    tw_coordinator_save_done(self->coordinator, TW_STATUS_OK, 17, NULL);
+    said = save_request(self, 900, 2, "tuesday", &answer);
+    assert_int_equal(said.generation, TW_SAVE_DONE);
+    assert_int_equal(said.handle, 17);
+    run_to_end(self);
+    world_destroy(self);
+}
+
+static void a_checkpoint_that_a_worker_holds_up_is_cancelled_and_names_it(void **state)
+{
+    (void)state;
+    letter answer;
+    for (int is_dead = 0; is_dead < 2; is_dead++) {
+        world *self = world_create(12, 2);
+        run_for(self, 50 * MS);
+        worker *slow = &self->worker[1];
+        slow->busy_until_us = self->now_us + 60000000;
+        (void)save_request(self, 900, 1, "held-up", &answer);
+        if (is_dead)
+            slow->silent_until_us = self->now_us + 60000000;
+        slow->is_stuck = true;
+        run_for(self, 31000 * MS);
+        tw_frame said = save_request(self, 900, 2, "held-up", &answer);
+        assert_int_equal(said.generation, TW_SAVE_FAILED);
+        answer.bytes[answer.size] = '\0';
+        assert_non_null(strstr((char *)answer.bytes + TW_FRAME_HEADER, "worker w1"));
+        slow->busy_until_us = slow->silent_until_us = 0;
+        slow->is_stuck = false;
+        run_to_end(self);
+        world_destroy(self);
+    }
+}
+
+static void the_shares_of_workers_that_were_given_up_are_fenced_before_the_cut(void **state)
+{
+    (void)state;
+    char name[TW_SAVE_NAME_SIZE];
+    letter answer;
+    tw_grant orphan[4];
+    uint32_t n = 4;
+    world *self = world_create(13, 2);
+    run_for(self, 50 * MS);
+    tw_grant lost = self->worker[1].grant;
+    self->worker[0].busy_until_us = self->now_us + 9000000;
+    self->worker[1].silent_until_us = self->now_us + 9000000;
+    run_for(self, 2500 * MS);
+    assert_int_equal(figures(self).evictions, 1);
+    (void)save_request(self, 900, 1, "fenced", &answer);
+    run_for(self, 100 * MS);
+    assert_true(tw_coordinator_save_wanted(self->coordinator, name, orphan, &n));
+    assert_int_equal(n, 1);
+    assert_int_equal(orphan[0].share, lost.share);
+    assert_true(orphan[0].epoch > lost.epoch);
+    self->fence[lost.share] = orphan[0].epoch;
+    tw_coordinator_save_cut(self->coordinator, TW_STATUS_OK, NULL);
+    tw_coordinator_save_done(self->coordinator, TW_STATUS_OK, 3, NULL);
+    run_to_end(self);
+    world_destroy(self);
+}
+
+static void a_name_that_could_be_a_path_is_refused(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"", "../x", ".hidden", "-x", "a b", "a/b", "a\n"};
+    letter answer;
+    world *self = world_create(14, 1);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(save_request(self, 900 + i, 1, bad[i], &answer).reason, TW_NACK_BAD_FRAME);
+    assert_int_equal(save_request(self, 800, 1, "v1.2_final-3", &answer).type, TW_FRAME_SAVED);
+    world_destroy(self);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_named_checkpoint_waits_until_all_stand_still_and_lets_them_go_on_once_it_is_cut),
+        cmocka_unit_test(a_checkpoint_that_a_worker_holds_up_is_cancelled_and_names_it),
+        cmocka_unit_test(the_shares_of_workers_that_were_given_up_are_fenced_before_the_cut),
+        cmocka_unit_test(a_name_that_could_be_a_path_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
