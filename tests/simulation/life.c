@@ -22,7 +22,7 @@ static tw_status link_send(tw_link *link, uint32_t shard, const void *bytes, siz
     life *self = (life *)link;
     tw_status status = life_check(self, error);
     if (status == TW_STATUS_OK)
-        wire_put(&self->to_shard[shard], bytes, size);
+        wire_put(&self->to_shard[shard][self->side[shard]], bytes, size);
     return status;
 }
 
@@ -64,6 +64,17 @@ static const char *link_address(const tw_link *link, uint32_t shard)
     return "simulated";
 }
 
+/* What is under way stays so; what has come from there is dropped. */
+static tw_status link_retarget(tw_link *link, uint32_t shard, const char *address, tw_error *error)
+{
+    life *self = (life *)link;
+    (void)address;
+    (void)error;
+    self->side[shard] = (self->side[shard] + 1) % self->simulation->n_sides;
+    wire_clear(&self->inbox[shard]);
+    return TW_STATUS_OK;
+}
+
 static void link_close(tw_link *link)
 {
     life *self = (life *)link;
@@ -77,6 +88,7 @@ static const tw_link_ops link_ops = {
     .wait = link_wait,
     .now_us = link_now,
     .address = link_address,
+    .retarget = link_retarget,
     .close = link_close,
 };
 
@@ -185,7 +197,7 @@ static void life_main(unsigned low, unsigned high)
         .model = "simulated",
         .role = TW_ROLE_PEER,
         .timeout_ms = 100000000,
-        .retry_ms = 20,
+        .retry_ms = world->n_sides > 1 ? 60 : 20,
         .sender = self->number + 1};
     tw_error error = {0};
     tw_params *params = NULL;

@@ -5,141 +5,7 @@
  *
  * Usage: simulation [seeds [first seed]]      simulation 100000 is the long form; 300 seeds from 1 without arguments */
 #define _XOPEN_SOURCE 700
-#include "store/checkpoint.h"
-#include "world.h"
-
-/* --- shards ------------------------------------------------------------------------------------------------------- */
-
-static void shard_emit(void *context, const void *peer, size_t peer_size, const void *bytes, size_t size)
-{
-    sim_shard *self = context;
-    uint32_t number;
-    if (peer_size != sizeof number)
-        return;
-    memcpy(&number, peer, sizeof number);
-    life *to = self->simulation->life[number];
-    if (to->state == LIFE_RUNS && !to->is_killed)
-        wire_put(&to->to_worker[self->index], bytes, size);
-}
-
-/* As the server does it: the newest whole row file of its own directory. */
-static tw_table *shard_restore(sim_shard *self)
-{
-    simulation *world = self->simulation;
-    tw_row_file file;
-    tw_table *table = NULL;
-    tw_table_spec spec;
-    uint64_t id = 0;
-    tw_status status = tw_row_file_find(self->directory, self->index, world->n_shards, &id, &file, NULL);
-    if (status == TW_STATUS_NOT_FOUND)
-        return NULL;
-    world->n_restored++;
-    world->n_fallbacks += id < self->last_id;
-    self->last_id = id;
-    if (status == TW_STATUS_OK)
-        status = tw_row_file_verify(self->directory, &file, &spec, NULL);
-    if (status == TW_STATUS_OK)
-        status = tw_table_create(&spec, tw_shard_first_slot(self->index, world->n_shards),
-            tw_shard_first_slot(self->index + 1, world->n_shards) - 1, &table, NULL);
-    if (status == TW_STATUS_OK)
-        status = tw_table_load_all(table, self->directory, &file, 1, NULL);
-    if (status < 0) {
-        fail(world, "a row file that was found whole cannot be restored", self->index, status);
-        tw_table_destroy(&table);
-    }
-    return table;
-}
-
-static void shard_start(sim_shard *self)
-{
-    simulation *world = self->simulation;
-    tw_shard_options options = {.index = self->index,
-        .count = world->n_shards,
-        .incarnation = ++world->incarnation,
-        .emit = shard_emit,
-        .context = self};
-    tw_status status = tw_shard_create(&options, &self->shard, NULL);
-    tw_table *table = status == TW_STATUS_OK ? shard_restore(self) : NULL;
-    if (table != NULL)
-        status = tw_shard_adopt_take(self->shard, table, NULL);
-    if (status < 0)
-        abort();
-    self->own = (tw_own_files){
-        .directory = self->directory, .index = self->index, .count = world->n_shards, .keep = 1 + world->n_shards % 2};
-}
-
-/* --- snapshots ---------------------------------------------------------------------------------------------------- */
-
-static uint64_t disk_random(void *context, uint64_t below)
-{
-    return draw(context, below);
-}
-
-/* The cut is taken now and written some steps later: pushes go on in between. */
-static void snapshot_begin(sim_shard *self)
-{
-    tw_table *table = tw_shard_table(self->shard);
-    uint64_t next = 0;
-    if (table == NULL || self->frozen != NULL)
-        return;
-    if (tw_checkpoint_next_id(self->directory, &next, NULL) < 0 || next <= self->last_id)
-        next = self->last_id + 1;
-    if (tw_table_freeze_after(table, self->directory, self->simulation->n_deltas, 1 << 30, &self->frozen, NULL) < 0)
-        return;
-    self->job_id = self->last_id = next;
-    tw_shard_set_busy(self->shard, true);
-}
-
-static tw_status snapshot_write(sim_shard *self)
-{
-    char name[TW_FILE_NAME_SIZE];
-    tw_row_file file;
-    tw_row_file_name(self->job_id, self->index, self->simulation->n_shards, name);
-    return tw_frozen_write(self->frozen, self->directory, name, &file, NULL);
-}
-
-static void snapshot_end(sim_shard *self)
-{
-    simulation *world = self->simulation;
-    bool is_full = world->has_faults && draw(world, 8) == 0;
-    if (self->frozen == NULL)
-        return;
-    disk_set_limit(is_full ? DISK_FULL : DISK_NO_LIMIT, draw(world, 2000));
-    tw_status status = snapshot_write(self);
-    world->n_faults += disk_limit_was_hit();
-    if (status < 0 && !disk_limit_was_hit())
-        fail(world, "a snapshot failed for no reason", self->index, status);
-    disk_set_limit(DISK_NO_LIMIT, 0);
-    tw_frozen_destroy(&self->frozen);
-    tw_shard_set_busy(self->shard, false);
-    if (status == TW_STATUS_OK) {
-        world->n_snapshots++;
-        tw_own_files_add(&self->own, self->job_id);
-    }
-}
-
-/* The process dies, now and then while it writes, now and then with its machine. */
-static void shard_kill(simulation *self, uint32_t index)
-{
-    sim_shard *victim = &self->shard[index];
-    if (victim->frozen != NULL) {
-        disk_set_limit(DISK_DEAD, draw(self, 2000));
-        (void)!snapshot_write(victim);
-        tw_frozen_destroy(&victim->frozen);
-        disk_set_limit(DISK_NO_LIMIT, 0);
-    }
-    if (draw(self, 4) == 0)
-        self->n_faults += disk_power_cut(victim->directory, disk_random, self);
-    if (draw(self, 16) == 0)
-        self->n_faults += disk_damage(victim->directory, disk_random, self);
-    tw_shard_destroy(&victim->shard);
-    shard_start(victim);
-    self->shard_deaths++;
-    for (uint32_t i = 0; i < self->n_lives; i++) {
-        wire_clear(&self->life[i]->to_shard[index]);
-        wire_clear(&self->life[i]->to_worker[index]);
-    }
-}
+#include "nodes.h"
 
 /* --- faults ------------------------------------------------------------------------------------------------------- */
 
@@ -151,8 +17,10 @@ static life *some_life(simulation *self)
 
 static wire *some_wire(simulation *self, life *of)
 {
-    uint32_t shard = (uint32_t)draw(self, self->n_shards);
-    return draw(self, 2) == 0 ? &of->to_shard[shard] : &of->to_worker[shard];
+    uint32_t shard = (uint32_t)draw(self, self->n_shards), side = (uint32_t)draw(self, self->n_sides);
+    if (self->n_sides > 1 && draw(self, 4) == 0)
+        return &self->shard[shard].node[side].to_other;
+    return draw(self, 2) == 0 ? &of->to_shard[shard][side] : &of->to_worker[shard][side];
 }
 
 static bool hurt_letter(simulation *self, wire *on, uint64_t how)
@@ -172,9 +40,12 @@ static bool hurt_letter(simulation *self, wire *on, uint64_t how)
 static bool cut_connection(simulation *self, life *of)
 {
     uint32_t shard = (uint32_t)draw(self, self->n_shards);
-    bool has_any = of->to_shard[shard].count + of->to_worker[shard].count + of->inbox[shard].count > 0;
-    wire_clear(&of->to_shard[shard]);
-    wire_clear(&of->to_worker[shard]);
+    bool has_any = of->inbox[shard].count > 0;
+    for (uint32_t side = 0; side < MAX_SIDES; side++) {
+        has_any = has_any || of->to_shard[shard][side].count + of->to_worker[shard][side].count > 0;
+        wire_clear(&of->to_shard[shard][side]);
+        wire_clear(&of->to_worker[shard][side]);
+    }
     wire_clear(&of->inbox[shard]);
     return has_any;
 }
@@ -210,10 +81,13 @@ static bool jump_clock(simulation *self, life *victim)
 static bool do_fault(simulation *self)
 {
     uint64_t kind = draw(self, 100);
+    sim_shard *shard = &self->shard[draw(self, self->n_shards)];
     if (kind < 6) {
-        shard_kill(self, (uint32_t)draw(self, self->n_shards));
+        node_kill(&shard->node[draw(self, self->n_sides)]);
         return true;
     }
+    if (self->n_sides > 1 && kind < 9)
+        return kind < 8 ? node_pause(&shard->node[draw(self, 2)]) : shard_usurp(shard);
     life *victim = some_life(self);
     if (victim == NULL)
         return false;
@@ -235,43 +109,65 @@ static void resume(simulation *self, life *of)
     if (swapcontext(&self->scheduler, &of->context) != 0)
         abort();
     if (of->state == LIFE_OVER) {
-        for (uint32_t s = 0; s < MAX_SHARDS; s++) {
-            wire_clear(&of->to_worker[s]);
+        for (uint32_t s = 0; s < MAX_SHARDS * MAX_SIDES; s++)
+            wire_clear(&of->to_worker[s / MAX_SIDES][s % MAX_SIDES]);
+        for (uint32_t s = 0; s < MAX_SHARDS; s++)
             wire_clear(&of->inbox[s]);
-        }
     }
 }
 
-static void deliver_to_shard(simulation *self, life *from, uint32_t shard)
+static void deliver_to_shard(simulation *self, life *from, uint32_t shard, uint32_t side)
 {
-    letter taken = wire_take(&from->to_shard[shard]);
+    letter taken = wire_take(&from->to_shard[shard][side]);
+    sim_node *node = &self->shard[shard].node[side];
     self->n_pushes++;
-    tw_shard_receive(self->shard[shard].shard, &from->number, sizeof from->number, taken.bytes, taken.size);
+    if (node->shard != NULL)
+        tw_shard_receive(node->shard, &from->number, sizeof from->number, taken.bytes, taken.size);
     free(taken.bytes);
+}
+
+/* What comes from an address that the client has left goes nowhere. */
+static void deliver_to_worker(life *to, uint32_t shard, uint32_t side)
+{
+    letter taken = wire_take(&to->to_worker[shard][side]);
+    if (to->side[shard] == side)
+        wire_put(&to->inbox[shard], taken.bytes, taken.size);
+    free(taken.bytes);
+}
+
+/* Mostly one that runs; what dead ones left on the wire arrives late. */
+static life *next_life(simulation *self)
+{
+    uint32_t running[MAX_LIVES], n = 0;
+    for (uint32_t i = 0; i < self->n_lives; i++) {
+        if (self->life[i]->state == LIFE_RUNS)
+            running[n++] = i;
+    }
+    return self->life[n > 0 && draw(self, 8) != 0 ? running[draw(self, n)] : draw(self, self->n_lives)];
 }
 
 static void step(simulation *self)
 {
-    self->now_us += 50 + (int64_t)draw(self, 500);
+    self->now_us += self->step_us / 10 + (int64_t)draw(self, (uint64_t)self->step_us);
     self->n_steps++;
-    life *of = self->life[draw(self, self->n_lives)];
-    uint32_t shard = (uint32_t)draw(self, self->n_shards);
+    life *of = next_life(self);
+    uint32_t shard = (uint32_t)draw(self, self->n_shards), side = (uint32_t)draw(self, self->n_sides);
+    sim_node *node = &self->shard[shard].node[side];
     uint64_t what = draw(self, 3);
     bool is_awake = of->state == LIFE_RUNS && (of->is_killed || self->now_us >= of->asleep_until_us);
-    if (what == 0 && of->to_shard[shard].count > 0) {
-        deliver_to_shard(self, of, shard);
-    } else if (what == 1 && of->to_worker[shard].count > 0) {
-        letter taken = wire_take(&of->to_worker[shard]);
-        wire_put(&of->inbox[shard], taken.bytes, taken.size);
-        free(taken.bytes);
-    } else if (is_awake) {
+    if (what == 0 && of->to_shard[shard][side].count > 0 && node_is_awake(node))
+        deliver_to_shard(self, of, shard, side);
+    else if (what == 1 && of->to_worker[shard][side].count > 0)
+        deliver_to_worker(of, shard, side);
+    else if (is_awake)
         resume(self, of);
-    }
+    if (self->n_sides > 1)
+        shard_turn(&self->shard[shard]);
     if (!self->has_faults)
         return;
     if (draw(self, 65536) < self->chance)
         self->n_faults += do_fault(self);
-    sim_shard *saving = &self->shard[draw(self, self->n_shards)];
+    sim_node *saving = &self->shard[draw(self, self->n_shards)].node[draw(self, self->n_sides)];
     if (draw(self, 48) == 0)
         snapshot_begin(saving);
     else if (draw(self, 24) == 0)
@@ -342,7 +238,7 @@ static void audit_run(simulation *self)
         }
     }
     for (uint32_t i = 0; i < self->n_shards; i++) {
-        tw_table *table = tw_shard_table(self->shard[i].shard);
+        tw_table *table = shard_table(&self->shard[i]);
         if (table == NULL || tw_table_scan(table, audit_visit, &check, NULL) < 0)
             fail(self, "a shard has no table", i, 0);
         else if (tw_table_events_learned(table) != total)
@@ -366,9 +262,9 @@ static void run_steps(simulation *self, uint64_t until)
 static void deliver_leftovers(simulation *self)
 {
     for (uint32_t i = 0; i < self->n_lives; i++) {
-        for (uint32_t s = 0; s < self->n_shards; s++) {
-            while (self->life[i]->to_shard[s].count > 0)
-                deliver_to_shard(self, self->life[i], s);
+        for (uint32_t s = 0; s < self->n_shards * MAX_SIDES; s++) {
+            while (self->life[i]->to_shard[s / MAX_SIDES][s % MAX_SIDES].count > 0)
+                deliver_to_shard(self, self->life[i], s / MAX_SIDES, s % MAX_SIDES);
         }
     }
 }
@@ -377,6 +273,9 @@ static void world_begin(simulation *self, uint64_t seed)
 {
     memset(self, 0, sizeof *self);
     self->random = tw_mix64(seed);
+    self->now_us = 10000000;
+    self->n_sides = draw(self, 2) == 0 ? 1 : 2;
+    self->step_us = 500;
     self->n_shards = 1 + (uint32_t)draw(self, MAX_SHARDS);
     self->n_shares = 1 + (uint32_t)draw(self, MAX_SHARES);
     self->n_splits = 1 + (uint32_t)draw(self, MAX_SPLITS);
@@ -387,11 +286,8 @@ static void world_begin(simulation *self, uint64_t seed)
         abort();
     for (uint32_t s = 0; s < self->n_splits; s++)
         self->n_events[s] = 1 + (uint32_t)draw(self, MAX_EVENTS);
-    for (uint32_t i = 0; i < self->n_shards; i++) {
-        self->shard[i] = (sim_shard){.simulation = self, .index = i};
-        (void)snprintf(self->shard[i].directory, sizeof self->shard[i].directory, "/s%u", i);
-        shard_start(&self->shard[i]);
-    }
+    for (uint32_t i = 0; i < self->n_shards; i++)
+        shard_begin(self, i);
     for (uint32_t i = 0; i < self->n_shares; i++)
         life_begin(self, i);
 }
@@ -403,17 +299,15 @@ static void world_end(simulation *self)
         gone->is_killed = true;
         while (gone->state == LIFE_RUNS)
             resume(self, gone);
-        for (uint32_t s = 0; s < MAX_SHARDS; s++) {
-            wire_clear(&gone->to_shard[s]);
-            wire_clear(&gone->to_worker[s]);
-            wire_clear(&gone->inbox[s]);
+        for (uint32_t s = 0; s < MAX_SHARDS * MAX_SIDES; s++) {
+            wire_clear(&gone->to_shard[s / MAX_SIDES][s % MAX_SIDES]);
+            wire_clear(&gone->to_worker[s / MAX_SIDES][s % MAX_SIDES]);
+            wire_clear(&gone->inbox[s / MAX_SIDES]);
         }
         free(gone);
     }
-    for (uint32_t i = 0; i < self->n_shards; i++) {
-        tw_frozen_destroy(&self->shard[i].frozen);
-        tw_shard_destroy(&self->shard[i].shard);
-    }
+    for (uint32_t i = 0; i < self->n_shards; i++)
+        shard_end(&self->shard[i]);
     disk_clear();
 }
 
@@ -423,11 +317,12 @@ static bool run_seed(simulation *self, uint64_t seed)
 {
     world_begin(self, seed);
     self->has_faults = true;
-    run_steps(self, FAULT_STEPS);
+    run_steps(self, self->n_sides > 1 ? 2 * FAULT_STEPS : FAULT_STEPS);
     self->has_faults = false;
-    for (uint32_t i = 0; i < self->n_shards; i++)
-        snapshot_end(&self->shard[i]);
+    for (uint32_t i = 0; i < self->n_shards * MAX_SIDES; i++)
+        snapshot_end(&self->shard[i / MAX_SIDES].node[i % MAX_SIDES]);
     run_steps(self, MAX_STEPS);
+    shards_settle(self);
     for (uint32_t i = 0; i < self->n_shares && self->failure[0] == '\0'; i++)
         life_begin(self, i);
     run_steps(self, 2 * MAX_STEPS);
@@ -438,9 +333,9 @@ static bool run_seed(simulation *self, uint64_t seed)
         audit_run(self);
     bool is_good = self->failure[0] == '\0';
     if (!is_good)
-        printf("seed %llu: %s; %u shards, %u shares, %u splits, %llu faults, %llu steps\n", (unsigned long long)seed,
-            self->failure, self->n_shards, self->n_shares, self->n_splits, (unsigned long long)self->n_faults,
-            (unsigned long long)self->n_steps);
+        printf("seed %llu: %s; %u shards of %u, %u shares, %u splits, %llu faults, %llu steps\n",
+            (unsigned long long)seed, self->failure, self->n_shards, self->n_sides, self->n_shares, self->n_splits,
+            (unsigned long long)self->n_faults, (unsigned long long)self->n_steps);
     world_end(self);
     return is_good;
 }
@@ -449,7 +344,7 @@ int main(int argc, char **argv)
 {
     static simulation world;
     uint64_t n = argc > 1 ? strtoull(argv[1], NULL, 10) : 300, first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-    uint64_t n_bad = 0, n_faults = 0, n_frames = 0, n_snapshots = 0, n_restored = 0, n_fallbacks = 0;
+    uint64_t n_bad = 0, n_faults = 0, n_frames = 0, n_snapshots = 0, n_restored = 0, n_fallbacks = 0, n_promotions = 0;
     for (uint64_t seed = first; seed < first + n && n_bad < 5; seed++) {
         n_bad += !run_seed(&world, seed);
         n_faults += world.n_faults;
@@ -457,13 +352,14 @@ int main(int argc, char **argv)
         n_snapshots += world.n_snapshots;
         n_restored += world.n_restored;
         n_fallbacks += world.n_fallbacks;
+        n_promotions += world.n_promotions;
     }
     printf("%llu seeds, %llu faults, %llu frames to shards, %llu snapshots, %llu restored, %llu of them older than the "
-           "last, %llu violations\n",
+           "last, %llu promotions, %llu violations\n",
         (unsigned long long)n, (unsigned long long)n_faults, (unsigned long long)n_frames,
         (unsigned long long)n_snapshots, (unsigned long long)n_restored, (unsigned long long)n_fallbacks,
-        (unsigned long long)n_bad);
-    if (n >= 100 && (n_faults < 5 * n || n_fallbacks < n / 10)) {
+        (unsigned long long)n_promotions, (unsigned long long)n_bad);
+    if (n >= 100 && (n_faults < 5 * n || n_fallbacks < n / 10 || n_promotions < n / 4)) {
         printf("too few faults\n");
         return 1;
     }

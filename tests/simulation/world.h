@@ -12,9 +12,11 @@
 #include "ps/own_files.h"
 #include "ps/remote.h"
 #include "ps/shard.h"
+#include "ps/standby.h"
 
 enum {
     MAX_SHARDS = 3,
+    MAX_SIDES = 2, /* processes of a shard: the one that serves and its standby */
     MAX_SHARES = 3,
     MAX_SPLITS = 5,
     MAX_EVENTS = 48,
@@ -53,23 +55,40 @@ typedef struct life {
     uint64_t born_shard_deaths;
     ucontext_t context;
     unsigned char *given;
-    wire to_shard[MAX_SHARDS], to_worker[MAX_SHARDS], inbox[MAX_SHARDS];
+    uint32_t side[MAX_SHARDS]; /* the address that it talks to */
+    wire to_shard[MAX_SHARDS][MAX_SIDES], to_worker[MAX_SHARDS][MAX_SIDES], inbox[MAX_SHARDS];
 } life;
 
-typedef struct sim_shard {
+/* One process of a shard. */
+typedef struct sim_node {
     struct simulation *simulation;
-    uint32_t index;
-    tw_shard *shard;
+    uint32_t index, side;
+    tw_shard *shard;       /* NULL: dead */
+    tw_standby *standby;   /* NULL: it serves, or did */
+    uint64_t epoch, model; /* since it took over; 0: it did not */
+    int64_t next_tell_us, asleep_until_us;
+    wire to_other; /* frames to the other process of its shard */
     /* The snapshot that is being written, as the server's edge does it. */
     char directory[8];
     tw_frozen *frozen;
     uint64_t job_id, last_id;
     tw_own_files own;
+} sim_node;
+
+/* A shard, and what its supervisor knows. */
+typedef struct sim_shard {
+    sim_node node[MAX_SIDES];
+    uint32_t serving;
+    uint64_t epoch;
+    bool is_promoting; /* the other one was asked, and may have taken over */
 } sim_shard;
 
 typedef struct simulation {
     uint64_t random;
     int64_t now_us;
+    uint32_t n_sides; /* 2: every shard has a standby */
+    bool is_sync;
+    int64_t step_us;
     uint32_t n_shards, n_shares, n_splits, n_lives;
     uint32_t n_events[MAX_SPLITS];
     uint32_t n_deltas; /* snapshots between two that hold every row */
@@ -80,7 +99,7 @@ typedef struct simulation {
     life *life[MAX_LIVES];
     ucontext_t scheduler;
     uint64_t incarnation, shard_deaths;
-    uint64_t n_faults, n_steps, n_pushes, n_snapshots, n_restored, n_fallbacks;
+    uint64_t n_faults, n_steps, n_pushes, n_snapshots, n_restored, n_fallbacks, n_promotions;
     char failure[600];
 } simulation;
 
