@@ -12,6 +12,8 @@ enum {
     FEED_PART_BYTES = 512 << 10, /* of the table, copied in one turn */
     FEED_DIGEST_BYTES = 256 << 10,
     FEED_DIGEST_US = 100000,
+    FEED_WINDOW_FRAMES =
+        96,                /* below the queues of the sockets: what stops a socket's input also stops its heartbeats */
     FEED_WINDOW = 4 << 20, /* bytes sent and not confirmed */
 };
 
@@ -79,6 +81,7 @@ static void items_clear(tw_feed *self)
     }
     self->newest = self->unsent = NULL;
     self->bytes = self->bytes_sent = 0;
+    self->n_sent = 0;
 }
 
 /* Until a standby subscribes again nothing is kept and nobody waits. */
@@ -117,6 +120,7 @@ static void feed_send_item(tw_shard *self, tw_feed_item *item)
     tw_feed *feed = &self->feed;
     feed->unsent = item->next;
     feed->bytes_sent += item->frame.size;
+    feed->n_sent++;
     feed->sent_us = feed->now_us;
     self->options.emit(self->options.context, feed->peer, feed->peer_size, item->frame.bytes, item->frame.size);
 }
@@ -124,8 +128,8 @@ static void feed_send_item(tw_shard *self, tw_feed_item *item)
 void tw_feed_pump(tw_shard *self)
 {
     tw_feed *feed = &self->feed;
-    while (
-        feed->unsent != NULL && (feed->bytes_sent == 0 || feed->bytes_sent + feed->unsent->frame.size <= FEED_WINDOW))
+    while (feed->unsent != NULL && feed->n_sent < FEED_WINDOW_FRAMES &&
+           (feed->bytes_sent == 0 || feed->bytes_sent + feed->unsent->frame.size <= FEED_WINDOW))
         feed_send_item(self, feed->unsent);
 }
 
@@ -390,7 +394,9 @@ static tw_status stream_begin(tw_shard *self, tw_error *error)
     feed->is_caught_up = feed->is_alone = false;
     feed->n_copies++;
     held_release(self, UINT64_MAX);
-    tw_frame frame = {.type = TW_FRAME_SUBSCRIBE};
+    tw_params_stats stats = {0};
+    tw_table_stats(self->table, &stats);
+    tw_frame frame = {.type = TW_FRAME_SUBSCRIBE, .n_learned = stats.rows};
     tw_feed_item *item = item_begin(self, &frame, NULL);
     if (item == NULL || tw_hello_encode(&hello, &item->frame, error) < 0) {
         item_discard(item);
@@ -415,6 +421,7 @@ void tw_feed_go_back(tw_feed *self)
 {
     self->unsent = self->first;
     self->bytes_sent = 0;
+    self->n_sent = 0;
 }
 
 void tw_feed_confirm(tw_shard *self, uint64_t index)
@@ -424,10 +431,11 @@ void tw_feed_confirm(tw_shard *self, uint64_t index)
         return;
     while (feed->first != NULL && feed->first->index <= index) {
         tw_feed_item *item = feed->first;
-        if (feed->unsent == item)
+        bool is_sent = feed->unsent != item;
+        if (!is_sent)
             feed->unsent = item->next;
-        else
-            feed->bytes_sent -= item->frame.size;
+        feed->n_sent -= is_sent;
+        feed->bytes_sent -= is_sent ? item->frame.size : 0;
         feed->bytes -= item->frame.size;
         feed->first = item->next;
         item_discard(item);

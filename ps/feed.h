@@ -1,11 +1,11 @@
 /* feed.h: a shard's log to its standby: what it keeps until the standby has confirmed it, and the answers that wait for
  * that. Private to the shard.
  *
- * One stream of numbered entries: SUBSCRIBE (the model), ROWS (parts of the table as they are when the entry is made),
- * ROWS without MORE (end of the copy: marks and events), LOG (what one push made of its rows, with its marks; in
- * parts), DIGEST. As rows travel as what they became, entries put one after the other in the order of their numbers
- * give the table as it was when the last one was made. Entries are kept until confirmed, so that a connection that
- * breaks goes on where it was. */
+ * One stream of numbered entries: SUBSCRIBE (the model; `n_learned`: how many rows), ROWS (parts of the table as they
+ * are when the entry is made), ROWS without MORE (end of the copy: marks and events), LOG (what one push made of its
+ * rows, with its marks; in parts), DIGEST. As rows travel as what they became, entries put one after the other in the
+ * order of their numbers give the table as it was when the last one was made. Entries are kept until confirmed, so that
+ * a connection that breaks goes on where it was. */
 #ifndef TW_PS_FEED_H
 #define TW_PS_FEED_H
 
@@ -39,6 +39,7 @@ typedef struct tw_feed {
     int64_t now_us, heard_us, sent_us, next_digest_us;
     tw_feed_item *first, *newest, *unsent;
     uint64_t bytes, bytes_sent; /* of the items kept; of those of them that were sent */
+    uint32_t n_sent;
     tw_table_part part, digested;
     uint64_t *key; /* of the ROWS entry under way */
     size_t n_keys, capacity_keys;

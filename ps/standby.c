@@ -147,6 +147,8 @@ static tw_status take_model(tw_standby *self, const tw_frame *frame, tw_error *e
         status = tw_table_create(&hello->spec, self->first_slot, self->last_slot, &self->table, error);
     }
     if (status == TW_STATUS_OK)
+        status = tw_table_reserve(self->table, frame->n_learned, error);
+    if (status == TW_STATUS_OK)
         status = tw_block_places(
             &hello->spec.schema, self->first_slot, self->last_slot, &self->place, &self->n_places, error);
     tw_free(hello);

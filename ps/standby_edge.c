@@ -8,7 +8,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 
-enum { EDGE_TURN_FRAMES = 64, EDGE_TELL_US = 1000000, EDGE_WAIT_MS = 5 };
+enum { EDGE_TURN_FRAMES = 64, EDGE_TURN_BYTES = 1 << 20, EDGE_TELL_US = 1000000, EDGE_WAIT_MS = 5 };
 
 struct tw_standby_edge {
     tw_socket *socket;
@@ -140,7 +140,8 @@ static void edge_tell_predecessor(tw_standby_edge *self)
 
 static tw_status edge_receive(tw_standby_edge *self, uint32_t n_frames, tw_error *error)
 {
-    for (uint32_t i = 0; i < n_frames; i++) {
+    size_t n_bytes = 0;
+    for (uint32_t i = 0; i < n_frames && (n_bytes < EDGE_TURN_BYTES || n_frames == UINT32_MAX); i++) {
         tw_status status = tw_socket_receive(self->socket, self->message, error);
         if (status == TW_STATUS_IDLE)
             return TW_STATUS_OK;
@@ -149,6 +150,7 @@ static tw_status edge_receive(tw_standby_edge *self, uint32_t n_frames, tw_error
         if (status == TW_STATUS_PROTOCOL || tw_message_n_parts(self->message) != 1 || self->standby == NULL)
             continue;
         tw_part frame = tw_message_part(self->message, 0);
+        n_bytes += frame.size;
         tw_standby_receive(self->standby, frame.bytes, frame.size);
     }
     return TW_STATUS_OK;

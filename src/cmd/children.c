@@ -15,15 +15,20 @@
 #include "base/clock.h"
 #include "cmd/child.h"
 #include "cmd/console.h"
+#include "ps/standby_edge.h"
 
-enum { MAX_ARGUMENTS = 32, MAX_SHARDS = 256, POLL_US = 20000, ADDRESS_SIZE = 128 };
+enum { MAX_ARGUMENTS = 36, MAX_SHARDS = 256, POLL_US = 10000, ADDRESS_SIZE = 128, PROMOTE_MS = 1000 };
+
+typedef enum start_kind { START_FIRST, START_AGAIN, START_STANDBY } start_kind;
 
 struct children {
     children_options options;
     char *directory, *init_directory;
     char socket_directory[64]; /* "": none was made */
-    child child[MAX_SHARDS];
+    child child[MAX_SHARDS], standby[MAX_SHARDS];
     char bound[MAX_SHARDS][ADDRESS_SIZE];
+    uint64_t epoch[MAX_SHARDS];        /* times that somebody else took the shard's place */
+    uint32_t standby_turn[MAX_SHARDS]; /* 0, 1: the one that took over keeps the address that it stood by at */
     const char *address[MAX_SHARDS];
     pthread_t thread;
     bool has_thread;
@@ -35,9 +40,15 @@ struct children {
     atomic_bool is_started;
 };
 
-static tw_status spawn_shard(children *self, uint32_t index, bool is_first, tw_error *error)
+static void standby_address(const children *self, uint32_t index, uint32_t turn, char address[ADDRESS_SIZE])
 {
-    char shard[32], id[24], floor[24], keep[16], deltas[16], parent[24], init[24];
+    (void)snprintf(address, ADDRESS_SIZE, "ipc://%s/standby-%u-%u", self->socket_directory, index, turn);
+}
+
+static tw_status spawn_shard(children *self, uint32_t index, start_kind kind, tw_error *error)
+{
+    bool is_first = kind == START_FIRST, is_standby = kind == START_STANDBY;
+    char beside[ADDRESS_SIZE], epoch[24], shard[32], id[24], floor[24], keep[16], deltas[16], parent[24], init[24];
     const char *arguments[MAX_ARGUMENTS];
     int n = 0;
     (void)snprintf(shard, sizeof shard, "%u/%u", index, self->options.n_shards);
@@ -46,7 +57,10 @@ static tw_status spawn_shard(children *self, uint32_t index, bool is_first, tw_e
     (void)snprintf(keep, sizeof keep, "%u", self->options.keep);
     (void)snprintf(deltas, sizeof deltas, "%u", self->options.deltas);
     (void)snprintf(parent, sizeof parent, "%ld", (long)getpid());
-    const char *fixed[] = {"thalweg", "ps", "--shard", shard, "--bind", self->bound[index], "--child-of", parent};
+    const char *fixed[] = {"thalweg", "ps", "--shard", shard, "--bind", is_standby ? beside : self->bound[index],
+        "--child-of", parent, "--epoch", epoch};
+    standby_address(self, index, self->standby_turn[index], beside);
+    (void)snprintf(epoch, sizeof epoch, "%llu", (unsigned long long)self->epoch[index]);
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
         arguments[n++] = fixed[i];
     if (self->directory != NULL) {
@@ -61,7 +75,13 @@ static tw_status spawn_shard(children *self, uint32_t index, bool is_first, tw_e
     } else if (is_first) {
         arguments[n++] = "--fresh";
     }
-    if (self->init_directory != NULL) {
+    if (is_standby) {
+        arguments[n++] = "--standby-of";
+        arguments[n++] = self->bound[index];
+    }
+    if (is_standby && self->options.standby == STANDBY_SYNC)
+        arguments[n++] = "--sync";
+    if (self->init_directory != NULL && !is_standby) {
         (void)snprintf(init, sizeof init, "%llu", (unsigned long long)self->options.init_id);
         const char *given[] = {"--init", self->init_directory, "--init-version", init};
         for (size_t i = 0; i < sizeof given / sizeof given[0]; i++)
@@ -69,8 +89,53 @@ static tw_status spawn_shard(children *self, uint32_t index, bool is_first, tw_e
     }
     arguments[n] = NULL;
     char what[64];
-    (void)snprintf(what, sizeof what, "shard %u of %u", index, self->options.n_shards);
-    return child_spawn(&self->child[index], arguments, what, error);
+    (void)snprintf(
+        what, sizeof what, "%sshard %u of %u", is_standby ? "the standby of " : "", index, self->options.n_shards);
+    return child_spawn(is_standby ? &self->standby[index] : &self->child[index], arguments, what, error);
+}
+
+/* The standby in the dead shard's place, at its address. One that does not answer could still take over later: it is
+ * killed. */
+static bool promote_standby(children *self, uint32_t index)
+{
+    char address[ADDRESS_SIZE];
+    tw_error error = {0};
+    child *standby = &self->standby[index];
+    self->epoch[index]++;
+    if (standby->pid == 0)
+        return false;
+    tw_promotion promotion = {.epoch = self->epoch[index]};
+    (void)snprintf(promotion.address, sizeof promotion.address, "%s", self->bound[index]);
+    standby_address(self, index, self->standby_turn[index], address);
+    tw_status status = tw_shard_promote(address, NULL, &promotion, PROMOTE_MS, NULL, &error);
+    if (status == TW_STATUS_TIMEOUT)
+        (void)kill(standby->pid, SIGKILL);
+    if (status < 0)
+        return false;
+    self->child[index] = *standby;
+    *standby = (child){0};
+    self->standby_turn[index] ^= 1;
+    return true;
+}
+
+static void watch_standby(children *self, uint32_t index)
+{
+    int how = 0;
+    tw_error error = {0};
+    char end[64];
+    child *standby = &self->standby[index];
+    if (self->options.standby == STANDBY_NONE || atomic_load(&self->is_stopping))
+        return;
+    if (child_has_ended(standby, &how)) {
+        child_describe_end(how, end, sizeof end);
+        child_plan_restart(standby, how);
+        console_note("thalweg: warning: the standby of shard %u of %u %s; %s", index, self->options.n_shards, end,
+            standby->is_given_up ? "it is given up" : "starting it again");
+    }
+    if (child_is_due(standby) && spawn_shard(self, index, START_STANDBY, &error) < 0) {
+        console_error(&error);
+        child_plan_restart(standby, 0);
+    }
 }
 
 static void note_death(children *self, uint32_t index, int how)
@@ -79,8 +144,11 @@ static void note_death(children *self, uint32_t index, int how)
     if (atomic_load(&self->is_stopping))
         return;
     child_describe_end(how, end, sizeof end);
-    console_note("thalweg: warning: shard %u of %u %s; starting it again", index, self->options.n_shards, end);
-    child_plan_restart(&self->child[index], how);
+    bool has_successor = self->options.standby != STANDBY_NONE && promote_standby(self, index);
+    console_note("thalweg: warning: shard %u of %u %s; %s", index, self->options.n_shards, end,
+        has_successor ? "its standby has taken over" : "starting it again");
+    if (!has_successor)
+        child_plan_restart(&self->child[index], how);
     atomic_fetch_add(&self->n_restarts, 1);
     if (self->child[index].is_given_up)
         atomic_store(&self->lost_shard, (int)index);
@@ -93,10 +161,27 @@ static void watch_child(children *self, uint32_t index)
         note_death(self, index, how);
     if (!atomic_load(&self->is_stopping) && child_is_due(&self->child[index])) {
         tw_error error = {0};
-        if (spawn_shard(self, index, false, &error) < 0) {
+        if (spawn_shard(self, index, START_AGAIN, &error) < 0) {
             console_error(&error);
             note_death(self, index, 0);
         }
+    }
+    watch_standby(self, index);
+}
+
+static void end_all(child *list, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (list[i].pid != 0)
+            (void)kill(list[i].pid, SIGTERM);
+    }
+}
+
+static void wait_for_all(child *list, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (list[i].pid != 0)
+            (void)waitpid(list[i].pid, NULL, 0);
     }
 }
 
@@ -105,27 +190,23 @@ static void *children_main(void *argument)
 {
     children *self = argument;
     for (uint32_t i = 0; i < self->options.n_shards && self->start_status == TW_STATUS_OK; i++)
-        self->start_status = spawn_shard(self, i, true, &self->start_error);
+        self->start_status = spawn_shard(self, i, START_FIRST, &self->start_error);
     atomic_store(&self->is_started, true);
     while (!atomic_load(&self->is_stopping)) {
         for (uint32_t i = 0; i < self->options.n_shards; i++)
             watch_child(self, i);
         tw_clock_sleep_us(POLL_US);
     }
-    for (uint32_t i = 0; i < self->options.n_shards; i++) {
-        if (self->child[i].pid != 0)
-            (void)kill(self->child[i].pid, SIGTERM);
-    }
-    for (uint32_t i = 0; i < self->options.n_shards; i++) {
-        if (self->child[i].pid != 0)
-            (void)waitpid(self->child[i].pid, NULL, 0);
-    }
+    end_all(self->standby, self->options.n_shards);
+    end_all(self->child, self->options.n_shards);
+    wait_for_all(self->standby, self->options.n_shards);
+    wait_for_all(self->child, self->options.n_shards);
     return NULL;
 }
 
 static tw_status choose_addresses(children *self, tw_error *error)
 {
-    if (self->options.n_bind == 0) {
+    if (self->options.n_bind == 0 || self->options.standby != STANDBY_NONE) {
         (void)snprintf(self->socket_directory, sizeof self->socket_directory, "/tmp/thalweg-XXXXXX");
         if (mkdtemp(self->socket_directory) == NULL) {
             int errnum = errno;
@@ -218,8 +299,15 @@ void children_stop(children **self)
     atomic_store(&all->is_stopping, true);
     if (all->has_thread)
         (void)pthread_join(all->thread, NULL);
-    for (uint32_t i = 0; i < all->options.n_shards && all->socket_directory[0] != '\0'; i++)
-        (void)unlink(all->bound[i] + sizeof "ipc://" - 1);
+    for (uint32_t i = 0; i < all->options.n_shards && all->socket_directory[0] != '\0'; i++) {
+        char address[ADDRESS_SIZE];
+        if (all->options.n_bind == 0)
+            (void)unlink(all->bound[i] + sizeof "ipc://" - 1);
+        for (uint32_t turn = 0; turn < 2; turn++) {
+            standby_address(all, i, turn, address);
+            (void)unlink(address + sizeof "ipc://" - 1);
+        }
+    }
     if (all->socket_directory[0] != '\0')
         (void)rmdir(all->socket_directory);
     tw_free(all->directory);

@@ -1,6 +1,6 @@
 /* children.h: the shards that a run starts for itself: processes of this program that live as long as it does,
- * restarted when they die. A shard that keeps ending by itself at once is given up after a number of tries and named;
- * one that is killed from outside is started again however often. */
+ * restarted when they die, or replaced by their standbys. A shard that keeps ending by itself at once is given up after
+ * a number of tries and named; one that is killed from outside is started again however often. */
 #ifndef TW_CMD_CHILDREN_H
 #define TW_CMD_CHILDREN_H
 
@@ -9,6 +9,9 @@
 #include "thalweg/status.h"
 
 typedef struct children children;
+
+/* A second process for every shard, which holds a copy of it and takes over when it dies; a new one then stands by. */
+typedef enum children_standby { STANDBY_NONE, STANDBY_ASYNC, STANDBY_SYNC } children_standby;
 
 typedef struct children_options {
     uint32_t n_shards;
@@ -20,6 +23,7 @@ typedef struct children_options {
     uint64_t init_id;
     uint64_t newer_than; /* restarts: only row files above this id count */
     uint32_t keep, deltas;
+    children_standby standby;
 } children_options;
 
 /* Starts all and the thread that watches them. The options are copied. */
@@ -28,7 +32,7 @@ TW_MUST_USE tw_status children_start(const children_options *options, children *
 /* [n_shards], for tw_remote_options; borrowed. */
 const char *const *children_addresses(const children *self);
 
-/* Times that a shard died and was started again. Any thread. */
+/* Times that a shard died and was started again, or its standby took over: it may have lost rows. Any thread. */
 uint32_t children_restarts(const children *self);
 
 /* OK while every shard runs or is being restarted; UNAVAILABLE once one was given up. Any thread. */

@@ -188,6 +188,7 @@ static tw_status start_children(session *self, tw_error *error)
         .newer_than = self->manifest.id != 0 ? self->manifest.id - 1 : self->newest_id,
         .keep = pipeline->checkpoint_keep,
         .deltas = pipeline->checkpoint_deltas,
+        .standby = (children_standby)pipeline->standby,
     };
     tw_status status = children_start(&options, &self->children, error);
     if (status < 0)

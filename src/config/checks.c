@@ -326,6 +326,10 @@ static void check_servers(checker *self)
     if (n_bind > 0 && (uint64_t)shards != n_bind)
         (void)COMPLAIN(self, servers, "bind", "E125", "parameter_servers.bind: %zu addresses for %lld shards", n_bind,
             (long long)shards);
+    if (shards == 0 && tw_option_int(self->root->values, "workers") <= 1 &&
+        strcmp(text_of(servers, "standby"), "none") != 0)
+        (void)COMPLAIN(self, servers, "standby", "E125",
+            "parameter_servers.standby: there is no shard to stand by for: set parameter_servers.shards");
     for (size_t i = 0; i < 2; i++) {
         for (size_t k = 0; k < tw_option_count(servers->values, lists[i]); k++) {
             char path[64];

@@ -211,6 +211,9 @@ static tw_status fill_run(tw_pipeline *self, tw_error *error)
     self->name = tw_option_text(self->bound->values, "name");
     self->workers = small(self->bound->values, "workers");
     self->shards = small(servers, "shards");
+    self->standby = is_word(servers, "standby", "sync")    ? TW_PIPELINE_STANDBY_SYNC
+                    : is_word(servers, "standby", "async") ? TW_PIPELINE_STANDBY_ASYNC
+                                                           : TW_PIPELINE_NO_STANDBY;
     self->shard_timeout_us = tw_option_int(servers, "timeout");
     const tw_option_values *security = tw_bound_map(tw_bound_map(self->bound, "parameter_servers"), "security")->values;
     self->shard_key = tw_option_text(security, "key");

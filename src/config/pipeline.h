@@ -10,7 +10,7 @@
  *   E123  a malformed address; an address off loopback, unless it is a shard's and security has keys or insecure;
  *         security.key without server_key or the other way round
  *   E124  checkpoint.every or keep without checkpoint.dir; both periods 0
- *   E125  shards with connect; bind without shards; as many bind addresses as shards or none
+ *   E125  shards with connect; bind without shards; as many bind addresses as shards or none; standby without shards
  *   E126  transform, scale or missing on a column that is not numeric; separator on one that is not a set or longer
  * than one character; a field twice in the same way; a cross of fewer than 2 or more than 4 fields, of unknown,
  *         numeric, constant or ignored fields; too many columns or crosses
@@ -113,6 +113,13 @@ typedef struct tw_pipeline_drift {
 } tw_pipeline_drift;
 
 /* Owns all that it points to, except the tree. Texts that are optional are NULL when absent. */
+/* Numbered as in cmd/children.h. */
+typedef enum tw_pipeline_standby {
+    TW_PIPELINE_NO_STANDBY,
+    TW_PIPELINE_STANDBY_ASYNC,
+    TW_PIPELINE_STANDBY_SYNC,
+} tw_pipeline_standby;
+
 typedef struct tw_pipeline {
     const char *name;
 
@@ -139,8 +146,9 @@ typedef struct tw_pipeline {
     uint32_t bits;      /* hashed: 12 .. 31; exact: 0 */
     uint64_t max_bytes; /* 0: no cap */
 
-    uint32_t workers; /* 1 */
-    uint32_t shards;  /* started with the run; 0: none */
+    uint32_t workers;            /* 1 */
+    uint32_t shards;             /* started with the run; 0: none */
+    tw_pipeline_standby standby; /* of the started shards */
     tw_text_list connect, bind;
     int64_t shard_timeout_us;
     const char *shard_key, *shard_server_key; /* files or text, both or none */

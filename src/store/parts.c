@@ -2,6 +2,13 @@
 #include "base/alloc.h"
 #include "store/internal.h"
 
+tw_status tw_table_reserve(tw_table *self, uint64_t n_rows, tw_error *error)
+{
+    if (self->spec.kind != TW_TABLE_EXACT || self->row_size == 0)
+        return TW_STATUS_OK;
+    return tw_segments_reserve(self, n_rows, error);
+}
+
 static uint64_t first_place(const tw_table *self)
 {
     return self->spec.kind == TW_TABLE_HASHED ? 0 : self->first_slot;

@@ -34,6 +34,10 @@ TW_MUST_USE tw_status tw_table_block(tw_table *self, uint32_t index, tw_access a
 TW_MUST_USE tw_status tw_table_block_record(
     tw_table *self, uint32_t block, uint32_t record, tw_access access, void **out, tw_error *error);
 
+/* Room for `n_rows` in an empty exact table, for rows that come in the order of another table: without it they would
+ * crowd at one end of segments that have yet to grow. */
+TW_MUST_USE tw_status tw_table_reserve(tw_table *self, uint64_t n_rows, tw_error *error);
+
 bool tw_table_has_block_record(const tw_table *self, uint32_t block, uint32_t record);
 
 /* Marks and the count of learned events; saved with the rows. An unknown split has mark 0. */
