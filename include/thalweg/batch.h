@@ -19,8 +19,9 @@ typedef struct tw_batch {
     const uint64_t *facet; /* [n_events x n_facets] key of the event's value in each field that evaluation asked for;
                               0: none */
     uint32_t n_facets;
-    uint64_t split;    /* stable identity of the split */
-    uint64_t from, to; /* offsets (from, to] of the split that the batch covers, malformed records included */
+    uint64_t split;     /* stable identity of the split */
+    uint64_t from, to;  /* offsets (from, to] of the split that the batch covers, malformed records included */
+    bool is_taken_over; /* no events but rows from elsewhere (import, warm start): every key is admitted, no tick */
 } tw_batch;
 
 #endif

@@ -15,7 +15,8 @@
 
 enum { TW_ABI_VERSION = 1 };
 
-/* Where the state of a batch lies. Entries with equal keys share one row; rows of different keys never overlap. */
+/* Where the state of a batch lies. Entries with equal keys share one row (a key that is not admitted: one an event);
+ * rows of different keys never overlap. */
 typedef struct tw_rows {
     void *const *row;   /* [n_entries]        the learner's row struct of each entry; NULL if the schema has no row */
     void *const *block; /* [schema n_blocks]  first record of each block; records are contiguous */

@@ -17,13 +17,39 @@ typedef enum tw_table_kind {
     TW_TABLE_HASHED = 2, /* 2^bits rows, index = top `bits` bits of the key, no keys kept */
 } tw_table_kind;
 
+/* Which keys an exact table gives a row, and how long it keeps it. All zero: every key at its first event, for ever.
+ *
+ * A *touch* is an event, of a batch acquired for WRITE, that has the key; the table counts its ticks: one an event of
+ * such a batch, whether it is learned or not, so that a replay meets the same ticks. Everything below depends on ticks
+ * and slots alone, never on time, on how events are cut into batches, or on how slots are spread over shards.
+ *
+ * - Admission: until its `admit_count`-th touch, or the first one whose draw from (key, seed, tick) is below
+ *   `admit_probability`, a key has no row: it reads the initial record and what is learned of it is dropped, event by
+ *   event. Keys without a row are counted in `admit_bytes`: 16 in a set; in a full set the one touched longest ago is
+ *   forgotten.
+ * - Expiry: at a touch more than `expire_after` ticks after the last one, the key is new again: its row (or its count)
+ *   is as if it had never been. Until then the row may still take memory; a sweep gives it back.
+ * - Eviction: of the rows that `max_bytes` has room for, every slot has a 4096th. At its turn (the slots take turns,
+ *   64 at a time, every `turn` ticks) a slot with more than 7/8 of that loses the rows touched longest ago, down to
+ *   3/4; equal ones by key. A slot that is full before its turn does so at once, but never loses a row of the batch at
+ *   hand. Blocks are never evicted. With shards, `max_bytes` is of all of them together. */
+typedef struct tw_keep {
+    uint32_t admit_count;     /* 0, 1: at once; at most TW_ADMIT_COUNT_MAX */
+    double admit_probability; /* of each touch; 0: by count */
+    uint64_t admit_bytes;     /* memory of the counts; 0: 12 MiB. At least 768 KiB */
+    uint64_t expire_after;    /* ticks; 0: never; at most TW_EXPIRE_MAX */
+    bool evicts;              /* false: reaching max_bytes is an error */
+} tw_keep;
+enum { TW_ADMIT_COUNT_MAX = 4095, TW_EXPIRE_MAX = 1 << 30 };
+
 /* What defines a model's rows; two stores that hold parts of one model must agree on all of it. */
 typedef struct tw_table_spec {
     tw_schema schema;
     tw_table_kind kind;
     uint32_t bits;      /* hashed: 12 .. 31 */
     uint64_t hash_seed; /* seed of feature keys and of initial values */
-    uint64_t max_bytes; /* cap on rows' memory; 0: none. Reaching it is a named error, never an eviction */
+    uint64_t max_bytes; /* cap on rows' memory; 0: none. Reaching it is a named error unless keep.evicts */
+    tw_keep keep;       /* exact only */
 } tw_table_spec;
 
 /* How far a split is applied: offsets up to and including `to` are in the rows. */
@@ -41,7 +67,8 @@ typedef tw_status (*tw_record_visit)(void *context, int block, uint64_t key, con
 typedef struct tw_params_stats {
     uint64_t rows;  /* live rows; hashed tables: rows that differ from the initial record are not counted, 2^bits is */
     uint64_t bytes; /* memory of rows and index */
-    uint64_t events_learned; /* T: events that the model has learned, over all workers */
+    uint64_t events_learned;                              /* T: events that the model has learned, over all workers */
+    uint64_t rows_expired, rows_evicted, touches_refused; /* since it was opened; the last: touches without a row */
     uint64_t pulls, pushes, conflicts, reconnects, bytes_sent, bytes_received; /* remote only */
     uint64_t restarts; /* remote only: shards that came back as another process, which may have lost rows */
 } tw_params_stats;
@@ -50,7 +77,8 @@ typedef struct tw_params_ops {
     uint32_t abi_version, struct_size;
 
     /* Resolves a row for every entry and every block into `out`, valid until release. WRITE must be released before the
-     * next acquire. REWIND: a shard lost rows; nothing is acquired, call `mark` and seek. */
+     * next acquire. A key that is not admitted (tw_keep) gets scratch, a new one in every event. REWIND: a shard lost
+     * rows; nothing is acquired, call `mark` and seek. */
     tw_status (*acquire)(tw_params *self, const tw_batch *batch, tw_access access, tw_rows *out, tw_error *error);
 
     /* Ends the acquisition. WRITE: the change is applied exactly once together with mark (split, from, to], and
@@ -89,6 +117,9 @@ typedef struct tw_params_ops {
     /* While a WRITE is acquired: begins to fetch the rows of `batch`, which will be acquired for writing next and must
      * not change until then. A hint: rows then are what they would have been without it. Optional. */
     tw_status (*prefetch)(tw_params *self, const tw_batch *batch, tw_error *error);
+
+    /* Optional; 0: any. How many events the next WRITE may have so that nothing depends on how they are cut. */
+    uint32_t (*events_until_turn)(const tw_params *self);
 } tw_params_ops;
 
 struct tw_params {

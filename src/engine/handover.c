@@ -112,6 +112,7 @@ static tw_status flush_keys(handover *self, tw_model_fill fill, tw_error *error)
         .split = self->split,
         .from = self->n_done,
         .to = self->n_done + 1,
+        .is_taken_over = true,
     };
     tw_status status = tw_model_write(self->model, &batch, 0, fill, self, error);
     self->n_done++;

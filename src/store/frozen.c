@@ -71,6 +71,11 @@ static size_t hashed_window(const tw_table *self)
     return unit * (unit >= FROZEN_WINDOW ? 1 : FROZEN_WINDOW / unit);
 }
 
+static size_t seen_size(const tw_table *self)
+{
+    return self->keep.n_sets * sizeof(tw_seen_set);
+}
+
 static size_t count_areas(const tw_table *self)
 {
     size_t n = self->n_segments;
@@ -78,7 +83,7 @@ static size_t count_areas(const tw_table *self)
         n += self->block[i].n_here > 0;
     if (self->rows != NULL)
         n += (self->rows_size + hashed_window(self) - 1) / hashed_window(self);
-    return n;
+    return n + (seen_size(self) + TW_SEEN_WINDOW - 1) / TW_SEEN_WINDOW;
 }
 
 static tw_area *add_area(tw_frozen *self, tw_area_kind kind, unsigned char *live, size_t size)
@@ -111,6 +116,11 @@ static void list_areas(tw_frozen *self)
         tw_area *area = add_area(self, TW_AREA_HASHED, table->rows + at, size);
         area->first_row = table->first_row + at / table->row_size;
     }
+    for (size_t at = 0; at < seen_size(table); at += TW_SEEN_WINDOW) {
+        size_t size = seen_size(table) - at < TW_SEEN_WINDOW ? seen_size(table) - at : TW_SEEN_WINDOW;
+        tw_area *area = add_area(self, TW_AREA_SEEN, (unsigned char *)table->keep.set + at, size);
+        area->first_row = at / sizeof(tw_seen_set);
+    }
 }
 
 /* Chunk states of all areas are one allocation, large ones being zero pages of the system: a freeze stays short. */
@@ -137,6 +147,7 @@ static void attach(tw_frozen *self, bool is_attached)
     tw_table *table = self->table;
     table->frozen = is_attached ? self : NULL;
     table->row_area = NULL;
+    table->keep.area = NULL;
     for (size_t i = 0; i < table->n_segments; i++)
         table->segment[i].area = NULL;
     for (uint32_t i = 0; i < TW_SCHEMA_MAX_BLOCKS; i++)
@@ -147,6 +158,8 @@ static void attach(tw_frozen *self, bool is_attached)
             table->block[area->index].area = area;
         else if (area->kind == TW_AREA_EXACT)
             table->segment[area->index].area = area;
+        else if (area->kind == TW_AREA_SEEN)
+            table->keep.area = table->keep.area == NULL ? area : table->keep.area;
         else if (table->row_area == NULL)
             table->row_area = area;
     }
@@ -166,6 +179,7 @@ static tw_status frozen_fill(tw_frozen *self, tw_error *error)
         memcpy(self->mark, table->mark, table->n_marks * sizeof *self->mark);
     self->n_marks = table->n_marks;
     self->events = table->events;
+    self->clock = table->keep.clock;
     list_areas(self);
     return allocate_chunks(self, error);
 }
@@ -207,6 +221,7 @@ tw_status tw_table_freeze_after(tw_table *self,
     *out = NULL;
     if (self->frozen != NULL)
         return tw_error_set(error, TW_STATUS_CONFLICT, "table: a snapshot is being written; one at a time");
+    max_deltas = self->keep.is_on ? 0 : max_deltas; /* stamps and counts change with every touch, and rows move */
     tw_frozen *frozen = tw_alloc_zero(sizeof *frozen);
     if (frozen == NULL)
         return tw_no_memory(error, sizeof *frozen);

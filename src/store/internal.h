@@ -21,12 +21,12 @@ enum {
  * releases it. */
 enum { TW_CHUNK_UNSAVED, TW_CHUNK_SAVING, TW_CHUNK_SAVED };
 enum { TW_AREA_REPLACED = 1, TW_AREA_COPIED = 2 };
-typedef enum tw_area_kind { TW_AREA_BLOCK, TW_AREA_EXACT, TW_AREA_HASHED } tw_area_kind;
+typedef enum tw_area_kind { TW_AREA_BLOCK, TW_AREA_EXACT, TW_AREA_HASHED, TW_AREA_SEEN } tw_area_kind;
 
 typedef struct tw_area {
     tw_area_kind kind;
     uint32_t index, first_slot, last_slot; /* block index; slots of a segment */
-    uint64_t first_row;                    /* hashed: index of the first row in it */
+    uint64_t first_row;                    /* hashed: index of the first row in it; seen: of the first set */
     unsigned char *live;
     size_t size, n_chunks;
     _Atomic uint8_t *state;
@@ -43,7 +43,7 @@ struct tw_frozen {
     uint32_t first_slot, last_slot;
     tw_mark *mark; /* [n_marks] */
     size_t n_marks;
-    uint64_t events;
+    uint64_t events, clock;
     tw_area *area; /* [n_areas] */
     size_t n_areas;
     _Atomic uint8_t *states;
@@ -75,6 +75,29 @@ typedef struct tw_segment {
     bool is_rebuilt;  /* since the last snapshot: all of it counts as touched. Set it where rows move or go away */
 } tw_segment;
 
+/* Keys that were touched and have no row yet, counted, in sets by slot. An entry: key << 12 | count, 0: empty. */
+enum { TW_SEEN_KEYS = 16, TW_SEEN_COUNT_BITS = 12 };
+typedef struct tw_seen_set {
+    uint64_t entry[TW_SEEN_KEYS];
+    uint32_t stamp[TW_SEEN_KEYS]; /* tick of the last touch */
+} tw_seen_set;
+
+/* What keep.c and turn.c know of a table with tw_keep. */
+typedef struct tw_keeper {
+    bool is_on, counts, expires;
+    uint64_t clock;   /* ticks */
+    tw_seen_set *set; /* [n_sets]; NULL: keys are not counted */
+    size_t n_sets;
+    uint32_t sets_a_slot;
+    tw_area *area;          /* [of n windows] of the sets; NULL: not frozen */
+    uint64_t turn;          /* ticks */
+    uint32_t room;          /* rows that a slot has; 0: nothing is evicted */
+    uint32_t *slot_rows;    /* [TW_N_SLOTS] where rows are evicted */
+    struct tw_old_row *old; /* scratch of an eviction */
+    size_t old_capacity;
+    uint64_t n_expired, n_evicted, n_refused;
+} tw_keeper;
+
 typedef struct tw_block_state {
     unsigned char *bytes; /* [count x record size] */
     size_t size;
@@ -97,6 +120,8 @@ struct tw_table {
     uint32_t first_slot, last_slot;
     uint32_t row_size;
     bool has_constant_rows;
+    bool is_stamped; /* rows carry the tick of their last touch */
+    tw_keeper keep;
     unsigned char *initial; /* one record, for READ of absent keys */
     uint64_t bytes;         /* of rows, index and blocks */
 
@@ -135,8 +160,37 @@ void tw_segments_destroy(tw_table *self);
 TW_MUST_USE tw_status tw_segments_rows(
     tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void **row, tw_error *error);
 void tw_segment_memory_free(void *bytes, size_t size);
+/* Room for a scratch record for each of `n` entries; then one for every distinct absent key, in row[i] that are NULL.
+ */
+static inline size_t tw_scratch_places(uint32_t n) /* of the index: a power of two */
+{
+    size_t places = 16;
+    while (places < (size_t)n * 2)
+        places *= 2;
+    return places;
+}
+TW_MUST_USE tw_status tw_scratch_begin(tw_table *self, uint32_t n, tw_error *error);
+void tw_scratch_fill(tw_table *self, const uint64_t *key, uint32_t n, void **row);
 
-/* table.c: the initial record of a row; scans of one segment, and of the rows [from, to) of a hashed table */
+/* keep.c: tables with tw_keep */
+TW_MUST_USE tw_status tw_keeper_init(tw_table *self, tw_error *error);
+void tw_keeper_fini(tw_table *self);
+/* As tw_segments_rows; WRITE admits every key and touches it now. */
+TW_MUST_USE tw_status tw_keep_rows(
+    tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void **row, tw_error *error);
+bool tw_keep_is_expired(const tw_table *self, uint32_t stamp, uint64_t tick);
+/* Sets the stamp of a row that is there, or the count of a key, as a row file has it. */
+void tw_keep_load_stamp(tw_table *self, uint64_t key, uint32_t stamp);
+void tw_keep_load_seen(tw_table *self, uint64_t key, uint32_t stamp, uint32_t count);
+enum { TW_SEEN_WINDOW = TW_CHUNK_SIZE * 3 * 64 }; /* bytes: whole sets and whole chunks */
+
+/* turn.c: what is due between two ticks, and at once for one slot: rows that lie elsewhere afterwards, if any. */
+void tw_keep_turns(tw_table *self, uint64_t before, uint64_t after);
+bool tw_keep_make_room(tw_table *self, uint32_t slot);
+
+/* table.c: a batch begins, with its share of waiting for the copier */
+void tw_table_begin(tw_table *self);
+/* the initial record of a row; scans of one segment, and of the rows [from, to) of a hashed table */
 void tw_table_initial(const tw_table *self, uint64_t key, void *out);
 TW_MUST_USE tw_status tw_table_scan_segment(
     tw_table *self, const tw_segment *segment, tw_record_visit visit, void *context, tw_error *error);

@@ -42,7 +42,9 @@ static tw_status local_acquire(
     if (status == TW_STATUS_OK)
         status = tw_grow(&self->row, sizeof(void *), &self->row_capacity, batch->n_entries, error);
     if (status == TW_STATUS_OK)
-        status = tw_table_rows(self->table, batch->key, batch->n_entries, access, self->row, error);
+        status = access == TW_ACCESS_WRITE
+                     ? tw_table_learn_rows(self->table, batch, self->row, error)
+                     : tw_table_rows(self->table, batch->key, batch->n_entries, access, self->row, error);
     uint32_t n_blocks = self->table->spec.schema.n_blocks;
     for (uint32_t i = 0; i < n_blocks && status == TW_STATUS_OK; i++)
         status = tw_table_block(self->table, i, access, &self->block[i], error);
@@ -63,9 +65,12 @@ static tw_status local_release(
         return TW_STATUS_OK;
     self->is_writing = false;
     tw_status status = tw_table_set_mark(self->table, batch->split, batch->to, error);
-    if (status == TW_STATUS_OK)
-        tw_table_add_events_learned(self->table, n_learned);
-    return status;
+    if (status < 0)
+        return status;
+    tw_table_add_events_learned(self->table, n_learned);
+    if (!batch->is_taken_over)
+        tw_table_tick(self->table, batch->n_events);
+    return TW_STATUS_OK;
 }
 
 static void local_abandon(tw_params *params, const tw_batch *batch, tw_rows *rows)
@@ -152,6 +157,12 @@ static uint64_t local_events_learned(const tw_params *params)
     return tw_table_events_learned(((const local *)(const void *)params)->table);
 }
 
+static uint32_t local_events_until_turn(const tw_params *params)
+{
+    const tw_table *table = ((const local *)(const void *)params)->table;
+    return tw_table_until_turn(table, tw_table_clock(table));
+}
+
 static void local_close(tw_params *params)
 {
     local *self = local_of(params);
@@ -178,6 +189,7 @@ static const tw_params_ops local_ops = {
     .stats = local_stats,
     .events_learned = local_events_learned,
     .close = local_close,
+    .events_until_turn = local_events_until_turn,
 };
 
 tw_status tw_local_create(const tw_table_spec *spec, tw_params **out, tw_error *error)

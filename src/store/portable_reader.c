@@ -401,7 +401,7 @@ static tw_status read_record(
 static tw_status put_chunk(portable_chunk *self, uint32_t row_size, uint64_t n_learned, tw_error *error)
 {
     tw_rows rows;
-    tw_batch batch = {.n_entries = self->count, .key = self->key};
+    tw_batch batch = {.n_entries = self->count, .key = self->key, .is_taken_over = true};
     tw_status status = self->params->ops->acquire(self->params, &batch, TW_ACCESS_WRITE, &rows, error);
     if (status != TW_STATUS_OK)
         return status;

@@ -116,7 +116,14 @@ static uint64_t wire_u64(const unsigned char *bytes)
     return tw_wire_get(&in, 8);
 }
 
-static tw_status use_row(loader *self, uint64_t key, const unsigned char *row, tw_error *error)
+static uint32_t wire_u32(const unsigned char *bytes)
+{
+    tw_wire_in in = {.bytes = bytes, .size = 4};
+    return (uint32_t)tw_wire_get(&in, 4);
+}
+
+/* A file made without stamps gives its rows the present tick. */
+static tw_status use_row(loader *self, uint64_t key, const unsigned char *row, bool is_stamped, tw_error *error)
 {
     tw_table *table = self->table;
     uint64_t slot = key >> (64 - TW_SLOT_BITS);
@@ -124,9 +131,12 @@ static tw_status use_row(loader *self, uint64_t key, const unsigned char *row, t
         return TW_STATUS_OK;
     void *to = NULL;
     tw_status status = tw_table_rows(table, &key, 1, TW_ACCESS_WRITE, &to, error);
-    if (status == TW_STATUS_OK)
-        memcpy(to, row, table->row_size);
-    return status;
+    if (status < 0)
+        return status;
+    memcpy(to, row, table->row_size);
+    if (is_stamped && table->is_stamped)
+        tw_keep_load_stamp(table, key, wire_u32(row + table->row_size));
+    return TW_STATUS_OK;
 }
 
 static tw_status use_record(loader *self, uint32_t block, uint64_t index, const unsigned char *record, tw_error *error)
@@ -150,11 +160,12 @@ static bool key_is_good(const loader *self, const tw_section_view *section, uint
 
 static tw_status visit_pairs(loader *self, const tw_section_view *section, tw_error *error)
 {
-    bool is_block = section->type == TW_SECTION_BLOCK;
+    bool is_block = section->type == TW_SECTION_BLOCK, is_stamped = section->type == TW_SECTION_STAMPED;
     if (is_block && section->index >= self->spec.schema.n_blocks)
         return bad(self, section, error, "the schema has no such block");
     const tw_schema *schema = &self->spec.schema;
     uint64_t size = 8 + (is_block ? schema->block[section->index].record.size : schema->row.size);
+    size += is_stamped ? sizeof(uint32_t) : 0;
     if (section->length / size != section->count || section->length % size != 0)
         return bad(self, section, error, "its length does not fit its count");
     uint64_t limit = is_block ? schema->block[section->index].count : 0;
@@ -166,7 +177,7 @@ static tw_status visit_pairs(loader *self, const tw_section_view *section, tw_er
         tw_status status = TW_STATUS_OK;
         if (self->is_applying)
             status = is_block ? use_record(self, (uint32_t)section->index, key, pair + 8, error)
-                              : use_row(self, key, pair + 8, error);
+                              : use_row(self, key, pair + 8, is_stamped, error);
         if (status < 0)
             return status;
     }
@@ -188,6 +199,33 @@ static tw_status visit_chain(loader *self, const tw_section_view *section, tw_er
     return status;
 }
 
+static tw_status visit_keep(loader *self, const tw_section_view *section, tw_error *error)
+{
+    if (section->length != TW_KEEP_BYTES)
+        return bad(self, section, error, "its length is wrong");
+    tw_wire_in in = {.bytes = section->payload, .size = (size_t)section->length};
+    uint64_t clock = tw_wire_get(&in, 8);
+    tw_keep_decode(&self->spec.keep, &in);
+    if (self->is_applying)
+        self->table->keep.clock = clock > self->table->keep.clock ? clock : self->table->keep.clock;
+    return TW_STATUS_OK;
+}
+
+static tw_status visit_seen(loader *self, const tw_section_view *section, tw_error *error)
+{
+    if (section->length / 16 != section->count || section->length % 16 != 0)
+        return bad(self, section, error, "its length does not fit its count");
+    for (uint64_t i = 0; i < section->count; i++) {
+        const unsigned char *at = section->payload + i * 16;
+        uint64_t key = wire_u64(at), slot = key >> (64 - TW_SLOT_BITS);
+        if (!key_is_good(self, section, key))
+            return bad(self, section, error, "a key in it is out of range");
+        if (self->is_applying && slot >= self->table->first_slot && slot <= self->table->last_slot)
+            tw_keep_load_seen(self->table, key, wire_u32(at + 8), wire_u32(at + 12));
+    }
+    return TW_STATUS_OK;
+}
+
 static tw_status visit_row_section(void *context, const tw_section_view *section, tw_error *error)
 {
     loader *self = context;
@@ -205,7 +243,12 @@ static tw_status visit_row_section(void *context, const tw_section_view *section
         return visit_chain(self, section, error);
     case TW_SECTION_BLOCK:
     case TW_SECTION_ROWS:
+    case TW_SECTION_STAMPED:
         return visit_pairs(self, section, error);
+    case TW_SECTION_KEEP:
+        return visit_keep(self, section, error);
+    case TW_SECTION_SEEN:
+        return visit_seen(self, section, error);
     case TW_SECTION_END:
     case TW_SECTION_INFO:
     case TW_SECTION_SPLITS:

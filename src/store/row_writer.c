@@ -5,8 +5,9 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "store/internal.h"
 #include "store/section.h"
+#include "store/segment.h"
+#include "store/spec.h"
 
 typedef struct copier {
     tw_frozen *frozen;
@@ -139,23 +140,56 @@ static unsigned bucket_used(const uint64_t *keys)
     return bits;
 }
 
+static void put_u32(tw_section_writer *out, uint32_t value)
+{
+    tw_wire_out wire = {.bytes = out->body, .size = out->body_size};
+    tw_wire_put(&wire, value, 4);
+    out->body_size = wire.size;
+}
+
 static tw_status write_exact(copier *self, const tw_area *area, tw_error *error)
 {
-    size_t row_size = self->frozen->spec->schema.row.size;
-    size_t stride = TW_BUCKET_KEY_BYTES + TW_BUCKET_KEYS * row_size;
+    const tw_table *table = self->frozen->table; /* what of it never changes */
+    size_t row_size = table->row_size, stride = table->stride;
+    int32_t after = table->is_stamped && table->keep.expires ? (int32_t)table->spec.keep.expire_after : INT32_MAX;
     tw_status status = tw_section_room(self->out, area->size, error);
     if (status < 0)
         return status;
     for (size_t b = 0; b * stride < area->size; b++) {
-        const unsigned char *bucket = self->image + b * stride;
-        const uint64_t *keys = (const uint64_t *)(const void *)bucket;
+        unsigned char *bucket = self->image + b * stride;
+        const uint64_t *keys = tw_bucket_keys(bucket);
         unsigned bits = area->touched == NULL ? bucket_used(keys) : area->touched[b];
         for (; bits != 0; bits &= bits - 1) {
             unsigned i = (unsigned)__builtin_ctz(bits);
-            put_pair(self->out, keys[i], bucket + TW_BUCKET_KEY_BYTES + i * row_size, row_size);
+            uint32_t stamp = table->is_stamped ? *tw_bucket_stamp(bucket, i, table->row_size) : 0;
+            if (table->is_stamped && (int32_t)((uint32_t)self->frozen->clock - stamp) > after)
+                continue;
+            put_pair(self->out, keys[i], tw_bucket_row(bucket, i, table->row_size), row_size);
+            if (table->is_stamped)
+                put_u32(self->out, stamp);
         }
     }
     return TW_STATUS_OK;
+}
+
+static tw_status write_seen(copier *self, const tw_area *area, tw_error *error)
+{
+    const tw_table *table = self->frozen->table;
+    const tw_seen_set *set = (const tw_seen_set *)(const void *)self->image;
+    size_t n = area->size / sizeof *set;
+    tw_status status = tw_section_room(self->out, n * TW_SEEN_KEYS * 16, error);
+    for (size_t i = 0; i < n && status == TW_STATUS_OK; i++) {
+        uint64_t slot = table->first_slot + (area->first_row + i) / table->keep.sets_a_slot;
+        for (unsigned j = 0; j < TW_SEEN_KEYS; j++) {
+            if (set[i].entry[j] == 0)
+                continue;
+            uint64_t key = slot << (64 - TW_SLOT_BITS) | set[i].entry[j] >> TW_SEEN_COUNT_BITS;
+            put_pair(self->out, key, NULL, 0);
+            put_u32(self->out, set[i].stamp[j]);
+            put_u32(self->out, (uint32_t)(set[i].entry[j] & TW_ADMIT_COUNT_MAX));
+        }
+    }
+    return status;
 }
 
 static tw_status write_hashed(copier *self, const tw_area *area, tw_error *error)
@@ -189,23 +223,51 @@ static tw_status write_block(copier *self, const tw_area *area, tw_error *error)
     return status;
 }
 
+static tw_section_type section_of(const tw_frozen *self, const tw_area *area)
+{
+    if (area->kind == TW_AREA_BLOCK)
+        return TW_SECTION_BLOCK;
+    if (area->kind == TW_AREA_SEEN)
+        return TW_SECTION_SEEN;
+    return self->table->is_stamped ? TW_SECTION_STAMPED : TW_SECTION_ROWS;
+}
+
 static tw_status write_area(copier *self, tw_area *area, tw_error *error)
 {
     tw_status status = copy_area(self, area, error);
     if (status < 0)
         return status;
-    tw_section_begin(self->out, area->kind == TW_AREA_BLOCK ? TW_SECTION_BLOCK : TW_SECTION_ROWS, area->index);
+    tw_section_begin(self->out, section_of(self->frozen, area), area->index);
     self->out->header.first_slot = area->first_slot;
     self->out->header.last_slot = area->last_slot;
     if (area->kind == TW_AREA_BLOCK)
         status = write_block(self, area, error);
     else if (area->kind == TW_AREA_EXACT)
         status = write_exact(self, area, error);
+    else if (area->kind == TW_AREA_SEEN)
+        status = write_seen(self, area, error);
     else
         status = write_hashed(self, area, error);
     if (status < 0 || (area->kind != TW_AREA_BLOCK && self->out->header.count == 0))
         return status;
     return tw_section_end(self->out, error);
+}
+
+/* Payload: clock u64, expiry u64, bytes of counts u64, probability f64, count u32, eviction u32. */
+static tw_status write_keep(tw_frozen *self, tw_section_writer *out, tw_error *error)
+{
+    const tw_keep *keep = &self->spec->keep;
+    if (!tw_keep_is_on(self->spec))
+        return TW_STATUS_OK;
+    tw_section_begin(out, TW_SECTION_KEEP, 0);
+    tw_status status = tw_section_room(out, TW_KEEP_BYTES, error);
+    if (status < 0)
+        return status;
+    tw_wire_out wire = {.bytes = out->body, .size = out->body_size};
+    tw_wire_put(&wire, self->clock, 8);
+    tw_keep_encode(keep, &wire);
+    out->body_size = wire.size;
+    return tw_section_end(out, error);
 }
 
 static tw_status write_head(tw_frozen *self, tw_section_writer *out, tw_error *error)
@@ -215,6 +277,8 @@ static tw_status write_head(tw_frozen *self, tw_section_writer *out, tw_error *e
     out->header.last_slot = self->last_slot;
     if (status == TW_STATUS_OK)
         status = tw_section_end(out, error);
+    if (status == TW_STATUS_OK)
+        status = write_keep(self, out, error);
     tw_section_begin(out, TW_SECTION_MARKS, 0);
     out->header.count = self->n_marks;
     if (status == TW_STATUS_OK)

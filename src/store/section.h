@@ -35,7 +35,10 @@ typedef enum tw_section_type {
     TW_SECTION_SPLITS = 8,
     TW_SECTION_FILES = 9,
     TW_SECTION_USER = 10,
-    TW_SECTION_CHAIN = 11, /* of a delta: see chain.h */
+    TW_SECTION_CHAIN = 11,   /* of a delta: see chain.h */
+    TW_SECTION_STAMPED = 12, /* rows with their last touch: u64 key, row, u32 stamp */
+    TW_SECTION_KEEP = 13,    /* tw_keep and the clock, of a table that has them */
+    TW_SECTION_SEEN = 14,    /* keys without a row: u64 key, u32 stamp, u32 count */
 } tw_section_type;
 
 typedef struct tw_section_view {
@@ -95,7 +98,13 @@ const char *tw_section_type_name(tw_section_type type);
 TW_MUST_USE tw_status tw_store_path(
     char path[TW_STORE_PATH_SIZE], const char *directory, const char *name, tw_error *error);
 
-/* The spec as the payload of a SPEC section. */
+/* What counts as rows in the totals of a file. */
+static inline bool tw_section_has_rows(tw_section_type type)
+{
+    return type == TW_SECTION_ROWS || type == TW_SECTION_STAMPED;
+}
+
+/* The spec as the payload of a SPEC section; tw_keep is none of it. */
 TW_MUST_USE tw_status tw_spec_write(tw_section_writer *out, const tw_table_spec *spec, tw_error *error);
 TW_MUST_USE tw_status tw_spec_read(tw_table_spec *spec, const tw_section_view *section, tw_error *error);
 

@@ -19,9 +19,9 @@ typedef struct reader {
 
 const char *tw_section_type_name(tw_section_type type)
 {
-    static const char *const name[] = {
-        "?", "end", "spec", "marks", "events", "block", "rows", "info", "splits", "files", "user", "chain"};
-    return type >= TW_SECTION_END && type <= TW_SECTION_CHAIN ? name[type] : name[0];
+    static const char *const name[] = {"?", "end", "spec", "marks", "events", "block", "rows", "info", "splits",
+        "files", "user", "chain", "stamped rows", "keep", "seen"};
+    return type >= TW_SECTION_END && type <= TW_SECTION_SEEN ? name[type] : name[0];
 }
 
 static tw_status corrupt(const reader *self, tw_error *error, const char *section, uint64_t offset, const char *what)
@@ -134,7 +134,7 @@ static tw_status read_sections(reader *self, tw_section_visit visit, void *conte
         if (status < 0)
             return status;
         self->section_offset[self->n_sections++] = section.offset;
-        if (section.type == TW_SECTION_ROWS)
+        if (tw_section_has_rows(section.type))
             self->n_rows += section.count;
         status = visit(context, &section, error);
         if (status != TW_STATUS_OK)

@@ -110,7 +110,7 @@ tw_status tw_section_end(tw_section_writer *self, tw_error *error)
     out.size = self->body_size;
     tw_wire_put(&out, tw_hash(self->body, self->body_size), 8);
     self->section_offset[self->n_sections++] = self->offset;
-    if (self->header.type == TW_SECTION_ROWS)
+    if (tw_section_has_rows(self->header.type))
         self->n_rows += self->header.count;
     return writer_put(self, self->body, out.size, error);
 }

@@ -1,13 +1,10 @@
 /* Exact tables: segments by slot range. A full segment is rebuilt larger by itself, or split by slots once it is large,
  * so that one step stays short. Segments aim at different loads, so that they do not all grow in the same batch. */
 #include <string.h>
-#ifdef __SSE4_1__
-#include <smmintrin.h>
-#endif
 
 #include "base/alloc.h"
 #include "base/hash.h"
-#include "store/internal.h"
+#include "store/segment.h"
 
 enum {
     SEGMENT_MAX_SIZE = 1 << 20, /* bytes; above it a segment is split, if it has more than one slot */
@@ -30,86 +27,19 @@ void tw_segment_memory_free(void *bytes, size_t size)
         tw_free(bytes);
 }
 
-static inline uint64_t scaled(uint64_t hash, uint64_t n)
+/* Takes the first empty place for a key that is absent; its row and stamp are not yet set. */
+static unsigned char *segment_place(tw_segment *self, size_t stride, uint64_t key, unsigned *place)
 {
-    __extension__ typedef unsigned __int128 u128;
-    return (uint64_t)(((u128)hash * n) >> 64);
-}
-
-/* The multiplication spreads keys that differ in few bits and takes the slot bits out of play. */
-static inline unsigned char *segment_bucket(const tw_segment *self, size_t stride, uint64_t key)
-{
-    return self->bytes + scaled(key * 0x9e3779b97f4a7c15ull, self->n_buckets) * stride;
-}
-
-static inline tw_segment *segment_of(const tw_table *self, uint64_t key)
-{
-    return &self->segment[self->segment_of[key >> (64 - TW_SLOT_BITS)]];
-}
-
-/* Bit i: place i of the bucket holds `key`. */
-static inline unsigned bucket_find(const unsigned char *bucket, uint64_t key)
-{
-    unsigned mask = 0;
-#ifdef __SSE4_1__
-    __m128i wanted = _mm_set1_epi64x((long long)key);
-    for (unsigned i = 0; i < TW_BUCKET_KEYS; i += 2) {
-        __m128i pair = _mm_loadu_si128((const __m128i *)(const void *)(bucket + 8 * (size_t)i));
-        mask |= (unsigned)_mm_movemask_pd(_mm_castsi128_pd(_mm_cmpeq_epi64(pair, wanted))) << i;
-    }
-#else
-    const uint64_t *keys = (const uint64_t *)(const void *)bucket;
-    for (unsigned i = 0; i < TW_BUCKET_KEYS; i++)
-        mask |= (unsigned)(keys[i] == key) << i;
-#endif
-    return mask;
-}
-
-static inline unsigned char *segment_next(const tw_segment *self, size_t stride, unsigned char *bucket)
-{
-    bucket += stride;
-    return bucket == self->bytes + self->n_buckets * stride ? self->bytes : bucket;
-}
-
-static inline unsigned char *bucket_row(unsigned char *bucket, unsigned place, uint32_t row_size)
-{
-    return bucket + TW_BUCKET_KEY_BYTES + (size_t)place * row_size;
-}
-
-static inline unsigned first_bit(unsigned mask)
-{
-    return (unsigned)__builtin_ctz(mask);
-}
-
-/* NULL: absent. A segment is never full, so that every search meets an empty place. */
-static inline unsigned char *segment_find(
-    const tw_segment *self, size_t stride, uint32_t row_size, unsigned char *bucket, uint64_t key)
-{
-    for (;;) {
-        unsigned mask = bucket_find(bucket, key);
-        if (mask != 0)
-            return bucket_row(bucket, first_bit(mask), row_size);
-        if (((const uint64_t *)(const void *)bucket)[TW_BUCKET_KEYS - 1] == 0)
-            return NULL;
-        bucket = segment_next(self, stride, bucket);
-    }
-}
-
-/* Takes the first empty place for a key that is absent; returns its row, not yet set. */
-static unsigned char *segment_place(tw_segment *self, size_t stride, uint32_t row_size, uint64_t key)
-{
-    unsigned char *bucket = segment_bucket(self, stride, key);
+    unsigned char *bucket = tw_segment_bucket(self, stride, key);
     unsigned mask;
-    while ((mask = bucket_find(bucket, 0)) == 0)
-        bucket = segment_next(self, stride, bucket);
-    unsigned char *row = bucket_row(bucket, first_bit(mask), row_size);
-    if (self->area != NULL && self->area->touched == NULL) {
-        tw_area_keep(self->area, bucket, TW_BUCKET_KEY_BYTES);
-        tw_area_keep(self->area, row, row_size);
-    }
-    ((uint64_t *)(void *)bucket)[first_bit(mask)] = key;
+    while ((mask = tw_bucket_find(bucket, 0)) == 0)
+        bucket = tw_segment_next(self, stride, bucket);
+    *place = tw_first_bit(mask);
+    if (self->area != NULL && self->area->touched == NULL)
+        tw_area_keep(self->area, bucket, stride);
+    tw_bucket_keys(bucket)[*place] = key;
     self->count++;
-    return row;
+    return bucket;
 }
 
 /* Places for `count` rows: between 70 and 82 percent full, by a rule that differs from segment to segment. */
@@ -133,6 +63,16 @@ static tw_status segment_init(tw_table *table, tw_segment *self, uint64_t count,
     return self->bytes == NULL ? tw_no_memory(error, self->size) : TW_STATUS_OK;
 }
 
+/* Row and stamp, not the key. */
+static void bucket_copy(
+    const tw_table *table, unsigned char *into, unsigned place, unsigned char *from, unsigned from_place)
+{
+    uint32_t size = table->row_size;
+    memcpy(tw_bucket_row(into, place, size), tw_bucket_row(from, from_place, size), size);
+    if (table->is_stamped)
+        *tw_bucket_stamp(into, place, size) = *tw_bucket_stamp(from, from_place, size);
+}
+
 static void segment_move(tw_table *table, const tw_segment *from, tw_segment *low, tw_segment *high)
 {
     for (uint64_t i = 0; i < from->n_buckets; i++) {
@@ -140,8 +80,9 @@ static void segment_move(tw_table *table, const tw_segment *from, tw_segment *lo
         const uint64_t *keys = (const uint64_t *)(const void *)bucket;
         for (unsigned j = 0; j < TW_BUCKET_KEYS && keys[j] != 0; j++) {
             tw_segment *to = keys[j] >> (64 - TW_SLOT_BITS) > low->last_slot ? high : low;
-            unsigned char *row = segment_place(to, table->stride, table->row_size, keys[j]);
-            memcpy(row, bucket_row(bucket, j, table->row_size), table->row_size);
+            unsigned place;
+            unsigned char *into = segment_place(to, table->stride, keys[j], &place);
+            bucket_copy(table, into, place, bucket, j);
         }
     }
 }
@@ -160,7 +101,7 @@ static uint64_t segment_count_above(const tw_table *table, const tw_segment *sel
 static tw_status table_room(const tw_table *self, uint64_t more, uint64_t less, tw_error *error)
 {
     uint64_t bytes = self->bytes + more - less;
-    if (self->spec.max_bytes != 0 && bytes > self->spec.max_bytes)
+    if (self->spec.max_bytes != 0 && bytes > self->spec.max_bytes && !self->spec.keep.evicts)
         return tw_error_set(error, TW_STATUS_NO_MEMORY,
             "table: rows would need %llu bytes, above the limit of %llu (max_bytes): raise the limit, "
             "use fewer features, or a table of type hashed",
@@ -230,7 +171,8 @@ static tw_status segment_grow(tw_table *table, size_t index, tw_error *error)
 
 tw_status tw_segments_create(tw_table *self, tw_error *error)
 {
-    self->stride = TW_BUCKET_KEY_BYTES + (size_t)TW_BUCKET_KEYS * self->row_size;
+    self->stride =
+        TW_BUCKET_KEY_BYTES + (size_t)TW_BUCKET_KEYS * (self->row_size + (self->is_stamped ? sizeof(uint32_t) : 0));
     tw_status status = tw_grow(&self->segment, sizeof(tw_segment), &self->segment_capacity, 1, error);
     if (status < 0)
         return status;
@@ -303,11 +245,9 @@ void tw_segments_destroy(tw_table *self)
 
 /* --- lookup */
 
-static tw_status scratch_begin(tw_table *self, uint32_t n, tw_error *error)
+tw_status tw_scratch_begin(tw_table *self, uint32_t n, tw_error *error)
 {
-    size_t n_index = 16;
-    while (n_index < (size_t)n * 2)
-        n_index *= 2;
+    size_t n_index = tw_scratch_places(n);
     size_t index_capacity = self->scratch_index_size;
     tw_status status = tw_grow(&self->scratch, 1, &self->scratch_size, (size_t)n * self->row_size, error);
     if (status == TW_STATUS_OK)
@@ -320,12 +260,9 @@ static tw_status scratch_begin(tw_table *self, uint32_t n, tw_error *error)
 }
 
 /* One scratch record per distinct absent key: the index holds 1 + the place of the key's first occurrence. */
-static void scratch_fill(tw_table *self, const uint64_t *key, uint32_t n, void **row)
+void tw_scratch_fill(tw_table *self, const uint64_t *key, uint32_t n, void **row)
 {
-    size_t mask = 16;
-    while (mask < (size_t)n * 2)
-        mask *= 2;
-    mask--;
+    size_t mask = tw_scratch_places(n) - 1;
     for (uint32_t i = 0; i < n; i++) {
         if (row[i] != NULL)
             continue;
@@ -354,7 +291,7 @@ static uint32_t segments_find(const tw_table *self, const uint64_t *key, uint32_
     uint32_t row_size = self->row_size;
     for (uint32_t i = 0; i < n + ROWS_AHEAD; i++) {
         if (i < n) {
-            row[i] = segment_bucket(segment_of(self, key[i]), stride, key[i]);
+            row[i] = tw_segment_bucket(tw_segment_of(self, key[i]), stride, key[i]);
             bucket_prefetch(row[i]);
         }
         if (i < ROWS_AHEAD)
@@ -362,11 +299,26 @@ static uint32_t segments_find(const tw_table *self, const uint64_t *key, uint32_
         uint32_t j = i - ROWS_AHEAD;
         unsigned char *found = NULL;
         if (key[j] != 0)
-            found = segment_find(segment_of(self, key[j]), stride, row_size, row[j], key[j]);
+            found = tw_segment_find(tw_segment_of(self, key[j]), stride, row_size, row[j], key[j]);
         n_absent += found == NULL;
         row[j] = found == NULL ? absent : found;
     }
     return n_absent;
+}
+
+tw_status tw_segment_insert(
+    tw_table *table, uint64_t key, unsigned char **bucket, unsigned *place, bool *has_moved, tw_error *error)
+{
+    tw_segment *segment = tw_segment_of(table, key);
+    if (segment->count >= segment->limit) {
+        tw_status status = segment_grow(table, (size_t)(segment - table->segment), error);
+        if (status < 0)
+            return status;
+        *has_moved = true;
+        segment = tw_segment_of(table, key);
+    }
+    *bucket = segment_place(segment, table->stride, key, place);
+    return TW_STATUS_OK;
 }
 
 /* Inserts the keys whose row is NULL; *has_grown: rows found before may have moved. */
@@ -378,19 +330,16 @@ static tw_status segments_insert(
             continue;
         if (key[i] == 0)
             return tw_error_set(error, TW_STATUS_INVALID, "table: key 0 at position %u: keys must not be 0", i);
-        tw_segment *segment = segment_of(self, key[i]);
-        unsigned char *bucket = segment_bucket(segment, self->stride, key[i]);
-        row[i] = segment_find(segment, self->stride, self->row_size, bucket, key[i]);
+        tw_segment *segment = tw_segment_of(self, key[i]);
+        unsigned char *bucket = tw_segment_bucket(segment, self->stride, key[i]);
+        row[i] = tw_segment_find(segment, self->stride, self->row_size, bucket, key[i]);
         if (row[i] != NULL)
             continue;
-        if (segment->count >= segment->limit) {
-            tw_status status = segment_grow(self, (size_t)(segment - self->segment), error);
-            if (status < 0)
-                return status;
-            *has_grown = true;
-            segment = segment_of(self, key[i]);
-        }
-        row[i] = segment_place(segment, self->stride, self->row_size, key[i]);
+        unsigned place;
+        tw_status status = tw_segment_insert(self, key[i], &bucket, &place, has_grown, error);
+        if (status < 0)
+            return status;
+        row[i] = tw_bucket_row(bucket, place, self->row_size);
         if (self->has_constant_rows)
             memcpy(row[i], self->initial, self->row_size);
         else
@@ -403,7 +352,7 @@ static tw_status segments_insert(
 static void segments_touch(tw_table *self, const uint64_t *key, uint32_t n, void **row)
 {
     for (uint32_t i = 0; i < n; i++) {
-        tw_segment *segment = segment_of(self, key[i]);
+        tw_segment *segment = tw_segment_of(self, key[i]);
         tw_area *area = segment->area;
         if (self->touched == NULL) {
             if (area != NULL)
@@ -420,9 +369,71 @@ static void segments_touch(tw_table *self, const uint64_t *key, uint32_t n, void
     }
 }
 
+/* --- removal */
+
+static uint64_t bucket_index(const tw_segment *self, size_t stride, const unsigned char *bucket)
+{
+    return (uint64_t)(bucket - self->bytes) / stride;
+}
+
+/* A key behind the gap whose own search would pass the bucket of the gap, which was full: it may lie there as well. */
+static bool find_to_move(
+    const tw_table *table, const tw_segment *self, unsigned char *gap, unsigned char **bucket, unsigned *place)
+{
+    size_t stride = table->stride;
+    uint64_t n = self->n_buckets, gap_index = bucket_index(self, stride, gap), distance = 0;
+    for (unsigned char *at = tw_segment_next(self, stride, gap); at != gap; at = tw_segment_next(self, stride, at)) {
+        distance++;
+        const uint64_t *keys = tw_bucket_keys(at);
+        for (unsigned j = 0; j < TW_BUCKET_KEYS && keys[j] != 0; j++) {
+            uint64_t home = bucket_index(self, stride, tw_segment_bucket(self, stride, keys[j]));
+            uint64_t at_index = gap_index + distance;
+            if ((at_index - home + n) % n >= distance) {
+                *bucket = at;
+                *place = j;
+                return true;
+            }
+        }
+        if (keys[TW_BUCKET_KEYS - 1] == 0)
+            return false;
+    }
+    return false;
+}
+
+void tw_segment_remove(tw_table *table, tw_segment *self, unsigned char *bucket, unsigned place)
+{
+    size_t stride = table->stride;
+    self->count--;
+    for (;;) {
+        uint64_t *keys = tw_bucket_keys(bucket);
+        if (self->area != NULL)
+            tw_area_keep(self->area, bucket, stride);
+        bool was_full = keys[TW_BUCKET_KEYS - 1] != 0;
+        unsigned char *from = bucket;
+        unsigned from_place = TW_BUCKET_KEYS - 1;
+        if (!was_full || !find_to_move(table, self, bucket, &from, &from_place)) {
+            while (keys[from_place] == 0)
+                from_place--;
+            from = bucket;
+        }
+        uint64_t key = tw_bucket_keys(from)[from_place];
+        if (from != bucket || from_place != place)
+            bucket_copy(table, bucket, place, from, from_place);
+        keys[place] = key;
+        if (from == bucket) {
+            keys[from_place] = 0;
+            return;
+        }
+        bucket = from;
+        place = from_place;
+    }
+}
+
 tw_status tw_segments_rows(
     tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void **row, tw_error *error)
 {
+    if (self->keep.is_on)
+        return tw_keep_rows(self, key, n, access, row, error);
     tw_status status = TW_STATUS_OK;
     void *absent = access == TW_ACCESS_READ && self->has_constant_rows ? self->initial : NULL;
     uint32_t n_absent = segments_find(self, key, n, absent, row);
@@ -432,9 +443,9 @@ tw_status tw_segments_rows(
         if (status == TW_STATUS_OK && has_grown)
             (void)segments_find(self, key, n, NULL, row);
     } else if (n_absent > 0 && absent == NULL) {
-        status = scratch_begin(self, n, error);
+        status = tw_scratch_begin(self, n, error);
         if (status == TW_STATUS_OK)
-            scratch_fill(self, key, n, row);
+            tw_scratch_fill(self, key, n, row);
     }
     if (status == TW_STATUS_OK && access == TW_ACCESS_WRITE && (self->frozen != NULL || self->touched != NULL))
         segments_touch(self, key, n, row);

@@ -57,3 +57,23 @@ tw_status tw_spec_compare(const tw_table_spec *there, const tw_table_spec *wante
             (unsigned long long)there->hash_seed, (unsigned long long)wanted->hash_seed);
     return schema_compare(&there->schema, &wanted->schema, error);
 }
+
+void tw_keep_encode(const tw_keep *self, tw_wire_out *out)
+{
+    uint64_t probability;
+    memcpy(&probability, &self->admit_probability, sizeof probability);
+    tw_wire_put(out, self->expire_after, 8);
+    tw_wire_put(out, self->admit_bytes, 8);
+    tw_wire_put(out, probability, 8);
+    tw_wire_put(out, self->admit_count, 4);
+    tw_wire_put(out, self->evicts, 4);
+}
+
+void tw_keep_decode(tw_keep *self, tw_wire_in *in)
+{
+    uint64_t expire_after = tw_wire_get(in, 8), admit_bytes = tw_wire_get(in, 8), probability = tw_wire_get(in, 8);
+    *self = (tw_keep){.expire_after = expire_after, .admit_bytes = admit_bytes};
+    memcpy(&self->admit_probability, &probability, sizeof probability);
+    self->admit_count = (uint32_t)tw_wire_get(in, 4);
+    self->evicts = tw_wire_get(in, 4) != 0;
+}

@@ -5,7 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "store/internal.h"
+#include "store/segment.h"
 #include "store/wire.h"
 
 enum { HASHED_MIN_BITS = 12, HASHED_MAX_BITS = 31 };
@@ -136,6 +136,8 @@ static tw_status table_fill(tw_table *self, tw_error *error)
     for (uint32_t i = 0; i < self->spec.schema.n_blocks && status == TW_STATUS_OK; i++)
         status = block_create(self, i, error);
     if (status == TW_STATUS_OK)
+        status = tw_keeper_init(self, error);
+    if (status == TW_STATUS_OK)
         status = self->spec.kind == TW_TABLE_HASHED ? hashed_create(self, error) : tw_segments_create(self, error);
     return status;
 }
@@ -173,6 +175,7 @@ void tw_table_destroy(tw_table **self)
         tw_free(table->block[i].bytes);
         tw_free(table->block[i].is_here);
     }
+    tw_keeper_fini(table);
     tw_free(table->scratch_index);
     tw_free(table->scratch);
     tw_free(table->initial);
@@ -214,10 +217,15 @@ static void hashed_rows(tw_table *self, const uint64_t *key, uint32_t n, tw_acce
     }
 }
 
-tw_status tw_table_rows(tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void **row, tw_error *error)
+void tw_table_begin(tw_table *self)
 {
     if (self->frozen != NULL)
         self->frozen->stall_until_us = tw_clock_monotonic_us() + TW_STALL_MAX_US;
+}
+
+tw_status tw_table_rows(tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void **row, tw_error *error)
+{
+    tw_table_begin(self);
     if (self->row_size == 0) {
         if (n > 0)
             memset(row, 0, n * sizeof *row);
@@ -345,10 +353,13 @@ tw_status tw_table_scan_segment(
     tw_table *self, const tw_segment *segment, tw_record_visit visit, void *context, tw_error *error)
 {
     for (uint64_t i = 0; i < segment->n_buckets; i++) {
-        const unsigned char *bucket = segment->bytes + i * self->stride;
-        const uint64_t *keys = (const uint64_t *)(const void *)bucket;
+        unsigned char *bucket = segment->bytes + i * self->stride;
+        const uint64_t *keys = tw_bucket_keys(bucket);
         for (unsigned j = 0; j < TW_BUCKET_KEYS && keys[j] != 0; j++) {
-            const void *row = bucket + TW_BUCKET_KEY_BYTES + (size_t)j * self->row_size;
+            const void *row = tw_bucket_row(bucket, j, self->row_size);
+            if (self->is_stamped &&
+                tw_keep_is_expired(self, *tw_bucket_stamp(bucket, j, self->row_size), self->keep.clock))
+                continue;
             tw_status status = visit(context, -1, keys[j], row, error);
             if (status < 0)
                 return status;
@@ -390,7 +401,12 @@ tw_status tw_table_scan(tw_table *self, tw_record_visit visit, void *context, tw
 
 void tw_table_stats(const tw_table *self, tw_params_stats *out)
 {
-    *out = (tw_params_stats){.bytes = self->bytes, .events_learned = self->events, .rows = self->n_rows};
+    *out = (tw_params_stats){.bytes = self->bytes,
+        .events_learned = self->events,
+        .rows = self->n_rows,
+        .rows_expired = self->keep.n_expired,
+        .rows_evicted = self->keep.n_evicted,
+        .touches_refused = self->keep.n_refused};
     for (size_t i = 0; i < self->n_segments; i++)
         out->rows += self->segment[i].count;
 }

@@ -28,6 +28,43 @@ const tw_table_spec *tw_table_spec_of(const tw_table *self);
 TW_MUST_USE tw_status tw_table_rows(
     tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void **row, tw_error *error);
 
+/* --- tables with tw_keep: the same for a local table and for a shard behind a worker ------------------------------ */
+
+/* As tw_table_rows WRITE for the batch's entries; keys that are not admitted get scratch. Ends with tw_table_tick. */
+TW_MUST_USE tw_status tw_table_learn_rows(tw_table *self, const tw_batch *batch, void **row, tw_error *error);
+
+/* What a worker must know of a key, at the table's clock. */
+typedef struct tw_sight {
+    uint32_t left; /* ticks for which the row, or the count, still holds; UINT32_MAX: for ever */
+    uint32_t seen; /* touches that are counted; 0: the key has a row if left > 0 */
+} tw_sight;
+/* With tw_table_rows READ the whole answer to a pull. */
+void tw_table_sights(const tw_table *self, const uint64_t *key, uint32_t n, tw_sight *sight);
+
+/* What a worker did with a key: events of the batch, counted from 0, of the first and the last touch; touches without a
+ * row; whether it has a row now. */
+typedef struct tw_key_touch {
+    uint32_t first, last, count;
+    bool is_admitted;
+} tw_key_touch;
+/* Touches the keys [n], distinct ones; row[i] is NULL where the key has no row. Ends with tw_table_tick. */
+TW_MUST_USE tw_status tw_table_touch(
+    tw_table *self, const uint64_t *key, const tw_key_touch *touch, uint32_t n, void **row, tw_error *error);
+
+/* `n` events have passed: sweeps and evicts what is due. Rows may move. */
+void tw_table_tick(tw_table *self, uint64_t n);
+uint64_t tw_table_clock(const tw_table *self);
+/* Events until something is due that a batch should not reach across; 0: any number. */
+uint32_t tw_table_until_turn(const tw_table *self, uint64_t clock);
+
+/* True where the draw of a touch admits the key: the rule of tw_keep.admit_probability. */
+bool tw_keep_draw(const tw_table_spec *spec, uint64_t key, uint64_t tick);
+static inline bool tw_keep_is_on(const tw_table_spec *spec)
+{
+    return spec->keep.admit_count > 1 || spec->keep.admit_probability > 0 || spec->keep.expire_after > 0 ||
+           spec->keep.evicts;
+}
+
 /* First record of block `index`; NULL where this table holds none of its records (see tw_table_has_block_record).
  * WRITE as above. Records are contiguous only where the table holds all slots. */
 TW_MUST_USE tw_status tw_table_block(tw_table *self, uint32_t index, tw_access access, void **block, tw_error *error);
@@ -76,7 +113,7 @@ TW_MUST_USE tw_status tw_table_scan_part(
  * a batch.
  * tw_table_freeze cuts a base, which holds every row. tw_table_freeze_after with max_deltas > 0 cuts a delta on top of
  * the last snapshot that this table wrote to `directory`, if that one was whole, has fewer than max_deltas deltas below
- * it and at most half of the rows changed since; else a base. */
+ * it and at most half of the rows changed since; else a base. A table with tw_keep cuts bases only. */
 TW_MUST_USE tw_status tw_table_freeze(tw_table *self, uint64_t max_kept_bytes, tw_frozen **out, tw_error *error);
 TW_MUST_USE tw_status tw_table_freeze_after(tw_table *self,
     const char *directory,

@@ -1,0 +1,544 @@
+/* Which keys have a row: admission and expiry, event by event. See tw_keep. */
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/hash.h"
+#include "store/segment.h"
+
+enum {
+    KEEP_AHEAD = 16,
+    KEEP_ADMIT_BYTES = 12 << 20,
+    KEEP_TURN_MIN = 16,
+    KEEP_TURN_MAX = 1 << 16,
+    KEEP_GROUPS = 64,
+    KEEP_MIN_ROOM = 16,   /* rows a slot */
+    KEEP_WIDE_PLACE = 128 /* bytes; segments of wider rows are half empty, as segment.c makes them */
+};
+
+/* Stamps are at most 2^31 behind (turns see to it), and ahead only where a batch was abandoned. */
+static inline int32_t age_of(uint32_t stamp, uint64_t tick)
+{
+    return (int32_t)((uint32_t)tick - stamp);
+}
+
+bool tw_keep_is_expired(const tw_table *self, uint32_t stamp, uint64_t tick)
+{
+    return self->keep.expires && age_of(stamp, tick) > (int32_t)self->spec.keep.expire_after;
+}
+
+bool tw_keep_draw(const tw_table_spec *spec, uint64_t key, uint64_t tick)
+{
+    uint64_t drawn = tw_mix64(key + tw_mix64(tick + tw_mix64(spec->hash_seed + 0x61646d6974ull)));
+    return (double)(drawn >> 11) * 0x1p-53 < spec->keep.admit_probability;
+}
+
+/* --- making and ending -------------------------------------------------------------------------------------------- */
+
+static tw_status keep_check(const tw_table_spec *spec, tw_error *error)
+{
+    const tw_keep *keep = &spec->keep;
+    if (spec->kind != TW_TABLE_EXACT)
+        return tw_error_set(
+            error, TW_STATUS_INVALID, "table: admission, expiry and eviction are for exact tables only");
+    if (keep->admit_count > TW_ADMIT_COUNT_MAX || !(keep->admit_probability >= 0 && keep->admit_probability <= 1))
+        return tw_error_set(error, TW_STATUS_INVALID,
+            "table: admission by count %u or probability %g: at most %d, and 0 to 1", keep->admit_count,
+            keep->admit_probability, TW_ADMIT_COUNT_MAX);
+    if (keep->expire_after > TW_EXPIRE_MAX)
+        return tw_error_set(error, TW_STATUS_INVALID, "table: expiry after %llu events: at most %d",
+            (unsigned long long)keep->expire_after, TW_EXPIRE_MAX);
+    if (keep->evicts && spec->max_bytes == 0)
+        return tw_error_set(error, TW_STATUS_INVALID, "table: eviction needs max_bytes");
+    return TW_STATUS_OK;
+}
+
+/* Sets of the slots that the table holds. */
+static tw_status seen_init(tw_table *self, tw_error *error)
+{
+    tw_keeper *keep = &self->keep;
+    uint64_t bytes = self->spec.keep.admit_bytes != 0 ? self->spec.keep.admit_bytes : KEEP_ADMIT_BYTES;
+    uint64_t sets = bytes / ((uint64_t)TW_N_SLOTS * sizeof(tw_seen_set));
+    keep->sets_a_slot = sets < 1 ? 1 : sets > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)sets;
+    keep->n_sets = (size_t)(self->last_slot - self->first_slot + 1) * keep->sets_a_slot;
+    keep->set = tw_map_pages(keep->n_sets * sizeof *keep->set);
+    if (keep->set == NULL)
+        return tw_no_memory(error, keep->n_sets * sizeof *keep->set);
+    self->bytes += keep->n_sets * sizeof *keep->set;
+    return TW_STATUS_OK;
+}
+
+/* Rows that a slot may have: as segments are filled at worst. */
+static tw_status room_init(tw_table *self, tw_error *error)
+{
+    uint64_t own = 0, share = self->last_slot - self->first_slot + 1;
+    for (uint32_t i = 0; i < self->spec.schema.n_blocks; i++)
+        own += (uint64_t)self->spec.schema.block[i].count * self->spec.schema.block[i].record.size;
+    own += (uint64_t)self->keep.n_sets * sizeof *self->keep.set / share * TW_N_SLOTS;
+    uint64_t place = (TW_BUCKET_KEY_BYTES / TW_BUCKET_KEYS) + self->row_size + sizeof(uint32_t);
+    uint64_t left = self->spec.max_bytes > own ? self->spec.max_bytes - own : 0, rows = left / place;
+    bool is_half_empty = place > KEEP_WIDE_PLACE || rows < (uint64_t)TW_N_SLOTS * KEEP_MIN_ROOM * 4;
+    uint64_t percent = is_half_empty ? 44 : 68, room = rows / 100 * percent / TW_N_SLOTS;
+    if (room < KEEP_MIN_ROOM)
+        return tw_error_set(error, TW_STATUS_INVALID,
+            "table: max_bytes %llu is too small to evict rows: at least %llu with these rows, blocks and counts",
+            (unsigned long long)self->spec.max_bytes,
+            (unsigned long long)(own + (place * TW_N_SLOTS * (KEEP_MIN_ROOM + 1) * 100 + 43) / 44));
+    self->keep.room = room > UINT32_MAX / 8 ? UINT32_MAX / 8 : (uint32_t)room;
+    self->keep.slot_rows = tw_alloc_zero(TW_N_SLOTS * sizeof *self->keep.slot_rows);
+    return self->keep.slot_rows == NULL ? tw_no_memory(error, TW_N_SLOTS * sizeof *self->keep.slot_rows) : TW_STATUS_OK;
+}
+
+static uint64_t clamped(uint64_t value, uint64_t low, uint64_t high)
+{
+    return value < low ? low : value > high ? high : value;
+}
+
+/* Sizes of the table's rows are known; its segments are not made yet. */
+tw_status tw_keeper_init(tw_table *self, tw_error *error)
+{
+    const tw_keep *spec = &self->spec.keep;
+    tw_keeper *keep = &self->keep;
+    if (!tw_keep_is_on(&self->spec))
+        return TW_STATUS_OK;
+    tw_status status = keep_check(&self->spec, error);
+    keep->is_on = self->row_size > 0;
+    if (status < 0 || !keep->is_on)
+        return status;
+    keep->expires = spec->expire_after > 0;
+    keep->counts = spec->admit_probability == 0 && spec->admit_count > 1;
+    self->is_stamped = keep->expires || spec->evicts;
+    keep->turn = KEEP_TURN_MAX;
+    if (keep->expires)
+        keep->turn = clamped(spec->expire_after / 4 / KEEP_GROUPS, KEEP_TURN_MIN, keep->turn);
+    if (keep->counts)
+        status = seen_init(self, error);
+    if (status == TW_STATUS_OK && spec->evicts)
+        status = room_init(self, error);
+    if (status == TW_STATUS_OK && spec->evicts)
+        keep->turn = clamped(keep->room / 8, KEEP_TURN_MIN, keep->turn);
+    return status;
+}
+
+void tw_keeper_fini(tw_table *self)
+{
+    if (self->keep.set != NULL)
+        tw_unmap_pages(self->keep.set, self->keep.n_sets * sizeof *self->keep.set);
+    tw_free(self->keep.slot_rows);
+    tw_free(self->keep.old);
+}
+
+/* --- counts of keys without a row --------------------------------------------------------------------------------- */
+
+static inline uint32_t key_slot(uint64_t key)
+{
+    return (uint32_t)(key >> (64 - TW_SLOT_BITS));
+}
+
+static inline tw_seen_set *seen_set(const tw_table *self, uint64_t key)
+{
+    const tw_keeper *keep = &self->keep;
+    uint64_t in_slot = tw_scaled(key * 0x9e3779b97f4a7c15ull, keep->sets_a_slot);
+    return &keep->set[(size_t)(key_slot(key) - self->first_slot) * keep->sets_a_slot + in_slot];
+}
+
+/* Place of the key in its set, TW_SEEN_KEYS: it is not there. */
+static inline unsigned seen_find(const tw_seen_set *set, uint64_t key)
+{
+    unsigned at = 0;
+    while (at < TW_SEEN_KEYS &&
+           (set->entry[at] == 0 || (set->entry[at] ^ key << TW_SEEN_COUNT_BITS) >> TW_SEEN_COUNT_BITS))
+        at++;
+    return at;
+}
+
+static void seen_keep(tw_table *self, const tw_seen_set *set)
+{
+    tw_keeper *keep = &self->keep;
+    if (keep->area == NULL)
+        return;
+    size_t offset = (size_t)((const unsigned char *)set - (const unsigned char *)keep->set);
+    tw_area_keep(&keep->area[offset / TW_SEEN_WINDOW], set, sizeof *set);
+}
+
+/* A is to go before b: empty, or touched longer ago as of `now`. */
+static bool seen_is_older(const tw_seen_set *set, unsigned a, unsigned b, uint32_t now)
+{
+    if (set->entry[a] == 0 || set->entry[b] == 0)
+        return set->entry[a] == 0 && set->entry[b] != 0;
+    int32_t age_a = age_of(set->stamp[a], now), age_b = age_of(set->stamp[b], now);
+    return age_a != age_b ? age_a > age_b : set->entry[a] >> TW_SEEN_COUNT_BITS < set->entry[b] >> TW_SEEN_COUNT_BITS;
+}
+
+/* Writes count and stamp; a key that is not there yet takes the place of the oldest. */
+static void seen_put(tw_table *self, tw_seen_set *set, unsigned at, uint64_t key, uint32_t count, uint32_t stamp)
+{
+    seen_keep(self, set);
+    if (at == TW_SEEN_KEYS) {
+        uint32_t now = (uint32_t)self->keep.clock;
+        at = 0;
+        for (unsigned i = 1; i < TW_SEEN_KEYS; i++)
+            at = seen_is_older(set, i, at, now) ? i : at;
+        if (set->entry[at] != 0 && age_of(set->stamp[at], now) < age_of(stamp, now))
+            return;
+    }
+    set->entry[at] = key << TW_SEEN_COUNT_BITS | (count < TW_ADMIT_COUNT_MAX ? count : TW_ADMIT_COUNT_MAX);
+    set->stamp[at] = stamp;
+}
+
+static void seen_remove(tw_table *self, uint64_t key)
+{
+    if (self->keep.set == NULL)
+        return;
+    tw_seen_set *set = seen_set(self, key);
+    unsigned at = seen_find(set, key);
+    if (at == TW_SEEN_KEYS)
+        return;
+    seen_keep(self, set);
+    set->entry[at] = 0;
+    set->stamp[at] = 0;
+}
+
+static inline uint32_t entry_count(const tw_seen_set *set, unsigned at)
+{
+    return (uint32_t)(set->entry[at] & TW_ADMIT_COUNT_MAX);
+}
+
+void tw_keep_load_seen(tw_table *self, uint64_t key, uint32_t stamp, uint32_t count)
+{
+    if (self->keep.set == NULL || count == 0)
+        return;
+    tw_seen_set *set = seen_set(self, key);
+    seen_put(self, set, seen_find(set, key), key, count, stamp);
+}
+
+/* The touch of a key without a row: true when it is admitted by it. */
+static bool keep_admits(tw_table *self, uint64_t key, uint64_t tick)
+{
+    if (self->spec.keep.admit_probability > 0)
+        return tw_keep_draw(&self->spec, key, tick);
+    if (!self->keep.counts)
+        return true;
+    tw_seen_set *set = seen_set(self, key);
+    unsigned at = seen_find(set, key);
+    bool is_known = at < TW_SEEN_KEYS && !tw_keep_is_expired(self, set->stamp[at], tick);
+    uint32_t count = is_known ? entry_count(set, at) : 0;
+    if (is_known && set->stamp[at] == (uint32_t)tick)
+        return false; /* a second time in the same event */
+    if (count + 1 >= self->spec.keep.admit_count) {
+        seen_remove(self, key);
+        return true;
+    }
+    seen_put(self, set, at, key, count + 1, (uint32_t)tick);
+    return false;
+}
+
+/* --- rows --------------------------------------------------------------------------------------------------------- */
+
+typedef struct kept_row {
+    unsigned char *bucket;
+    unsigned place;
+} kept_row;
+
+/* True: the key has a row at `tick`. A row that has expired may be found all the same. */
+static inline bool keep_find(const tw_table *self, uint64_t key, uint64_t tick, kept_row *out, bool *is_there)
+{
+    *is_there = key != 0 && tw_segment_locate(tw_segment_of(self, key), self->stride, key, &out->bucket, &out->place);
+    if (!*is_there || !self->keep.expires)
+        return *is_there;
+    return !tw_keep_is_expired(self, *tw_bucket_stamp(out->bucket, out->place, self->row_size), tick);
+}
+
+/* Before the row or its stamp changes. */
+static inline void keep_save(const tw_table *self, uint64_t key, const kept_row *row)
+{
+    tw_segment *segment = tw_segment_of(self, key);
+    if (segment->area != NULL)
+        tw_area_keep(segment->area, row->bucket, self->stride);
+}
+
+static inline void *keep_stamp(const tw_table *self, const kept_row *row, uint64_t tick)
+{
+    if (self->is_stamped)
+        *tw_bucket_stamp(row->bucket, row->place, self->row_size) = (uint32_t)tick;
+    return tw_bucket_row(row->bucket, row->place, self->row_size);
+}
+
+/* A row for a key that has none at this tick. */
+static tw_status keep_make(tw_table *self, uint64_t key, bool is_there, kept_row *row, bool *has_moved, tw_error *error)
+{
+    tw_keeper *keep = &self->keep;
+    if (is_there) {
+        keep->n_expired++;
+    } else {
+        uint32_t slot = key_slot(key);
+        /* Where the batch at hand alone fills the slot, nothing can go: it is tried now and then. */
+        uint32_t over = keep->room > 0 && keep->slot_rows[slot] >= keep->room ? keep->slot_rows[slot] - keep->room : 1;
+        if (over % (keep->room / 8 + 2) == 0 && tw_keep_make_room(self, slot))
+            *has_moved = true;
+        tw_status status = tw_segment_insert(self, key, &row->bucket, &row->place, has_moved, error);
+        if (status < 0)
+            return status;
+        if (keep->slot_rows != NULL)
+            keep->slot_rows[slot]++;
+    }
+    keep_save(self, key, row);
+    tw_table_initial(self, key, tw_bucket_row(row->bucket, row->place, self->row_size));
+    return TW_STATUS_OK;
+}
+
+static inline void keep_prefetch(const tw_table *self, uint64_t key)
+{
+    const unsigned char *bucket = tw_segment_bucket(tw_segment_of(self, key), self->stride, key);
+    __builtin_prefetch(bucket, 1);
+    __builtin_prefetch(bucket + TW_BUCKET_KEY_BYTES, 1);
+    __builtin_prefetch(bucket + self->stride - sizeof(uint32_t), 1);
+}
+
+static tw_status key_is_zero(uint32_t i, tw_error *error)
+{
+    return tw_error_set(error, TW_STATUS_INVALID, "table: key 0 at position %u: keys must not be 0", i);
+}
+
+/* Rows that lie elsewhere since they were found; scratch stays where it is. */
+static void find_again(const tw_table *self, const uint64_t *key, uint32_t n, void **row)
+{
+    const unsigned char *scratch = self->scratch;
+    for (uint32_t i = 0; i < n; i++) {
+        const unsigned char *at = row[i];
+        bool is_scratch = at == NULL || (scratch != NULL && at >= scratch && at < scratch + self->scratch_size);
+        kept_row found;
+        if (!is_scratch &&
+            tw_segment_locate(tw_segment_of(self, key[i]), self->stride, key[i], &found.bucket, &found.place))
+            row[i] = tw_bucket_row(found.bucket, found.place, self->row_size);
+    }
+}
+
+static tw_status keep_read(tw_table *self, const uint64_t *key, uint32_t n, void **row, tw_error *error)
+{
+    uint32_t n_absent = 0;
+    void *absent = self->has_constant_rows ? self->initial : NULL;
+    for (uint32_t i = 0; i < n + KEEP_AHEAD; i++) {
+        if (i < n)
+            keep_prefetch(self, key[i]);
+        if (i < KEEP_AHEAD)
+            continue;
+        uint32_t j = i - KEEP_AHEAD;
+        kept_row found;
+        bool is_there, is_live = keep_find(self, key[j], self->keep.clock, &found, &is_there);
+        n_absent += !is_live;
+        row[j] = is_live ? tw_bucket_row(found.bucket, found.place, self->row_size) : absent;
+    }
+    if (n_absent == 0 || absent != NULL)
+        return TW_STATUS_OK;
+    tw_status status = tw_scratch_begin(self, n, error);
+    if (status == TW_STATUS_OK)
+        tw_scratch_fill(self, key, n, row);
+    return status;
+}
+
+tw_status tw_keep_rows(tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void **row, tw_error *error)
+{
+    if (access == TW_ACCESS_READ)
+        return keep_read(self, key, n, row, error);
+    bool has_moved = false;
+    for (uint32_t i = 0; i < n; i++) {
+        if (key[i] == 0)
+            return key_is_zero(i, error);
+        kept_row found;
+        bool is_there;
+        if (!keep_find(self, key[i], self->keep.clock, &found, &is_there)) {
+            tw_status status = keep_make(self, key[i], is_there, &found, &has_moved, error);
+            if (status < 0)
+                return status;
+            seen_remove(self, key[i]);
+        }
+        keep_save(self, key[i], &found);
+        row[i] = keep_stamp(self, &found, self->keep.clock);
+    }
+    if (has_moved)
+        find_again(self, key, n, row);
+    return TW_STATUS_OK;
+}
+
+void tw_keep_load_stamp(tw_table *self, uint64_t key, uint32_t stamp)
+{
+    kept_row found;
+    bool is_there;
+    (void)keep_find(self, key, self->keep.clock, &found, &is_there);
+    if (is_there)
+        (void)keep_stamp(self, &found, stamp);
+}
+
+/* --- a batch in a local table ------------------------------------------------------------------------------------- */
+
+/* Scratch for an entry whose key has no row: one for each key in each event. */
+static void *scratch_for(tw_table *self, const tw_batch *batch, uint32_t entry, uint32_t event, size_t mask)
+{
+    uint64_t key = batch->key[entry];
+    size_t at = (size_t)(tw_mix64(key) & mask);
+    while (self->scratch_index[at] != 0 && batch->key[self->scratch_index[at] - 1] != key)
+        at = (at + 1) & mask;
+    uint32_t before = self->scratch_index[at];
+    if (before == 0 || before - 1 < batch->row_start[event]) {
+        self->scratch_index[at] = before = entry + 1;
+        self->keep.n_refused++;
+        tw_table_initial(self, key, self->scratch + (size_t)entry * self->row_size);
+    }
+    return self->scratch + (size_t)(before - 1) * self->row_size;
+}
+
+static tw_status learn_entry(tw_table *self,
+    const tw_batch *batch,
+    uint32_t entry,
+    uint32_t event,
+    size_t mask,
+    void **row,
+    bool *has_moved,
+    tw_error *error)
+{
+    uint64_t key = batch->key[entry], tick = self->keep.clock + event;
+    kept_row found;
+    bool is_there;
+    if (key == 0)
+        return key_is_zero(entry, error);
+    if (!keep_find(self, key, tick, &found, &is_there)) {
+        if (!keep_admits(self, key, tick)) {
+            *row = scratch_for(self, batch, entry, event, mask);
+            return TW_STATUS_OK;
+        }
+        tw_status status = keep_make(self, key, is_there, &found, has_moved, error);
+        if (status < 0)
+            return status;
+    }
+    keep_save(self, key, &found);
+    *row = keep_stamp(self, &found, tick);
+    return TW_STATUS_OK;
+}
+
+tw_status tw_table_learn_rows(tw_table *self, const tw_batch *batch, void **row, tw_error *error)
+{
+    uint32_t n = batch->n_entries, event = 0;
+    if (!self->keep.is_on || batch->is_taken_over)
+        return tw_table_rows(self, batch->key, n, TW_ACCESS_WRITE, row, error);
+    tw_table_begin(self);
+    bool has_moved = false, admits_all = !self->keep.counts && self->spec.keep.admit_probability == 0;
+    tw_status status = admits_all ? TW_STATUS_OK : tw_scratch_begin(self, n, error);
+    size_t mask = tw_scratch_places(n) - 1;
+    for (uint32_t i = 0; i < n + KEEP_AHEAD && status == TW_STATUS_OK; i++) {
+        if (i < n && batch->key[i] != 0)
+            keep_prefetch(self, batch->key[i]);
+        if (i < KEEP_AHEAD)
+            continue;
+        uint32_t j = i - KEEP_AHEAD;
+        while (batch->row_start[event + 1] <= j)
+            event++;
+        status = learn_entry(self, batch, j, event, mask, &row[j], &has_moved, error);
+    }
+    if (status == TW_STATUS_OK && has_moved)
+        find_again(self, batch->key, n, row);
+    return status;
+}
+
+/* --- a shard and its worker --------------------------------------------------------------------------------------- */
+
+static uint32_t ticks_left(const tw_table *self, uint32_t stamp)
+{
+    if (!self->keep.expires)
+        return UINT32_MAX;
+    int32_t age = age_of(stamp, self->keep.clock), after = (int32_t)self->spec.keep.expire_after;
+    return age > after ? 0 : (uint32_t)(after - (age < 0 ? 0 : age)) + 1;
+}
+
+void tw_table_sights(const tw_table *self, const uint64_t *key, uint32_t n, tw_sight *sight)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        kept_row found;
+        bool is_there;
+        sight[i] = (tw_sight){0, 0};
+        if (keep_find(self, key[i], self->keep.clock, &found, &is_there)) {
+            uint32_t stamp = self->is_stamped ? *tw_bucket_stamp(found.bucket, found.place, self->row_size) : 0;
+            sight[i].left = ticks_left(self, stamp);
+            continue;
+        }
+        const tw_seen_set *set = self->keep.counts ? seen_set(self, key[i]) : NULL;
+        unsigned at = set != NULL ? seen_find(set, key[i]) : TW_SEEN_KEYS;
+        uint32_t left = at < TW_SEEN_KEYS ? ticks_left(self, set->stamp[at]) : 0;
+        if (left > 0)
+            sight[i] = (tw_sight){left, entry_count(set, at)};
+    }
+}
+
+/* Touches of a key that the worker gave no row. */
+static void touch_seen(tw_table *self, uint64_t key, const tw_key_touch *touch)
+{
+    if (!self->keep.counts)
+        return;
+    tw_seen_set *set = seen_set(self, key);
+    unsigned at = seen_find(set, key);
+    bool is_known = at < TW_SEEN_KEYS && !tw_keep_is_expired(self, set->stamp[at], self->keep.clock + touch->first);
+    uint32_t count = is_known ? entry_count(set, at) : 0;
+    seen_put(self, set, at, key, count + touch->count, (uint32_t)(self->keep.clock + touch->last));
+}
+
+tw_status tw_table_touch(
+    tw_table *self, const uint64_t *key, const tw_key_touch *touch, uint32_t n, void **row, tw_error *error)
+{
+    bool has_moved = false;
+    tw_table_begin(self);
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t tick = self->keep.clock + touch[i].first;
+        kept_row found;
+        bool is_there;
+        row[i] = NULL;
+        if (key[i] == 0)
+            return key_is_zero(i, error);
+        bool is_live = keep_find(self, key[i], tick, &found, &is_there);
+        if (!is_live && !touch[i].is_admitted)
+            continue;
+        if (!is_live) {
+            tw_status status = keep_make(self, key[i], is_there, &found, &has_moved, error);
+            if (status < 0)
+                return status;
+        }
+        keep_save(self, key[i], &found);
+        void *there = keep_stamp(self, &found, self->keep.clock + touch[i].last);
+        row[i] = touch[i].is_admitted ? there : self->initial;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        self->keep.n_refused += touch[i].count;
+        if (touch[i].is_admitted)
+            seen_remove(self, key[i]);
+        else if (row[i] == NULL)
+            touch_seen(self, key[i], &touch[i]);
+        else
+            row[i] = NULL; /* another worker's touches have admitted it meanwhile */
+    }
+    if (has_moved)
+        find_again(self, key, n, row);
+    return TW_STATUS_OK;
+}
+
+void tw_table_tick(tw_table *self, uint64_t n)
+{
+    uint64_t before = self->keep.clock;
+    self->keep.clock += n;
+    if (self->is_stamped || self->keep.set != NULL)
+        tw_keep_turns(self, before, self->keep.clock);
+}
+
+uint64_t tw_table_clock(const tw_table *self)
+{
+    return self->keep.clock;
+}
+
+uint32_t tw_table_until_turn(const tw_table *self, uint64_t clock)
+{
+    uint64_t most = 0;
+    if (self->keep.expires)
+        most = self->spec.keep.expire_after;
+    if (self->keep.room > 0) {
+        uint64_t left = self->keep.turn - clock % self->keep.turn;
+        most = most == 0 || left < most ? left : most;
+    }
+    return (uint32_t)most;
+}

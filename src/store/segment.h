@@ -1,0 +1,113 @@
+/* segment.h: how a key finds its place in a segment of an exact table. Private to this folder.
+ *
+ * A bucket is 8 keys (0: empty), 8 rows and, in a stamped table, 8 stamps of u32. Its places are filled from the first
+ * on; a search goes on to the next bucket only past a full one. */
+#ifndef TW_STORE_SEGMENT_H
+#define TW_STORE_SEGMENT_H
+
+#ifdef __SSE4_1__
+#include <smmintrin.h>
+#endif
+
+#include "store/internal.h"
+
+static inline uint64_t tw_scaled(uint64_t hash, uint64_t n)
+{
+    __extension__ typedef unsigned __int128 u128;
+    return (uint64_t)(((u128)hash * n) >> 64);
+}
+
+/* The multiplication spreads keys that differ in few bits and takes the slot bits out of play. */
+static inline unsigned char *tw_segment_bucket(const tw_segment *self, size_t stride, uint64_t key)
+{
+    return self->bytes + tw_scaled(key * 0x9e3779b97f4a7c15ull, self->n_buckets) * stride;
+}
+
+static inline tw_segment *tw_segment_of(const tw_table *self, uint64_t key)
+{
+    return &self->segment[self->segment_of[key >> (64 - TW_SLOT_BITS)]];
+}
+
+/* Bit i: place i of the bucket holds `key`. */
+static inline unsigned tw_bucket_find(const unsigned char *bucket, uint64_t key)
+{
+    unsigned mask = 0;
+#ifdef __SSE4_1__
+    __m128i wanted = _mm_set1_epi64x((long long)key);
+    for (unsigned i = 0; i < TW_BUCKET_KEYS; i += 2) {
+        __m128i pair = _mm_loadu_si128((const __m128i *)(const void *)(bucket + 8 * (size_t)i));
+        mask |= (unsigned)_mm_movemask_pd(_mm_castsi128_pd(_mm_cmpeq_epi64(pair, wanted))) << i;
+    }
+#else
+    const uint64_t *keys = (const uint64_t *)(const void *)bucket;
+    for (unsigned i = 0; i < TW_BUCKET_KEYS; i++)
+        mask |= (unsigned)(keys[i] == key) << i;
+#endif
+    return mask;
+}
+
+static inline unsigned char *tw_segment_next(const tw_segment *self, size_t stride, unsigned char *bucket)
+{
+    bucket += stride;
+    return bucket == self->bytes + self->n_buckets * stride ? self->bytes : bucket;
+}
+
+static inline unsigned char *tw_bucket_row(unsigned char *bucket, unsigned place, uint32_t row_size)
+{
+    return bucket + TW_BUCKET_KEY_BYTES + (size_t)place * row_size;
+}
+
+static inline unsigned tw_first_bit(unsigned mask)
+{
+    return (unsigned)__builtin_ctz(mask);
+}
+
+/* NULL: absent. A segment is never full, so that every search meets an empty place. */
+static inline unsigned char *tw_segment_find(
+    const tw_segment *self, size_t stride, uint32_t row_size, unsigned char *bucket, uint64_t key)
+{
+    for (;;) {
+        unsigned mask = tw_bucket_find(bucket, key);
+        if (mask != 0)
+            return tw_bucket_row(bucket, tw_first_bit(mask), row_size);
+        if (((const uint64_t *)(const void *)bucket)[TW_BUCKET_KEYS - 1] == 0)
+            return NULL;
+        bucket = tw_segment_next(self, stride, bucket);
+    }
+}
+
+static inline uint64_t *tw_bucket_keys(unsigned char *bucket)
+{
+    return (uint64_t *)(void *)bucket;
+}
+
+/* Of a stamped table only. */
+static inline uint32_t *tw_bucket_stamp(unsigned char *bucket, unsigned place, uint32_t row_size)
+{
+    return (uint32_t *)(void *)(bucket + TW_BUCKET_KEY_BYTES + (size_t)TW_BUCKET_KEYS * row_size) + place;
+}
+
+/* The bucket and place of a key; false: absent. */
+static inline bool tw_segment_locate(
+    const tw_segment *self, size_t stride, uint64_t key, unsigned char **bucket, unsigned *place)
+{
+    for (unsigned char *at = tw_segment_bucket(self, stride, key);; at = tw_segment_next(self, stride, at)) {
+        unsigned mask = tw_bucket_find(at, key);
+        *bucket = at;
+        *place = mask != 0 ? tw_first_bit(mask) : 0;
+        if (mask != 0)
+            return true;
+        if (tw_bucket_keys(at)[TW_BUCKET_KEYS - 1] == 0)
+            return false;
+    }
+}
+
+/* segment.c: a place for a key that is absent, its row and stamp not yet set. Grows the segment where it must:
+ * *has_moved is then set, rows of the table found before may lie elsewhere. */
+TW_MUST_USE tw_status tw_segment_insert(
+    tw_table *table, uint64_t key, unsigned char **bucket, unsigned *place, bool *has_moved, tw_error *error);
+
+/* segment.c: takes the key at a place out and closes the gap; rows behind it may move into it. */
+void tw_segment_remove(tw_table *table, tw_segment *self, unsigned char *bucket, unsigned place);
+
+#endif
