@@ -1,7 +1,9 @@
 /* One life of a worker as a coroutine: the real client learns the splits of its share the way the engine does, and
  * gives way whenever it would wait. */
 #define _XOPEN_SOURCE 700
-#include "world.h"
+#include "life.h"
+
+#include "shares.h"
 
 /* Kept from seed to seed; number n is used by life n. */
 static unsigned char stacks[MAX_LIVES][STACK_SIZE];
@@ -15,6 +17,14 @@ static void give_way(life *self)
 static tw_status life_check(const life *self, tw_error *error)
 {
     return self->is_killed ? tw_error_set(error, TW_STATUS_CANCELLED, "killed") : TW_STATUS_OK;
+}
+
+tw_status life_give_way(life *self, tw_error *error)
+{
+    give_way(self);
+    if (self->simulation->has_coordinator && !self->is_killed)
+        life_report(self);
+    return life_check(self, error);
 }
 
 static tw_status link_send(tw_link *link, uint32_t shard, const void *bytes, size_t size, tw_error *error)
@@ -47,8 +57,7 @@ static tw_status link_wait(tw_link *link, int timeout_ms, tw_error *error)
 {
     life *self = (life *)link;
     (void)timeout_ms;
-    give_way(self);
-    return life_check(self, error);
+    return life_give_way(self, error);
 }
 
 static int64_t link_now(tw_link *link)
@@ -154,8 +163,8 @@ static void next_batch(
     fill_batch(into, split, at, to);
 }
 
-/* The way the engine goes on: from the lowest mark, with batches cut at every mark. REWIND: once more. */
-static tw_status learn_split(life *self, tw_params *params, uint32_t split, tw_error *error)
+/* With batches cut at every mark. */
+tw_status learn_split(life *self, tw_params *params, uint32_t split, tw_error *error)
 {
     uint64_t marks[MAX_SHARDS], end = self->simulation->n_events[split];
     uint32_t n_marks = MAX_SHARDS;
@@ -203,18 +212,28 @@ static void life_main(unsigned low, unsigned high)
     tw_params *params = NULL;
     tw_status status = tw_remote_create_over_take(&self->link, &world->spec, &options, &params, &error);
     if (status == TW_STATUS_OK) {
-        status = life_learn(self, params, &error);
+        status = world->has_coordinator ? life_learn_shares(self, params, &error) : life_learn(self, params, &error);
         params->ops->close(params);
     }
     if (status < 0 && status != TW_STATUS_CANCELLED)
         fail(world, error.message, self->number, status);
+    tw_membership_fini(&self->member);
     self->has_finished = status == TW_STATUS_OK;
     self->state = LIFE_OVER;
     for (;;)
         give_way(self);
 }
 
-void life_begin(simulation *self, uint32_t share)
+static bool lives_somebody_of(const simulation *self, uint32_t share)
+{
+    for (uint32_t i = 0; i + 1 < self->n_lives; i++) {
+        if (self->life[i]->share == share && self->life[i]->state == LIFE_RUNS && !self->life[i]->is_killed)
+            return true;
+    }
+    return false;
+}
+
+void life_begin(simulation *self, uint32_t share, bool is_beside)
 {
     if (self->n_lives == MAX_LIVES)
         return;
@@ -230,6 +249,9 @@ void life_begin(simulation *self, uint32_t share)
     born->born_shard_deaths = self->shard_deaths;
     born->context.uc_stack.ss_sp = stacks[number];
     born->context.uc_stack.ss_size = STACK_SIZE;
+    char name[TW_MEMBER_NAME_SIZE];
+    (void)snprintf(name, sizeof name, "w%u", is_beside || lives_somebody_of(self, share) ? 1000 + number : share);
+    tw_membership_init(&born->member, name, 1, number + 1, self->n_all_shares, 1, 15000);
     uintptr_t at = (uintptr_t)born;
     makecontext(&born->context, (void (*)(void))life_main, 2, (unsigned)at, (unsigned)(at >> 32));
     self->life[number] = born;

@@ -6,6 +6,7 @@
  * Usage: simulation [seeds [first seed]]      simulation 100000 is the long form; 300 seeds from 1 without arguments */
 #define _XOPEN_SOURCE 700
 #include "nodes.h"
+#include "shares.h"
 
 /* --- faults ------------------------------------------------------------------------------------------------------- */
 
@@ -20,6 +21,8 @@ static wire *some_wire(simulation *self, life *of)
     uint32_t shard = (uint32_t)draw(self, self->n_shards), side = (uint32_t)draw(self, self->n_sides);
     if (self->n_sides > 1 && draw(self, 4) == 0)
         return &self->shard[shard].node[side].to_other;
+    if (self->has_coordinator && draw(self, 3) == 0)
+        return draw(self, 2) == 0 ? &of->to_coordinator : &of->by_coordinator;
     return draw(self, 2) == 0 ? &of->to_shard[shard][side] : &of->to_worker[shard][side];
 }
 
@@ -54,8 +57,10 @@ static bool cut_connection(simulation *self, life *of)
 static bool kill_life(simulation *self, life *victim)
 {
     victim->is_killed = true;
+    if (self->has_coordinator && draw(self, 2) == 0)
+        coordinator_forget(self, victim);
     if (!victim->is_replaced)
-        life_begin(self, victim->share);
+        life_begin(self, victim->share, false);
     return true;
 }
 
@@ -66,7 +71,7 @@ static bool put_to_sleep(simulation *self, life *victim)
         return false;
     victim->asleep_until_us = self->now_us + 20000 + (int64_t)draw(self, 200000);
     victim->is_replaced = true;
-    life_begin(self, victim->share);
+    life_begin(self, victim->share, true);
     return true;
 }
 
@@ -88,6 +93,10 @@ static bool do_fault(simulation *self)
     }
     if (self->n_sides > 1 && kind < 9)
         return kind < 8 ? node_pause(&shard->node[draw(self, 2)]) : shard_usurp(shard);
+    if (self->coordinator != NULL && kind < 12) {
+        coordinator_kill(self);
+        return true;
+    }
     life *victim = some_life(self);
     if (victim == NULL)
         return false;
@@ -113,6 +122,8 @@ static void resume(simulation *self, life *of)
             wire_clear(&of->to_worker[s / MAX_SIDES][s % MAX_SIDES]);
         for (uint32_t s = 0; s < MAX_SHARDS; s++)
             wire_clear(&of->inbox[s]);
+        wire_clear(&of->by_coordinator);
+        wire_clear(&of->from_coordinator);
     }
 }
 
@@ -161,6 +172,8 @@ static void step(simulation *self)
         deliver_to_worker(of, shard, side);
     else if (is_awake)
         resume(self, of);
+    if (self->has_coordinator)
+        coordinator_turn(self, of);
     if (self->n_sides > 1)
         shard_turn(&self->shard[shard]);
     if (!self->has_faults)
@@ -288,8 +301,13 @@ static void world_begin(simulation *self, uint64_t seed)
         self->n_events[s] = 1 + (uint32_t)draw(self, MAX_EVENTS);
     for (uint32_t i = 0; i < self->n_shards; i++)
         shard_begin(self, i);
+    self->has_coordinator = draw(self, 2) == 0;
+    self->n_all_shares = self->has_coordinator ? 1 + (uint32_t)draw(self, self->n_splits) : self->n_shares;
+    self->wall_us = 1000000000;
+    if (self->has_coordinator)
+        coordinator_start(self);
     for (uint32_t i = 0; i < self->n_shares; i++)
-        life_begin(self, i);
+        life_begin(self, i, false);
 }
 
 static void world_end(simulation *self)
@@ -304,10 +322,14 @@ static void world_end(simulation *self)
             wire_clear(&gone->to_worker[s / MAX_SIDES][s % MAX_SIDES]);
             wire_clear(&gone->inbox[s / MAX_SIDES]);
         }
+        wire_clear(&gone->to_coordinator);
+        wire_clear(&gone->by_coordinator);
+        wire_clear(&gone->from_coordinator);
         free(gone);
     }
     for (uint32_t i = 0; i < self->n_shards; i++)
         shard_end(&self->shard[i]);
+    coordinator_stop(self);
     disk_clear();
 }
 
@@ -324,7 +346,7 @@ static bool run_seed(simulation *self, uint64_t seed)
     run_steps(self, MAX_STEPS);
     shards_settle(self);
     for (uint32_t i = 0; i < self->n_shares && self->failure[0] == '\0'; i++)
-        life_begin(self, i);
+        life_begin(self, i, false);
     run_steps(self, 2 * MAX_STEPS);
     if (self->failure[0] == '\0' && !all_over(self))
         fail(self, "the workers do not come to an end", (long long)self->n_steps, 0);
@@ -333,9 +355,9 @@ static bool run_seed(simulation *self, uint64_t seed)
         audit_run(self);
     bool is_good = self->failure[0] == '\0';
     if (!is_good)
-        printf("seed %llu: %s; %u shards of %u, %u shares, %u splits, %llu faults, %llu steps\n",
-            (unsigned long long)seed, self->failure, self->n_shards, self->n_sides, self->n_shares, self->n_splits,
-            (unsigned long long)self->n_faults, (unsigned long long)self->n_steps);
+        printf("seed %llu: %s; %u shards of %u, coordinator %d, %u shares, %u splits, %llu faults, %llu steps\n",
+            (unsigned long long)seed, self->failure, self->n_shards, self->n_sides, self->has_coordinator,
+            self->n_shares, self->n_splits, (unsigned long long)self->n_faults, (unsigned long long)self->n_steps);
     world_end(self);
     return is_good;
 }
@@ -344,7 +366,8 @@ int main(int argc, char **argv)
 {
     static simulation world;
     uint64_t n = argc > 1 ? strtoull(argv[1], NULL, 10) : 300, first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-    uint64_t n_bad = 0, n_faults = 0, n_frames = 0, n_snapshots = 0, n_restored = 0, n_fallbacks = 0, n_promotions = 0;
+    uint64_t n_bad = 0, n_faults = 0, n_frames = 0, n_snapshots = 0, n_restored = 0, n_fallbacks = 0, n_promotions = 0,
+             n_fenced = 0;
     for (uint64_t seed = first; seed < first + n && n_bad < 5; seed++) {
         n_bad += !run_seed(&world, seed);
         n_faults += world.n_faults;
@@ -353,12 +376,13 @@ int main(int argc, char **argv)
         n_restored += world.n_restored;
         n_fallbacks += world.n_fallbacks;
         n_promotions += world.n_promotions;
+        n_fenced += world.n_fenced;
     }
     printf("%llu seeds, %llu faults, %llu frames to shards, %llu snapshots, %llu restored, %llu of them older than the "
-           "last, %llu promotions, %llu violations\n",
+           "last, %llu promotions, %llu shares left to others, %llu violations\n",
         (unsigned long long)n, (unsigned long long)n_faults, (unsigned long long)n_frames,
         (unsigned long long)n_snapshots, (unsigned long long)n_restored, (unsigned long long)n_fallbacks,
-        (unsigned long long)n_promotions, (unsigned long long)n_bad);
+        (unsigned long long)n_promotions, (unsigned long long)n_fenced, (unsigned long long)n_bad);
     if (n >= 100 && (n_faults < 5 * n || n_fallbacks < n / 10 || n_promotions < n / 4)) {
         printf("too few faults\n");
         return 1;

@@ -9,6 +9,9 @@
 
 #include "base/hash.h"
 #include "disk.h"
+#include "ps/claim.h"
+#include "ps/coordinator.h"
+#include "ps/membership.h"
 #include "ps/own_files.h"
 #include "ps/remote.h"
 #include "ps/shard.h"
@@ -55,6 +58,8 @@ typedef struct life {
     uint64_t born_shard_deaths;
     ucontext_t context;
     unsigned char *given;
+    tw_membership member; /* of the coordinator's, where there is one */
+    wire to_coordinator, by_coordinator, from_coordinator;
     uint32_t side[MAX_SHARDS]; /* the address that it talks to */
     wire to_shard[MAX_SHARDS][MAX_SIDES], to_worker[MAX_SHARDS][MAX_SIDES], inbox[MAX_SHARDS];
 } life;
@@ -91,6 +96,11 @@ typedef struct simulation {
     int64_t step_us;
     uint32_t n_shards, n_shares, n_splits, n_lives;
     uint32_t n_events[MAX_SPLITS];
+    bool has_coordinator;
+    tw_coordinator *coordinator; /* NULL: away */
+    int64_t coordinator_back_us, wall_us;
+    uint32_t n_coordinators, n_all_shares; /* shares of the input that it gives */
+    uint64_t n_fenced;
     uint32_t n_deltas; /* snapshots between two that hold every row */
     uint32_t chance;   /* of a fault in a step, of 65536 */
     bool has_faults;
@@ -146,7 +156,8 @@ static inline void wire_clear(wire *self)
 /* Key `which` of event `event` (from 0) of a split: 0 is its own, the others are shared. */
 uint64_t key_of(uint32_t split, uint32_t event, uint32_t which);
 
-/* A new life of the worker of `share`; nothing when there were too many. */
-void life_begin(simulation *self, uint32_t share);
+/* A new life of the worker of `share`; nothing when there were too many. is_beside: another process than the one
+ * before, under a name of its own. */
+void life_begin(simulation *self, uint32_t share, bool is_beside);
 
 #endif

@@ -1,0 +1,207 @@
+#include "shares.h"
+
+#include "base/alloc.h"
+#include "life.h"
+
+enum { HEARTBEAT_US = 15000, DEAD_AFTER_US = 400000, GRACE_US = 60000, AWAY_US = 300000 };
+
+/* --- the worker's side -------------------------------------------------------------------------------------------- */
+
+void life_report(life *self)
+{
+    int64_t now_us = self->simulation->now_us + self->clock_us;
+    while (self->from_coordinator.count > 0) {
+        letter taken = wire_take(&self->from_coordinator);
+        if (tw_membership_take(&self->member, now_us, taken.bytes, taken.size, NULL) < 0)
+            abort();
+        free(taken.bytes);
+    }
+    if (!tw_membership_is_due(&self->member, now_us))
+        return;
+    tw_buffer out = {0};
+    if (tw_membership_report(&self->member, now_us, &out, NULL) < 0)
+        abort();
+    wire_put(&self->to_coordinator, out.bytes, out.size);
+    tw_free(out.bytes);
+}
+
+typedef struct share_run {
+    life *life;
+    tw_params *params;
+    tw_grant grant;
+    uint64_t told_shards;
+} share_run;
+
+static void tell(share_run *run, tw_hold hold)
+{
+    tw_membership *member = &run->life->member;
+    uint64_t highest = 0;
+    (void)tw_remote_is_fenced(run->params, &highest);
+    run->told_shards = tw_remote_shards(run->params);
+    tw_membership_set(member, hold, run->grant);
+    if (highest > member->standing.highest_epoch)
+        member->standing.highest_epoch = highest;
+    if (run->told_shards != 0)
+        member->standing.shards = run->told_shards;
+}
+
+static tw_status await_orders(share_run *run, tw_orders *out, tw_error *error)
+{
+    tw_status status = TW_STATUS_OK;
+    do {
+        status = life_give_way(run->life, error);
+    } while (status == TW_STATUS_OK && !run->life->member.has_orders);
+    *out = run->life->member.orders;
+    return status;
+}
+
+/* OK: to its end; CANCELLED: it was to be left. */
+static tw_status learn_share(share_run *run, tw_error *error)
+{
+    const simulation *world = run->life->simulation;
+    tw_orders orders;
+    for (;;) {
+        tw_status status = TW_STATUS_OK;
+        for (uint32_t s = run->grant.share; s < world->n_splits && status == TW_STATUS_OK; s += world->n_all_shares)
+            status = learn_split(run->life, run->params, s, error);
+        bool was_paused = tw_membership_must_pause(&run->life->member);
+        if (status == TW_STATUS_OK)
+            status = run->params->ops->flush(run->params, 100000000, error);
+        if (status == TW_STATUS_OK && !was_paused)
+            return TW_STATUS_OK;
+        if (status == TW_STATUS_OK)
+            status = await_orders(run, &orders, error);
+        if (status == TW_STATUS_OK && was_paused && orders.grant.epoch != run->grant.epoch)
+            return TW_STATUS_CANCELLED;
+        if (status != TW_STATUS_OK && status != TW_STATUS_REWIND)
+            return status;
+    }
+}
+
+static tw_status serve_grant(share_run *run, tw_error *error)
+{
+    const simulation *world = run->life->simulation;
+    uint64_t split[MAX_SPLITS], highest = 0;
+    size_t n = 0;
+    for (uint32_t s = run->grant.share; s < world->n_splits; s += world->n_all_shares)
+        split[n++] = s + 1;
+    tell(run, TW_HOLD_LEARNS);
+    tw_status status = tw_remote_claim(run->params, (tw_lease){run->grant.share, run->grant.epoch}, split, n, error);
+    if (status == TW_STATUS_OK)
+        status = learn_share(run, error);
+    if (run->life->is_killed)
+        return TW_STATUS_CANCELLED;
+    if (status < 0 && tw_remote_is_fenced(run->params, &highest))
+        status = TW_STATUS_CANCELLED;
+    run->life->simulation->n_fenced += status == TW_STATUS_CANCELLED;
+    if (status == TW_STATUS_OK)
+        tell(run, TW_HOLD_FINISHED);
+    else if (status == TW_STATUS_CANCELLED)
+        tell(run, TW_HOLD_RETURNED);
+    return status == TW_STATUS_CANCELLED ? TW_STATUS_OK : status;
+}
+
+/* END: nothing is left to do. */
+static tw_status confirm_end(share_run *run, tw_error *error)
+{
+    uint64_t highest = 0;
+    tw_status status = run->params->ops->flush(run->params, 100000000, error);
+    if (status < 0 && tw_remote_is_fenced(run->params, &highest) && !run->life->is_killed)
+        status = TW_STATUS_OK;
+    if (status < 0 || tw_remote_shards(run->params) == run->told_shards)
+        return status < 0 ? status : TW_STATUS_END;
+    tell(run, TW_HOLD_NOTHING);
+    return TW_STATUS_OK;
+}
+
+tw_status life_learn_shares(life *self, tw_params *params, tw_error *error)
+{
+    share_run run = {.life = self, .params = params};
+    tw_orders orders;
+    tw_status status = TW_STATUS_OK;
+    while (status >= 0 && status != TW_STATUS_END) {
+        status = await_orders(&run, &orders, error);
+        if (status == TW_STATUS_OK && orders.grant.epoch != 0) {
+            run.grant = orders.grant;
+            status = serve_grant(&run, error);
+        } else if (status == TW_STATUS_OK && orders.is_over) {
+            status = confirm_end(&run, error);
+        }
+    }
+    if (status == TW_STATUS_END) {
+        tell(&run, TW_HOLD_LEAVES);
+        life_report(self);
+    }
+    return status == TW_STATUS_END ? TW_STATUS_OK : status;
+}
+
+/* --- the coordinator's side --------------------------------------------------------------------------------------- */
+
+static void emit(void *context, const void *peer, size_t peer_size, const void *bytes, size_t size)
+{
+    simulation *self = context;
+    uint32_t number;
+    if (peer_size != sizeof number)
+        return;
+    memcpy(&number, peer, sizeof number);
+    life *to = self->life[number];
+    if (to->state == LIFE_RUNS && !to->is_killed)
+        wire_put(&to->by_coordinator, bytes, size);
+}
+
+void coordinator_start(simulation *self)
+{
+    static const char *const address[MAX_SHARDS] = {"simulated", "simulated", "simulated"};
+    tw_coordinator_options options = {
+        .incarnation = (uint64_t)(self->now_us + self->wall_us),
+        .address = address,
+        .n_shards = self->n_shards,
+        .dead_after_us = DEAD_AFTER_US,
+        .grace_us = self->n_coordinators++ > 0 ? GRACE_US : 0,
+        .emit = emit,
+        .context = self,
+    };
+    if (tw_coordinator_create(&options, self->now_us, &self->coordinator, NULL) < 0)
+        abort();
+}
+
+void coordinator_stop(simulation *self)
+{
+    tw_coordinator_destroy(&self->coordinator);
+}
+
+void coordinator_kill(simulation *self)
+{
+    tw_coordinator_destroy(&self->coordinator);
+    self->coordinator_back_us = self->now_us + (int64_t)draw(self, AWAY_US);
+    if (draw(self, 8) == 0)
+        self->wall_us -= (int64_t)draw(self, 3000000);
+}
+
+void coordinator_forget(simulation *self, const life *gone)
+{
+    if (self->coordinator != NULL)
+        tw_coordinator_forget(self->coordinator, self->now_us, gone->member.standing.name);
+}
+
+void coordinator_turn(simulation *self, life *with)
+{
+    if (self->coordinator == NULL) {
+        if (self->now_us >= self->coordinator_back_us)
+            coordinator_start(self);
+        return;
+    }
+    uint64_t what = draw(self, 4);
+    if (what < 2 && with->to_coordinator.count > 0) {
+        letter taken = wire_take(&with->to_coordinator);
+        tw_coordinator_receive(
+            self->coordinator, self->now_us, &with->number, sizeof with->number, taken.bytes, taken.size);
+        free(taken.bytes);
+    } else if (what < 3 && with->by_coordinator.count > 0) {
+        letter taken = wire_take(&with->by_coordinator);
+        wire_put(&with->from_coordinator, taken.bytes, taken.size);
+        free(taken.bytes);
+    } else if (what == 3) {
+        tw_coordinator_tick(self->coordinator, self->now_us);
+    }
+}
