@@ -162,12 +162,12 @@ static tw_status serve_grant(share_run *run, tw_error *error)
         if (status == TW_STATUS_OK)
             status = learn_share(run, error);
     }
-    if (status < 0 && tw_remote_is_fenced(worker->params, &highest)) {
+    if (status < 0 && tw_remote_is_fenced(worker->params, &highest))
+        status = TW_STATUS_CANCELLED;
+    if (status == TW_STATUS_CANCELLED && !is_stopping(run))
         console_note("thalweg: warning: worker %s: share %u was given to another worker meanwhile; going on with other "
                      "work",
             worker->name, run->grant.share);
-        status = TW_STATUS_CANCELLED;
-    }
     if (status == TW_STATUS_OK)
         tell(run, TW_HOLD_FINISHED);
     else if (status == TW_STATUS_CANCELLED)

@@ -76,13 +76,15 @@ static void copy_live(const copier *self, const tw_area *area, const chunk_span 
 
 static bool chunk_is_wanted(const copier *self, const tw_area *area, const chunk_span *span)
 {
-    size_t row_size = self->frozen->spec->schema.row.size;
+    size_t row_size = self->frozen->spec->schema.row.size; /* 0 where a model has blocks only, which are not tracked */
+    if (area->touched == NULL)
+        return true;
     size_t unit = area->kind == TW_AREA_EXACT ? TW_BUCKET_KEY_BYTES + TW_BUCKET_KEYS * row_size : row_size * 8;
-    for (size_t i = span->start / unit; area->touched != NULL && i * unit < span->end; i++) {
+    for (size_t i = span->start / unit; i * unit < span->end; i++) {
         if (area->touched[i] != 0)
             return true;
     }
-    return area->touched == NULL;
+    return false;
 }
 
 /* Whoever moves a chunk from UNSAVED to SAVING alone may read the live bytes. */
