@@ -48,6 +48,13 @@ tw_status tw_remote_claim(tw_params *params, tw_lease lease, const uint64_t *spl
     return claim_settle(self, error);
 }
 
+void tw_remote_unclaim(tw_params *params)
+{
+    tw_remote *self = (tw_remote *)params;
+    if (self->claim.lease.epoch != 0)
+        claim_reset(self);
+}
+
 bool tw_remote_is_fenced(const tw_params *params, uint64_t *highest)
 {
     const tw_remote *self = (const tw_remote *)params;
@@ -92,9 +99,14 @@ tw_status tw_claim_take(tw_remote *self, tw_peer *peer, const tw_frame *frame, t
 
 tw_status tw_claim_take_refusal(tw_remote *self, const tw_peer *peer, const tw_frame *frame, tw_error *error)
 {
-    self->claim.is_stale = true;
-    if (frame->n_marks > 0 && frame->mark[0].to > self->claim.highest)
-        self->claim.highest = frame->mark[0].to;
+    tw_claim *claim = &self->claim;
+    /* A late answer to what was pushed under a claim before this one. */
+    if (claim->lease.epoch == 0 || frame->n_marks == 0 || frame->mark[0].split != claim->lease.share ||
+        frame->mark[0].to <= claim->lease.epoch)
+        return TW_STATUS_OK;
+    claim->is_stale = true;
+    if (frame->mark[0].to > claim->highest)
+        claim->highest = frame->mark[0].to;
     return tw_error_set(error, TW_STATUS_CONFLICT, "shard %u of %u: share %llu was given to another worker",
         peer->shard, self->partition.n_shards, (unsigned long long)self->claim.lease.share);
 }

@@ -13,6 +13,9 @@
 TW_MUST_USE tw_status tw_remote_claim(
     tw_params *params, tw_lease lease, const uint64_t *split, size_t n, tw_error *error);
 
+/* Holds no share any more; what a claim that was refused left behind is dropped. */
+void tw_remote_unclaim(tw_params *params);
+
 /* True when a shard has refused the claim or a push under it since tw_remote_claim: every call on `params` that meets
  * it fails with CONFLICT. *highest: the owner epoch that the shard knows. */
 bool tw_remote_is_fenced(const tw_params *params, uint64_t *highest);

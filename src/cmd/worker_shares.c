@@ -172,6 +172,7 @@ static tw_status serve_grant(share_run *run, tw_error *error)
         tell(run, TW_HOLD_FINISHED);
     else if (status == TW_STATUS_CANCELLED)
         tell(run, TW_HOLD_RETURNED);
+    tw_remote_unclaim(worker->params);
     return status == TW_STATUS_CANCELLED ? TW_STATUS_OK : status;
 }
 
