@@ -113,19 +113,28 @@ KILLS_A_RUN = 60
 PACE_S = 0.8
 
 
-def role_of(words):
-    """What a process that the run started is for, by its command line; None: nothing that is killed."""
-    verb = words[1] if len(words) > 1 else ""
-    if verb == "ps":
-        return "standby" if any("standby" in word for word in words[2:]) else "shard"
-    return verb if verb in ("worker", "coordinator") else None
+def started_at(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        return int(stat.read().rpartition(")")[2].split()[19])
 
 
 def roles_there(run):
-    there = collections.defaultdict(list)
+    """Process ids that the run started, by what they are for. Of the processes of one shard the oldest serves: a standby that
+    took over was started as one."""
+    there, shards = collections.defaultdict(list), collections.defaultdict(list)
     for pid, words in children_of(run.popen.pid):
-        if role_of(words):
-            there[role_of(words)].append(pid)
+        verb = words[1] if len(words) > 1 else ""
+        if verb == "ps":
+            shards[words[words.index("--shard") + 1]].append(pid)
+        elif verb == "worker":
+            there[verb].append(pid)
+    for pids in shards.values():
+        try:
+            pids.sort(key=started_at)
+        except OSError:
+            continue
+        there["shard"].append(pids[0])
+        there["standby"] += pids[1:]
     return there
 
 
@@ -196,5 +205,7 @@ def many_case(roles, more=()):
     return case
 
 
-CASES = {"crew-kills": many_case(("worker", "shard", "run")), "crew-workers": crew_case(("worker",)), "crew-all": crew_case(("worker", "ps", "run")),
+WITH_STANDBYS = ("worker", "shard", "standby", "run")
+CASES = {"crew-kills": many_case(WITH_STANDBYS, ("--standby", "async")), "crew-kills-sync": many_case(WITH_STANDBYS, ("--standby", "sync")),
+         "crew-workers": crew_case(("worker",)), "crew-all": crew_case(("worker", "ps", "run")),
          "crew-passes": crew_case(("worker", "ps"), 2), "crew-joined": shards_joined}
