@@ -270,6 +270,11 @@ tw_status children_start(const children_options *options, children **out, tw_err
     return status;
 }
 
+uint32_t children_count(const children *self)
+{
+    return self->options.n_shards;
+}
+
 uint32_t children_restarts(const children *self)
 {
     return atomic_load(&self->n_restarts);

@@ -32,6 +32,9 @@ TW_MUST_USE tw_status children_start(const children_options *options, children *
 /* [n_shards], for tw_remote_options; borrowed. */
 const char *const *children_addresses(const children *self);
 
+/* How many there are. */
+uint32_t children_count(const children *self);
+
 /* Times that a shard died and was started again, or its standby took over: it may have lost rows. Any thread. */
 uint32_t children_restarts(const children *self);
 

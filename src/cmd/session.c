@@ -362,11 +362,14 @@ static tw_status start_server(session *self, tw_error *error)
         .max_connections = pipeline->serve_max_connections,
         .hooks = {.context = self,
             .checkpoint = self->engine != NULL ? hook_checkpoint : NULL,
-            .report = self->engine != NULL ? hook_report : NULL},
+            .report = self->engine != NULL ? hook_report : NULL,
+            .metrics = session_watch_metrics},
     };
     if (status == TW_STATUS_OK && pipeline->checkpoint_dir != NULL)
         status = publisher_start(pipeline->checkpoint_dir, self->assembly->model, pipeline->n_required > 0,
             self->served, &self->publisher, error);
+    if (status == TW_STATUS_OK && pipeline->serve_http != NULL)
+        status = session_watch_start(self, error);
     if (status == TW_STATUS_OK)
         status = tw_server_start(&options, &self->server, error);
     if (status == TW_STATUS_OK && self->console.style == PROGRESS_TABLE) {
@@ -488,6 +491,7 @@ int session_run(assembly *all, const session_options *options)
     int code = ran < 0 && crew_code != 0 ? crew_code : exit_code_of(&self, ran);
     tw_server_stop(&self.server);
     publisher_stop(&self.publisher);
+    shard_watch_stop(&self.watch);
     tw_served_destroy(&self.served);
     tw_engine_destroy(&self.engine);
     tw_model_destroy(&all->model);

@@ -19,6 +19,7 @@ typedef struct crew_run {
     tw_report *report;
     int64_t started_us, next_stats_us, next_progress_us;
     uint64_t started_events; /* T at the start */
+    uint32_t n_restarts;     /* of workers, of crews before this one */
     uint64_t shard_restarts; /* when the workers were started */
 } crew_run;
 
@@ -193,6 +194,7 @@ static tw_status watch_workers(crew_run *self, int *code, tw_error *error)
     tw_status status = TW_STATUS_OK;
     while (status == TW_STATUS_OK && !atomic_load(self->session->stop)) {
         status = crew_poll(self->crew, code, error);
+        atomic_store(&self->session->n_worker_restarts, self->n_restarts + crew_restarts(self->crew));
         if (status == TW_STATUS_OK && self->session->children != NULL)
             status = children_check(self->session->children, error);
         if (status != TW_STATUS_OK)
@@ -254,6 +256,7 @@ static tw_status run_workers(crew_run *self, int *code, tw_error *error)
             status = watch_workers(self, code, error);
         if (status >= 0)
             take_figures(self);
+        self->n_restarts += self->crew != NULL ? crew_restarts(self->crew) : 0;
         crew_stop(&self->crew);
         tw_status saved = status >= 0 ? save_last(self, error) : TW_STATUS_OK;
         if (status < 0 || atomic_load(self->session->stop) || (saved == TW_STATUS_OK && !has_lost_shards(self))) {

@@ -6,6 +6,7 @@
 #include "cmd/children.h"
 #include "cmd/publisher.h"
 #include "cmd/session.h"
+#include "cmd/shard_watch.h"
 #include "serve/server.h"
 
 typedef struct session {
@@ -24,12 +25,18 @@ typedef struct session {
     tw_served *served;
     tw_server *server;
     publisher *publisher;
+    shard_watch *watch; /* of the shards, for /metrics; NULL: no shards, or nothing is served */
+    atomic_uint n_worker_restarts;
     const atomic_bool *stop; /* set: the user wants the run to end */
 } session;
 
 /* Starts the workers, watches them, saves checkpoints meanwhile, until all have read their shares. *report: the figures
  * of all; *code: the exit code when it fails. */
 TW_MUST_USE tw_status session_run_crew(session *self, tw_report *report, int *code, tw_error *error);
+
+/* For /metrics: connects to the shards, if there are any, and appends what they say. */
+TW_MUST_USE tw_status session_watch_start(session *self, tw_error *error);
+TW_MUST_USE tw_status session_watch_metrics(void *session, tw_text *out, tw_error *error);
 
 /* Rows of the same form may still be weights of something else: CONFLICT when the model of --init was learned with
  * another loss. */

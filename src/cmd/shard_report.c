@@ -295,6 +295,12 @@ char *shard_report_json(const shard_view *view)
 
 /* --- Prometheus ------------------------------------------------------------------------------------------------- */
 
+void shard_label(char *text)
+{
+    for (; *text != '\0'; text++)
+        *text = *text == '"' || *text == '\\' || *text == '\n' ? '_' : *text;
+}
+
 typedef struct metrics_writer {
     const shard_view *view;
     const char *model;
@@ -384,8 +390,10 @@ tw_status shard_report_metrics(const shard_view *view, const char *model, tw_tex
             write_figure(&writer, &table[i], i);
     }
     write_refused(&writer);
-    write_lags(&writer, &totals);
-    write_skew(&writer, "shards_skew", "Touches of the busiest shard by their mean.", totals.shard_skew);
+    if (view->n > 1 || view->answer[0].status.figure[TW_STATUS_SHARDS] <= 1) {
+        write_lags(&writer, &totals);
+        write_skew(&writer, "shards_skew", "Touches of the busiest shard by their mean.", totals.shard_skew);
+    }
     write_skew(&writer, "slots_skew", "Touches of the busiest slot range by their mean.", totals.slot_skew);
     return writer.status;
 }

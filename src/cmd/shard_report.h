@@ -25,7 +25,10 @@ shard_totals shard_totals_of(const shard_view *view);
 void shard_report_print(FILE *out, const shard_view *view);
 /* One JSON object; NULL: no memory. Release with free(). */
 char *shard_report_json(const shard_view *view);
-/* Prometheus text: thalweg_shard_*, thalweg_shards. Label values are numbers of shards and names from here. */
+/* What would end a label's value becomes '_'. */
+void shard_label(char *text);
+/* Prometheus text: thalweg_shard_* and, where all shards of the model are in view, their lags and skew. `model` is a
+ * label. */
 TW_MUST_USE tw_status shard_report_metrics(const shard_view *view, const char *model, tw_text *out, tw_error *error);
 
 #endif

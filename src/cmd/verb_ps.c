@@ -5,6 +5,7 @@
 
 #include "cmd/console.h"
 #include "cmd/security.h"
+#include "cmd/shard_page.h"
 #include "cmd/stop.h"
 #include "cmd/verbs.h"
 #include "ps/server.h"
@@ -33,14 +34,20 @@ static const flag_spec ps_flags[] = {
     {"sync", 0, NULL, "of --standby-of: that shard acknowledges a push when this copy has it"},
     {"epoch", 0, "N", "how often the shard was taken over from; one that is behind what workers know serves nobody"},
     {"promote", 0, "ADDR", "tells the standby at ADDR to take over, and ends (with --key: a key of role admin)"},
+    {"metrics", 0, "HOST:PORT", "answers GET /metrics and /healthz there (127.0.0.1 only)"},
     {"child-of", 0, "PID", "ends when that process does"},
     {NULL, 0, NULL, NULL},
 };
 
+typedef struct ps_run {
+    tw_shard_server_options options;
+    shard_page *page; /* NULL: none */
+} ps_run;
+
 static void on_ready(void *context, const char *address)
 {
-    const tw_shard_server_options *options = context;
-    console_note("shard %u of %u serves at %s", options->index, options->count, address);
+    const ps_run *run = context;
+    console_note("shard %u of %u serves at %s", run->options.index, run->options.count, address);
 }
 
 static tw_status parse_shard(const char *text, uint32_t *index, uint32_t *count, tw_error *error)
@@ -145,7 +152,29 @@ static tw_status read_options(const flags *given, tw_shard_server_options *out, 
     out->snapshot_every_ms = (uint32_t)(every_us / 1000);
     out->has_final_snapshot = out->directory != NULL && !is_child;
     out->on_ready = is_child ? NULL : on_ready;
-    out->context = out;
+    return status;
+}
+
+static void on_status(void *context, const tw_shard_status *status)
+{
+    const ps_run *run = context;
+    shard_page_show(run->page, status);
+}
+
+/* The page is there as long as the shard. */
+static tw_status serve(ps_run *run, const char *metrics, atomic_bool *stop, tw_error *error)
+{
+    tw_status status = TW_STATUS_OK;
+    run->options.context = run;
+    if (metrics != NULL) {
+        status = shard_page_start(metrics, &run->page, error);
+        run->options.on_status = on_status;
+    }
+    if (status == TW_STATUS_OK && run->page != NULL)
+        console_note("metrics at http://%s/metrics", shard_page_address(run->page));
+    if (status == TW_STATUS_OK)
+        status = tw_shard_server_run(&run->options, stop, error);
+    shard_page_stop(&run->page);
     return status;
 }
 
@@ -179,7 +208,7 @@ static int promote(const flags *given)
 static int ps_main(const verb *self, int argc, char **argv)
 {
     flags given;
-    tw_shard_server_options options = {0};
+    ps_run run = {0};
     tw_error error = {0};
     int code = 0;
     if (!verb_parse(self, argc, argv, &given, &code))
@@ -188,16 +217,16 @@ static int ps_main(const verb *self, int argc, char **argv)
         return promote(&given);
     if (!flags_has(&given, "bind"))
         return verb_misused(self, "--bind is needed, such as --bind tcp://127.0.0.1:7101");
-    if (read_options(&given, &options, &error) < 0)
+    if (read_options(&given, &run.options, &error) < 0)
         return verb_misused(self, "%s", error.message);
     atomic_bool *stop = stop_on_signals();
     const char *parent = flags_text(&given, "child-of", NULL);
     if (parent != NULL && !stop_with_parent(parent))
         return tw_status_exit_code(TW_STATUS_UNAVAILABLE);
     ps_security security = {0};
-    tw_status status = read_security(&given, &security, &options, &error);
+    tw_status status = read_security(&given, &security, &run.options, &error);
     if (status == TW_STATUS_OK)
-        status = tw_shard_server_run(&options, stop, &error);
+        status = serve(&run, flags_text(&given, "metrics", NULL), stop, &error);
     tw_allow_list_fini(&security.allow);
     if (status < 0)
         console_error(&error);

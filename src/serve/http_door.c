@@ -1,17 +1,15 @@
 /* The HTTP door: libmicrohttpd with its own small pool of threads. A request body is bounded before it is read, and so
  * are all that arrive at the same time; desks are taken from a pool, one a request. */
-#include <arpa/inet.h>
 #include <errno.h>
 
 #include <microhttpd.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "base/alloc.h"
+#include "serve/http_address.h"
 #include "serve/http_api.h"
 
 enum { N_THREADS = 4, IDLE_TIMEOUT_S = 30, MAX_WAITING_BODIES = 4 /* times the limit of one body */ };
@@ -157,28 +155,6 @@ static void on_completed(
     *state = NULL;
 }
 
-/* "127.0.0.1:8080" or "localhost:8080"; everything off loopback is refused. */
-static tw_status parse_address(const char *text, struct sockaddr_in *out, tw_error *error)
-{
-    const char *colon = strrchr(text, ':');
-    char host[64];
-    char *end = NULL;
-    long port = colon != NULL ? strtol(colon + 1, &end, 10) : -1;
-    if (colon == NULL || end == colon + 1 || *end != '\0' || port < 0 || port > 65535)
-        return tw_error_set(
-            error, TW_STATUS_INVALID, "serve.http: %s: expected HOST:PORT such as 127.0.0.1:8080", text);
-    (void)snprintf(host, sizeof host, "%.*s", (int)(colon - text), text);
-    *out = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    if (strcmp(host, "localhost") == 0)
-        (void)snprintf(host, sizeof host, "127.0.0.1");
-    if (inet_pton(AF_INET, host, &out->sin_addr) != 1)
-        return tw_error_set(error, TW_STATUS_INVALID, "serve.http: %s: %s is not an IPv4 address", text, host);
-    if (ntohl(out->sin_addr.s_addr) >> 24 != 127)
-        return tw_error_set(error, TW_STATUS_UNSUPPORTED,
-            "serve.http: %s: only loopback addresses may be served until connections can be authenticated", text);
-    return TW_STATUS_OK;
-}
-
 static tw_status start_daemon(http_door *self, const struct sockaddr_in *address, tw_error *error)
 {
     const tw_server_options *options = &self->shared->options;
@@ -188,21 +164,9 @@ static tw_status start_daemon(http_door *self, const struct sockaddr_in *address
         MHD_OPTION_CONNECTION_LIMIT, (unsigned int)options->max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned int)IDLE_TIMEOUT_S, MHD_OPTION_THREAD_POOL_SIZE, (unsigned int)N_THREADS, MHD_OPTION_END);
     int errnum = errno != 0 ? errno : EADDRINUSE;
-    if (self->daemon == NULL && errnum == EADDRINUSE) {
-        tw_status status = tw_error_set(error, TW_STATUS_UNAVAILABLE,
-            "cannot listen on %s: Address already in use; another process listens there: stop it or choose another "
-            "port",
-            options->http_address);
-        tw_error_code(error, "E401");
-        return status;
-    }
     if (self->daemon == NULL)
-        return tw_error_errno(error, TW_STATUS_IO, errnum, "cannot listen on %s", options->http_address);
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(self->daemon, MHD_DAEMON_INFO_BIND_PORT);
-    char host[INET_ADDRSTRLEN] = "";
-    (void)inet_ntop(AF_INET, &address->sin_addr, host, sizeof host);
-    (void)snprintf(self->address, sizeof self->address, "%s:%u", host,
-        info != NULL ? (unsigned int)info->port : (unsigned int)ntohs(address->sin_port));
+        return http_listen_error(options->http_address, errnum, error);
+    http_bound_address(self->daemon, address, self->address, sizeof self->address);
     return TW_STATUS_OK;
 }
 
@@ -210,7 +174,7 @@ tw_status http_door_open(door_shared *shared, http_door **out, tw_error *error)
 {
     struct sockaddr_in address;
     *out = NULL;
-    tw_status status = parse_address(shared->options.http_address, &address, error);
+    tw_status status = http_parse_address("serve.http", shared->options.http_address, &address, error);
     if (status < 0)
         return status;
     http_door *self = tw_alloc_zero(sizeof *self);

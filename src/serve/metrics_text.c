@@ -233,5 +233,7 @@ tw_status metrics_text(door_shared *self, tw_text *out, tw_error *error)
     write_model(&writer, &stamp);
     write_doors(&writer, self);
     write_process(&writer, self);
+    if (writer.status == TW_STATUS_OK && self->options.hooks.metrics != NULL)
+        writer.status = self->options.hooks.metrics(self->options.hooks.context, out, error);
     return writer.status;
 }

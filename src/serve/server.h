@@ -9,6 +9,7 @@
 #ifndef TW_SERVE_SERVER_H
 #define TW_SERVE_SERVER_H
 
+#include "base/text.h"
 #include "engine/report.h"
 #include "serve/served.h"
 
@@ -19,6 +20,7 @@ typedef struct tw_server_hooks {
     void *context;
     tw_status (*checkpoint)(void *context, int timeout_ms, uint64_t *id, tw_error *error);
     void (*report)(void *context, tw_report *out);
+    tw_status (*metrics)(void *context, tw_text *out, tw_error *error); /* appends to what /metrics says */
 } tw_server_hooks;
 
 typedef struct tw_server_options {

@@ -65,6 +65,21 @@ def wait_for(condition, what, seconds=20):
     raise AssertionError(f"not within {seconds} s: {what}")
 
 
+def children_of(pid):
+    """(pid, command line) of the direct children."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat") as stat:
+                parent = int(stat.read().rpartition(")")[2].split()[1])
+            if parent == pid:
+                with open(f"/proc/{name}/cmdline", "rb") as line:
+                    found.append((int(name), line.read().decode().split("\0")))
+        except (OSError, ValueError, IndexError):
+            continue
+    return found
+
+
 class Case(unittest.TestCase):
     """A folder of its own per case; processes that it started end with it."""
 
