@@ -454,6 +454,7 @@ void tw_shard_tick(tw_shard *self, int64_t now_us)
 {
     tw_feed *feed = &self->feed;
     feed->now_us = now_us;
+    tw_shard_rounds_tick(self, now_us);
     if (!feed->has_peer)
         return;
     /* The name comes with the first HELLO: without it nobody knows what the rows are. */

@@ -60,6 +60,7 @@ static void header_read(const unsigned char *at, tw_frame *out)
     out->reason = (tw_nack_reason)at[75];
     out->block_first = tw_get_u32(at + 76);
     out->n_blocks = tw_get_u32(at + 80);
+    out->clock = tw_get_u32(at + 84);
     out->handle = tw_get_u64(at + 88);
     out->n_learned = tw_get_u64(at + 96);
     out->generation = tw_get_u64(at + 104);
@@ -97,7 +98,7 @@ tw_status tw_frame_decode(const void *bytes, size_t size, tw_frame *out, tw_erro
         return frame_bad(out, TW_NACK_UNKNOWN_TYPE, error, "unknown version", version);
     if (type == 0 || type >= TW_FRAME_N_TYPES)
         return frame_bad(out, TW_NACK_UNKNOWN_TYPE, error, "unknown type", type);
-    if (flags > 7 || form > TW_FORM_ADD || reason >= TW_NACK_N_REASONS || tw_get_u32(at + 84) != 0)
+    if (flags > 7 || form > TW_FORM_ADD || reason >= TW_NACK_N_REASONS)
         return frame_bad(out, TW_NACK_BAD_FRAME, error, "unknown flag, form or reason", flags);
     uint64_t body_size = tw_get_u32(at + 8);
     if (body_size != size - TW_FRAME_HEADER)
@@ -160,6 +161,7 @@ void tw_frame_finish(tw_buffer *out, const tw_frame *frame)
     at[75] = (unsigned char)frame->reason;
     tw_put_u32(at + 76, frame->block_first);
     tw_put_u32(at + 80, frame->n_blocks);
+    tw_put_u32(at + 84, frame->clock);
     tw_put_u64(at + 88, frame->handle);
     tw_put_u64(at + 96, frame->n_learned);
     tw_put_u64(at + 104, frame->generation);

@@ -7,7 +7,7 @@
  *     40 incarnation u64      48 sequence u64      56 acknowledged u64
  *     64 credit bytes u32     68 credit frames u32
  *     72 marks u16            74 value form u8     75 reason u8        76 first block record u32
- *     80 block records u32    84 zero u32          88 handle u64       96 events learned u64
+ *     80 block records u32    84 clock u32         88 handle u64       96 events learned u64
  *    104 generation u64      112 XXH3-64 of the body                  120 XXH3-64 of bytes 0 .. 119
  *
  * Body: marks (split, from, to: 3 u64 each), keys (u64 each, only with TW_FRAME_HAS_KEYS), then the payload. */
@@ -57,7 +57,9 @@ typedef enum tw_frame_type {
     TW_FRAME_PROMOTE = 24,
     TW_FRAME_PROMOTED = 25,
     TW_FRAME_DIGEST = 26,
-    TW_FRAME_REPORT = 32, /* 32 to 47 between a coordinator and its members; see orders.h */
+    TW_FRAME_CLOCK = 28,   /* a round without a push here; handle 1: the worker has finished. Answered by ACK */
+    TW_FRAME_WAITING = 29, /* the request `ack` waits for another worker; payload: see shard_rounds.h */
+    TW_FRAME_REPORT = 32,  /* 32 to 47 between a coordinator and its members; see orders.h */
     TW_FRAME_ORDERS = 33,
     TW_FRAME_SAVE = 34,
     TW_FRAME_SAVED = 35,
@@ -108,6 +110,7 @@ typedef struct tw_frame {
     tw_value_form form;
     tw_nack_reason reason;
     uint32_t block_first, n_blocks; /* range in the shard's list of block records */
+    uint32_t clock;                 /* the round that the worker is in, from 1; 0: no rounds are kept (rounds.h) */
     uint64_t handle;
     uint64_t n_learned;  /* PUSH: events behind the change; answers: T, events that the shard's rows know */
     uint64_t generation; /* pushes that the shard has applied */

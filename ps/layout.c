@@ -5,7 +5,7 @@
 #include "base/alloc.h"
 #include "ps/frame.h"
 
-enum { HELLO_FIXED = 48 };
+enum { HELLO_FIXED = 48, HELLO_WORKER = 24 };
 
 tw_status tw_block_places(const tw_schema *schema,
     uint32_t first_slot,
@@ -36,12 +36,23 @@ tw_status tw_block_places(const tw_schema *schema,
     return TW_STATUS_OK;
 }
 
+static void hello_put_worker(const tw_round_member *self, unsigned char *at)
+{
+    tw_put_u32(at, self->index);
+    tw_put_u32(at + 4, self->count);
+    tw_put_u32(at + 8, self->staleness);
+    tw_put_u32(at + 12, 0);
+    tw_put_u64(at + 16, self->birth);
+}
+
 /* Fixed part: role u32, fresh u32, index u32, count u32, kind u32, bits u32, seed u64, max_bytes u64, name size u32,
- * schema size u32; then name and schema. */
+ * schema size u32; then name and schema; then, from one of several workers, index u32, count u32, staleness u32, zero
+ * u32, birth u64. */
 tw_status tw_hello_encode(const tw_hello *self, tw_buffer *out, tw_error *error)
 {
     size_t name_size = strlen(self->name), schema_size = tw_schema_encode(&self->spec.schema, NULL, 0);
-    unsigned char *at = tw_buffer_reserve(out, HELLO_FIXED + name_size + schema_size, error);
+    size_t worker_size = self->worker.count > 0 ? HELLO_WORKER : 0;
+    unsigned char *at = tw_buffer_reserve(out, HELLO_FIXED + name_size + schema_size + worker_size, error);
     if (at == NULL)
         return TW_STATUS_NO_MEMORY;
     tw_put_u32(at, (uint32_t)self->role);
@@ -55,7 +66,10 @@ tw_status tw_hello_encode(const tw_hello *self, tw_buffer *out, tw_error *error)
     tw_put_u32(at + 40, (uint32_t)name_size);
     tw_put_u32(at + 44, (uint32_t)schema_size);
     memcpy(at + HELLO_FIXED, self->name, name_size);
-    (void)tw_schema_encode(&self->spec.schema, at + HELLO_FIXED + name_size, schema_size);
+    at += HELLO_FIXED + name_size;
+    (void)tw_schema_encode(&self->spec.schema, at, schema_size);
+    if (worker_size > 0)
+        hello_put_worker(&self->worker, at + schema_size);
     return TW_STATUS_OK;
 }
 
@@ -68,7 +82,8 @@ tw_status tw_hello_decode(tw_hello *self, const unsigned char *bytes, size_t siz
     uint64_t name_size = tw_get_u32(bytes + 40), schema_size = tw_get_u32(bytes + 44);
     if (role < TW_ROLE_OWNER || role > TW_ROLE_READER || tw_get_u32(bytes + 4) > 1)
         return tw_error_set(error, TW_STATUS_PROTOCOL, "HELLO with unknown role %u", role);
-    if (name_size == 0 || name_size >= sizeof self->name || name_size + schema_size != size - HELLO_FIXED)
+    uint64_t known_size = HELLO_FIXED + name_size + schema_size;
+    if (name_size == 0 || name_size >= sizeof self->name || (size != known_size && size != known_size + HELLO_WORKER))
         return tw_error_set(error, TW_STATUS_PROTOCOL, "HELLO whose name or schema does not fit its %zu bytes", size);
     self->role = (tw_role)role;
     self->is_fresh = tw_get_u32(bytes + 4) != 0;
@@ -78,6 +93,10 @@ tw_status tw_hello_decode(tw_hello *self, const unsigned char *bytes, size_t siz
     self->spec.hash_seed = tw_get_u64(bytes + 24);
     self->spec.max_bytes = tw_get_u64(bytes + 32);
     memcpy(self->name, bytes + HELLO_FIXED, (size_t)name_size);
+    if (size != known_size) {
+        const unsigned char *at = bytes + known_size;
+        self->worker = (tw_round_member){tw_get_u32(at), tw_get_u32(at + 4), tw_get_u32(at + 8), tw_get_u64(at + 16)};
+    }
     if (kind != TW_TABLE_EXACT && kind != TW_TABLE_HASHED)
         return tw_error_set(error, TW_STATUS_PROTOCOL, "HELLO with unknown table kind %u", kind);
     self->spec.kind = (tw_table_kind)kind;

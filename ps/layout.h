@@ -6,6 +6,7 @@
 
 #include "data/key.h"
 #include "ps/frame.h"
+#include "ps/rounds.h"
 #include "thalweg/params.h"
 
 enum { TW_MAX_SHARDS = 256 };
@@ -50,6 +51,7 @@ typedef struct tw_hello {
     uint32_t index, count;
     char name[TW_MODEL_NAME_SIZE];
     tw_table_spec spec;
+    tw_round_member worker; /* count 0: none */
 } tw_hello;
 
 TW_MUST_USE tw_status tw_hello_encode(const tw_hello *self, tw_buffer *out, tw_error *error);

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/hash.h"
 #include "ps/image.h"
+#include "ps/replication.h"
 
 enum { LOOPBACK_ADDRESS_SIZE = 32, LOOPBACK_WRITER_FRAMES = 4, LOOPBACK_STEP_US = 10000 };
 
@@ -164,6 +165,7 @@ static tw_status loopback_wait(tw_link *link, int timeout_ms, tw_error *error)
     for (uint32_t s = 0; s < self->n_shards; s++) {
         if (self->shard[s].frozen != NULL)
             loopback_write(&self->shard[s]);
+        tw_shard_tick(self->shard[s].shard, self->now_us);
     }
     return TW_STATUS_OK;
 }

@@ -43,7 +43,7 @@ bool tw_peer_is_settled(const tw_peer *peer)
     bool is_control_done = control->type == 0 || control->is_done || control->failure < 0 ||
                            (control->type == TW_FRAME_BARRIER && control->is_acked);
     return peer->is_connected && !peer->is_claim_due && peer->push == NULL && !peer->must_resend &&
-           pull_is_done(peer) && is_control_done;
+           pull_is_done(peer) && is_control_done && peer->pace.tick_round == 0;
 }
 
 void tw_peer_disconnect(tw_remote *self, tw_peer *peer)
@@ -71,7 +71,7 @@ static bool peer_has_credit(const tw_peer *peer, size_t size)
            peer->outstanding_bytes + size <= peer->credit_bytes;
 }
 
-static tw_frame peer_frame(const tw_remote *self, const tw_peer *peer, tw_frame_type type)
+tw_frame tw_peer_frame(const tw_remote *self, const tw_peer *peer, tw_frame_type type)
 {
     return (tw_frame){
         .type = type,
@@ -83,8 +83,7 @@ static tw_frame peer_frame(const tw_remote *self, const tw_peer *peer, tw_frame_
     };
 }
 
-/* Sends the frame in self->out. OK; BUSY: later. */
-static tw_status peer_send(tw_remote *self, tw_peer *peer, tw_frame *frame, tw_error *error)
+tw_status tw_peer_send(tw_remote *self, tw_peer *peer, tw_frame *frame, tw_error *error)
 {
     tw_frame_finish(&self->out, frame);
     if (frame->type != TW_FRAME_HELLO && frame->type != TW_FRAME_PING && !peer_has_credit(peer, self->out.size))
@@ -112,10 +111,12 @@ static tw_status peer_send_hello(tw_remote *self, tw_peer *peer, tw_error *error
         .index = peer->shard,
         .count = self->partition.n_shards,
         .spec = self->partition.spec,
+        .worker = self->pace.member,
     };
     memcpy(hello.name, self->name, sizeof hello.name);
-    tw_frame frame = peer_frame(self, peer, TW_FRAME_HELLO);
+    tw_frame frame = tw_peer_frame(self, peer, TW_FRAME_HELLO);
     frame.handle = peer->shard_epoch;
+    frame.clock = tw_pace_hello_round(self, peer);
     tw_status status = tw_frame_begin(&self->out, &frame, NULL, error);
     if (status == TW_STATUS_OK)
         status = tw_hello_encode(&hello, &self->out, error);
@@ -126,7 +127,7 @@ static tw_status peer_send_hello(tw_remote *self, tw_peer *peer, tw_error *error
     if (peer->is_hello_sent) /* the one before was not answered */
         status = tw_peer_turn(self, peer, error);
     if (status == TW_STATUS_OK)
-        status = peer_send(self, peer, &frame, error);
+        status = tw_peer_send(self, peer, &frame, error);
     int64_t now = tw_peer_now(self);
     if (status == TW_STATUS_BUSY) {
         peer->not_before_us = now + TW_PEER_PAUSE_US;
@@ -146,13 +147,13 @@ static tw_status peer_drive_claim(tw_remote *self, tw_peer *peer, tw_error *erro
     const tw_claim *claim = &self->claim;
     if (!peer->is_claim_due || peer->is_claim_sent)
         return TW_STATUS_OK;
-    tw_frame frame = peer_frame(self, peer, TW_FRAME_ACQUIRE);
+    tw_frame frame = tw_peer_frame(self, peer, TW_FRAME_ACQUIRE);
     frame.handle = claim->lease.share;
     frame.generation = claim->lease.epoch;
     frame.n_keys = claim->n_splits;
     tw_status status = tw_frame_begin(&self->out, &frame, claim->n_splits > 0 ? claim->split : NULL, error);
     if (status == TW_STATUS_OK)
-        status = peer_send(self, peer, &frame, error);
+        status = tw_peer_send(self, peer, &frame, error);
     if (status == TW_STATUS_OK) {
         peer->claim_sequence = frame.sequence;
         peer->is_claim_sent = true;
@@ -170,19 +171,20 @@ static bool push_is_needed(const tw_remote *self, tw_peer *peer)
         peer->has_lost = true;
     if (self->options.role == TW_ROLE_PEER)
         peer->is_base_doubted = true;
-    peer->push = NULL;
+    tw_pace_drop_push(peer);
     return false;
 }
 
 static tw_status peer_send_push_part(tw_remote *self, tw_peer *peer, uint32_t part, uint32_t n_parts, tw_error *error)
 {
-    tw_frame frame = peer_frame(self, peer, TW_FRAME_PUSH);
+    tw_frame frame = tw_peer_frame(self, peer, TW_FRAME_PUSH);
     bool is_last = part + 1 >= n_parts;
     const uint64_t *keys = NULL;
     const tw_flight_chunk *chunk = NULL;
     size_t size = 0;
     frame.flags = is_last ? 0 : TW_FRAME_MORE;
     frame.n_learned = peer->n_learned;
+    frame.clock = peer->pace.push_round;
     if (is_last) {
         frame.n_marks = 1;
         frame.mark[0] = peer->range;
@@ -215,7 +217,7 @@ static tw_status peer_send_push_part(tw_remote *self, tw_peer *peer, uint32_t pa
     }
     if (chunk != NULL)
         tw_flight_store(peer->push, &self->partition, peer->shard, chunk, false, at);
-    status = peer_send(self, peer, &frame, error);
+    status = tw_peer_send(self, peer, &frame, error);
     if (status == TW_STATUS_OK && is_last)
         peer->push_last = frame.sequence;
     return status;
@@ -244,14 +246,15 @@ static tw_status peer_drive_pull(tw_remote *self, tw_peer *peer, tw_error *error
         tw_flight_chunk *chunk = &peer->pull->chunk[peer->pull->chunk_first[peer->shard] + peer->pull_next];
         if (chunk->is_pulled)
             continue;
-        tw_frame frame = peer_frame(self, peer, TW_FRAME_PULL);
+        tw_frame frame = tw_peer_frame(self, peer, TW_FRAME_PULL);
+        frame.clock = self->pace.round;
         frame.n_keys = chunk->n_keys;
         frame.block_first = chunk->block_first;
         frame.n_blocks = chunk->n_blocks;
         tw_status status =
             tw_frame_begin(&self->out, &frame, chunk->n_keys > 0 ? peer->pull->key + chunk->key_first : NULL, error);
         if (status == TW_STATUS_OK)
-            status = peer_send(self, peer, &frame, error);
+            status = tw_peer_send(self, peer, &frame, error);
         if (status != TW_STATUS_OK)
             return status;
         chunk->handle = frame.sequence;
@@ -266,9 +269,9 @@ static tw_status peer_drive_ping(tw_remote *self, tw_peer *peer, tw_error *error
 {
     if (peer->n_outstanding > 0 || tw_peer_now(self) - peer->heard_us < peer->retry_us)
         return TW_STATUS_OK;
-    tw_frame frame = peer_frame(self, peer, TW_FRAME_PING);
+    tw_frame frame = tw_peer_frame(self, peer, TW_FRAME_PING);
     tw_status status = tw_frame_begin(&self->out, &frame, NULL, error);
-    return status == TW_STATUS_OK ? peer_send(self, peer, &frame, error) : status;
+    return status == TW_STATUS_OK ? tw_peer_send(self, peer, &frame, error) : status;
 }
 
 /* A shard that came back in the meantime says at once that it does not know the session. */
@@ -276,10 +279,10 @@ static tw_status peer_probe(tw_remote *self, tw_peer *peer, int64_t now, tw_erro
 {
     if (peer->is_probed || peer->n_outstanding == 0 || now - peer->heard_us < TW_PEER_PROBE_US)
         return TW_STATUS_OK;
-    tw_frame frame = peer_frame(self, peer, TW_FRAME_PING);
+    tw_frame frame = tw_peer_frame(self, peer, TW_FRAME_PING);
     tw_status status = tw_frame_begin(&self->out, &frame, NULL, error);
     if (status == TW_STATUS_OK)
-        status = peer_send(self, peer, &frame, error);
+        status = tw_peer_send(self, peer, &frame, error);
     peer->is_probed = status == TW_STATUS_OK;
     return status < 0 && status != TW_STATUS_BUSY ? status : TW_STATUS_OK;
 }
@@ -291,11 +294,11 @@ static tw_status peer_drive_control(tw_remote *self, tw_peer *peer, tw_error *er
         return peer_drive_ping(self, peer, error);
     if (control->type == 0 || control->is_sent || control->is_done || control->failure < 0)
         return TW_STATUS_OK;
-    tw_frame frame = peer_frame(self, peer, control->type);
+    tw_frame frame = tw_peer_frame(self, peer, control->type);
     frame.handle = control->handle;
     tw_status status = tw_frame_begin(&self->out, &frame, NULL, error);
     if (status == TW_STATUS_OK)
-        status = peer_send(self, peer, &frame, error);
+        status = tw_peer_send(self, peer, &frame, error);
     if (status == TW_STATUS_OK) {
         control->sequence = frame.sequence;
         control->is_sent = true;
@@ -338,6 +341,8 @@ tw_status tw_peer_drive(tw_remote *self, tw_peer *peer, tw_error *error)
         status = peer_drive_claim(self, peer, error);
     if (status == TW_STATUS_OK)
         status = peer_drive_push(self, peer, error);
+    if (status == TW_STATUS_OK)
+        status = tw_pace_drive(self, peer, error);
     if (status == TW_STATUS_OK)
         status = peer_drive_pull(self, peer, error);
     if (status == TW_STATUS_OK)

@@ -98,6 +98,7 @@ static tw_status take_welcome(tw_remote *self, tw_peer *peer, const tw_frame *fr
     peer->is_fresh = false;
     peer->retry_us = (int64_t)self->options.retry_ms * 1000;
     peer->not_before_us = 0;
+    tw_pace_take_welcome(self, peer, frame->clock);
     tw_peer_restart(peer);
     tw_control *control = &peer->control;
     if (control->type != 0 && control->is_sent && !control->is_done && control->failure == TW_STATUS_OK) {
@@ -209,7 +210,7 @@ static void message_copy(const tw_frame *frame, char message[TW_ERROR_MESSAGE_SI
 /* A push that was refused because of its marks cannot land any more: the rows have to be learned again. */
 static tw_status nack_take_mark(tw_peer *peer, const tw_frame *frame, tw_error *error)
 {
-    peer->push = NULL;
+    tw_pace_drop_push(peer);
     peer->has_lost = true;
     peer->is_base_doubted = peer->must_resend = true;
     return tw_peer_set_mark(peer, frame->mark[0].split, frame->mark[0].to, error);
@@ -254,7 +255,7 @@ static tw_status take_nack(tw_remote *self, tw_peer *peer, const tw_frame *frame
         self->stats.conflicts++;
         /* An empty range leaves no trace in the marks: sent twice, it is taken to have landed the first time. */
         if (peer->is_push_repeated && peer->range.from == peer->range.to)
-            peer->push = NULL;
+            tw_pace_drop_push(peer);
         peer->form = TW_FORM_ADD;
         peer->must_resend = true;
         return TW_STATUS_OK;
@@ -324,6 +325,12 @@ tw_status tw_peer_take(tw_remote *self, tw_peer *peer, const void *bytes, size_t
     peer->is_probed = false;
     if (frame.type == TW_FRAME_PONG)
         outstanding_remove(peer, frame.ack);
+    if (frame.type == TW_FRAME_WAITING) {
+        tw_pace_take_waiting(self, peer, &frame);
+        return TW_STATUS_OK;
+    }
+    if (frame.type != TW_FRAME_PONG)
+        tw_pace_take_answer(peer, frame.ack);
     if (frame.incarnation == peer->incarnation)
         peer->events_learned = frame.n_learned;
     bool has_more = frame.type == TW_FRAME_SCANNED && (frame.flags & TW_FRAME_MORE) != 0;

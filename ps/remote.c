@@ -64,6 +64,8 @@ static void remote_hand_out(tw_remote *self, tw_flight *flight, tw_access access
 {
     self->current = flight;
     self->is_acquired = access == TW_ACCESS_WRITE;
+    if (self->is_acquired)
+        tw_pace_acquired(self);
     for (uint32_t s = 0; s < self->partition.n_shards; s++)
         self->peer[s].is_base_doubted = false;
     *out = (tw_rows){self->partition.spec.schema.row.size > 0 ? flight->row : NULL, flight->block};
@@ -124,7 +126,9 @@ static tw_status remote_acquire(
 static tw_status remote_prefetch(tw_params *params, const tw_batch *batch, tw_error *error)
 {
     tw_remote *self = (tw_remote *)params;
-    return self->is_acquired ? tw_ahead_start(self, batch, error) : TW_STATUS_OK;
+    /* Rounds begin with what all others left: nothing is pulled before. */
+    bool has_rounds = self->pace.member.count > 0;
+    return self->is_acquired && !has_rounds ? tw_ahead_start(self, batch, error) : TW_STATUS_OK;
 }
 
 static tw_status remote_release(
@@ -144,10 +148,14 @@ static tw_status remote_release(
         peer->push = self->current;
         peer->range = (tw_frame_mark){batch->split, batch->from, batch->to};
         peer->n_learned = n_learned;
-        peer->form = peer->is_base_doubted ? TW_FORM_ADD : TW_FORM_INSTALL;
+        /* Where rounds are kept, somebody else has always pushed. */
+        bool must_add = peer->is_base_doubted || self->pace.member.count > 0;
+        peer->form = must_add ? TW_FORM_ADD : TW_FORM_INSTALL;
         peer->push_next = 0;
         peer->is_push_sent = peer->is_push_repeated = false;
+        tw_pace_begin_push(self, peer);
     }
+    self->pace.round += self->pace.member.count > 0;
     for (uint32_t s = 0; s < self->partition.n_shards; s++) {
         status = tw_peer_drive(self, &self->peer[s], error);
         if (status != TW_STATUS_OK)
@@ -201,7 +209,10 @@ static tw_status remote_flush(tw_params *params, int timeout_ms, tw_error *error
             status = TW_STATUS_REWIND;
         self->peer[s].has_lost = false;
     }
-    return status;
+    if (status != TW_STATUS_OK || self->pace.member.count == 0)
+        return status;
+    tw_pace_finish(self);
+    return remote_settle(self, timeout_ms, TW_STATUS_TIMEOUT, error);
 }
 
 /* --- snapshots ---------------------------------------------------------------------------------------------------- */
@@ -348,15 +359,22 @@ static tw_status remote_scan(tw_params *params, tw_record_visit visit, void *con
 
 /* Every push tells every shard how many events it was learned from: the shard that is furthest knows most. Every answer
  * of a shard says it. */
-static uint64_t remote_events_learned(const tw_params *params)
+uint64_t tw_remote_events_learned(const tw_remote *self)
 {
-    const tw_remote *self = (const tw_remote *)params;
     uint64_t most = 0;
     for (uint32_t s = 0; s < self->partition.n_shards; s++) {
         if (self->peer[s].events_learned > most)
             most = self->peer[s].events_learned;
     }
     return most;
+}
+
+/* Of a bulk round all must think the same, whatever came meanwhile. */
+static uint64_t remote_events_learned(const tw_params *params)
+{
+    const tw_remote *self = (const tw_remote *)params;
+    bool is_bulk = self->pace.member.count > 0 && self->pace.member.staleness == 0 && self->pace.has_started;
+    return is_bulk ? self->pace.learned : tw_remote_events_learned(self);
 }
 
 static void remote_stats(tw_params *params, tw_params_stats *out)
@@ -451,6 +469,10 @@ static tw_status remote_init(
         self->options.sender = tw_mix64((uint64_t)tw_clock_monotonic_us() ^ (uint64_t)getpid() << 40 ^
                                         tw_mix64((uint64_t)tw_clock_wall_us())) |
                                1;
+    if (options->worker.count > 1 && options->worker.staleness != TW_STALENESS_UNLIMITED)
+        self->pace.member = options->worker;
+    if (self->pace.member.birth == 0)
+        self->pace.member.birth = (uint64_t)tw_clock_wall_us();
     tw_status status = tw_partition_init(&self->partition, spec, options->n_shards, error);
     for (uint32_t i = 0; i < TW_REMOTE_FLIGHTS && status == TW_STATUS_OK; i++)
         status = tw_flight_init(&self->flight[i], &self->partition, error);

@@ -8,6 +8,16 @@
 /* Called about once a second while the client waits for a shard, from the thread that waits. */
 typedef void (*tw_remote_progress)(void *context, uint32_t shard, const char *address, int64_t waited_ms);
 
+/* What this worker, of several with limited staleness, waits for. Called as tw_remote_progress. */
+typedef struct tw_remote_wait {
+    uint32_t shard;
+    const char *address;
+    uint32_t worker, worker_round; /* who is waited for, and the round that it is in; 0: it has not come */
+    uint32_t round;                /* of this worker */
+    int64_t waited_ms;             /* since the other one moved last */
+} tw_remote_wait;
+typedef void (*tw_remote_waiting)(void *context, const tw_remote_wait *wait);
+
 /* Zeros mean the defaults given behind. */
 typedef struct tw_remote_options {
     const char *const *address; /* [n_shards], in the order of the shards' indices, each "A" or "A|B" (see link.h);
@@ -20,7 +30,9 @@ typedef struct tw_remote_options {
     int retry_ms;               /* 1000: silence after which a session is opened anew; doubles up to 8 times that */
     const tw_socket_security *security; /* keys; NULL: plain. Borrowed for the call */
     uint64_t sender;                    /* from clock and process; another one for every client */
+    tw_round_member worker;             /* of several with limited staleness; count 0: none. Birth from the clock */
     tw_remote_progress progress;
+    tw_remote_waiting waiting;
     void *context;
 } tw_remote_options;
 

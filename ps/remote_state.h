@@ -10,6 +10,7 @@
 
 #include "ps/flight.h"
 #include "ps/leases.h"
+#include "ps/pace.h"
 #include "ps/remote.h"
 
 enum {
@@ -81,6 +82,7 @@ typedef struct tw_peer {
     tw_control control;
     bool is_claim_due, is_claim_sent; /* in this session; due until it was granted */
     uint64_t claim_sequence;
+    tw_peer_pace pace;
 } tw_peer;
 
 /* See ahead.h. */
@@ -101,6 +103,7 @@ typedef struct tw_remote {
     uint64_t model;
     tw_peer *peer; /* [n_shards] */
     tw_claim claim;
+    tw_pace pace;
     tw_flight flight[TW_REMOTE_FLIGHTS];
     tw_flight *current; /* the flight handed out last */
     tw_ahead ahead;
@@ -135,6 +138,11 @@ TW_MUST_USE tw_status tw_claim_take(tw_remote *self, tw_peer *peer, const tw_fra
 TW_MUST_USE tw_status tw_claim_take_refusal(
     tw_remote *self, const tw_peer *peer, const tw_frame *frame, tw_error *error);
 void tw_claim_fini(tw_claim *self);
+/* Starts a frame, and sends the one in self->out: OK; BUSY: later. */
+tw_frame tw_peer_frame(const tw_remote *self, const tw_peer *peer, tw_frame_type type);
+TW_MUST_USE tw_status tw_peer_send(tw_remote *self, tw_peer *peer, tw_frame *frame, tw_error *error);
+/* T as the shard that is furthest has said. */
+uint64_t tw_remote_events_learned(const tw_remote *self);
 void tw_peer_start_control(tw_peer *peer, tw_frame_type type, uint64_t handle);
 
 #endif

@@ -358,6 +358,7 @@ static tw_status server_loop(shard_server *self, atomic_bool *stop, tw_error *er
         bool is_readable[2] = {false, false};
         tw_status status =
             tw_socket_wait(socket, self->standby != NULL ? 2 : 1, server_patience_ms(self), is_readable, error);
+        tw_shard_tick(self->shard, tw_clock_monotonic_us());
         server_tell_edge(self);
         if (status >= 0 && is_readable[0])
             status = server_receive(self, error);

@@ -29,6 +29,7 @@ void tw_session_reset(tw_session *self)
 void tw_session_fini(tw_session *self)
 {
     tw_session_reset(self);
+    tw_pending_fini(&self->hold);
     memset(self, 0, sizeof *self);
 }
 
@@ -38,7 +39,7 @@ uint64_t tw_session_bytes(const tw_session *self)
         self->values.capacity + self->capacity_keys * sizeof *self->key + self->capacity_parts * sizeof *self->part;
     for (uint32_t i = 0; i < TW_SESSION_KEY_LISTS; i++)
         bytes += self->list[i].capacity * sizeof(uint64_t);
-    return bytes;
+    return bytes + tw_pending_bytes(&self->hold);
 }
 
 const tw_key_list *tw_session_find_list(const tw_session *self, uint64_t handle)

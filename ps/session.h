@@ -5,6 +5,7 @@
 
 #include "ps/leases.h"
 #include "ps/shard.h"
+#include "ps/shard_rounds.h"
 
 enum { TW_SESSION_KEY_LISTS = 64 };
 
@@ -39,6 +40,7 @@ typedef struct tw_session {
     uint64_t *key;
     size_t n_keys, capacity_keys;
     tw_buffer values;
+    tw_pending hold;
 } tw_session;
 
 void tw_session_fini(tw_session *self);

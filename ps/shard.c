@@ -53,6 +53,8 @@ void tw_shard_destroy(tw_shard **self)
     for (uint32_t i = 0; shard->session != NULL && i < shard->options.max_sessions; i++)
         tw_session_fini(&shard->session[i]);
     tw_feed_fini(shard);
+    tw_rounds_fini(&shard->rounds.of);
+    tw_free(shard->rounds.frame.bytes);
     tw_free(shard->session);
     tw_leases_fini(&shard->leases);
     tw_free(shard->place);
@@ -252,6 +254,7 @@ static tw_session *session_open(tw_shard *self, const void *peer, size_t peer_si
     }
     if (session == NULL)
         session = oldest;
+    tw_shard_forget(self, session);
     tw_session_fini(session);
     memcpy(session->peer, peer, peer_size);
     session->peer_size = peer_size;
@@ -260,12 +263,13 @@ static tw_session *session_open(tw_shard *self, const void *peer, size_t peer_si
 }
 
 /* Payload: events learned u64, number of marks u64, then (split, mark) each. */
-static void shard_welcome(tw_shard *self, const tw_session *session, const tw_frame *frame)
+static void shard_welcome(tw_shard *self, const tw_session *session, const tw_frame *frame, uint32_t clock)
 {
     size_t n_marks = 0;
     const tw_mark *mark = tw_table_marks(self->table, &n_marks);
     tw_frame answer = tw_shard_answer(self, session, frame, TW_FRAME_WELCOME);
     answer.handle = self->feed.epoch;
+    answer.clock = clock;
     if (tw_frame_begin(&self->out, &answer, NULL, NULL) < 0)
         return;
     unsigned char *at = tw_buffer_reserve(&self->out, 16 + n_marks * 16, NULL);
@@ -294,6 +298,9 @@ static void shard_hello(tw_shard *self, uint32_t roles, const void *peer, size_t
         return;
     }
     tw_nack_reason reason = hello_check(self, frame, &hello, &error);
+    uint32_t clock = frame->clock;
+    if (reason == TW_NACK_NONE)
+        reason = tw_shard_join(self, &hello, frame->sender, &clock, &error);
     bool is_new = reason == TW_NACK_NONE && (self->table == NULL || hello.is_fresh);
     if (is_new && shard_create_table(self, &hello, &error) < 0)
         reason = error.status == TW_STATUS_NO_MEMORY ? TW_NACK_OVERLOAD : TW_NACK_SCHEMA;
@@ -319,12 +326,13 @@ static void shard_hello(tw_shard *self, uint32_t roles, const void *peer, size_t
     session->epoch = self->epoch;
     session->sequence = frame->sequence;
     session->last_used = ++self->clock;
-    shard_welcome(self, session, frame);
+    tw_shard_enter(self, session, &hello);
+    shard_welcome(self, session, frame, clock);
 }
 
 /* --- dispatch ----------------------------------------------------------------------------------------------------- */
 
-static void session_dispatch(tw_shard *self, tw_session *session, const tw_frame *frame)
+void tw_shard_dispatch(tw_shard *self, tw_session *session, const tw_frame *frame)
 {
     switch ((int)frame->type) {
     case TW_FRAME_PULL:
@@ -332,6 +340,9 @@ static void session_dispatch(tw_shard *self, tw_session *session, const tw_frame
         break;
     case TW_FRAME_PUSH:
         tw_shard_push(self, session, frame);
+        break;
+    case TW_FRAME_CLOCK:
+        tw_shard_clock(self, session, frame);
         break;
     case TW_FRAME_BARRIER:
         tw_shard_barrier(self, session, frame);
@@ -391,6 +402,7 @@ void tw_shard_receive_from(
     }
     if (frame.type == TW_FRAME_HELLO) {
         shard_hello(self, roles, peer, peer_size, &frame);
+        tw_shard_release(self);
         return;
     }
     if (session == NULL || session->sender != frame.sender || frame.incarnation != self->incarnation ||
@@ -404,5 +416,7 @@ void tw_shard_receive_from(
     }
     session->sequence = frame.sequence;
     session->last_used = ++self->clock;
-    session_dispatch(self, session, &frame);
+    if (!tw_shard_holds(self, session, &frame, bytes, size))
+        tw_shard_dispatch(self, session, &frame);
+    tw_shard_release(self);
 }

@@ -50,13 +50,14 @@ static bool has_session_room(const tw_shard *self, uint64_t more)
 }
 
 /* Nobody says that a peer is gone: where room is short, sessions that were silent for long give theirs. */
-static bool make_session_room(tw_shard *self, uint64_t more)
+bool tw_shard_make_room(tw_shard *self, uint64_t more)
 {
     bool has_room = has_session_room(self, more);
     for (uint32_t i = 0; !has_room && i < self->options.max_sessions; i++) {
         tw_session *session = &self->session[i];
         if (!session->is_open || self->clock - session->last_used < TW_SHARD_SILENT_FRAMES)
             continue;
+        tw_shard_forget(self, session);
         tw_session_fini(session);
         has_room = has_session_room(self, more);
     }
@@ -117,7 +118,7 @@ void tw_shard_pull(tw_shard *self, tw_session *session, const tw_frame *frame)
         session_nack(self, session, frame, reason, "PULL: a key is 0 or of another shard's slots");
         return;
     }
-    if (!make_session_room(self, (uint64_t)frame->n_keys * 16)) {
+    if (!tw_shard_make_room(self, (uint64_t)frame->n_keys * 16)) {
         session_nack(self, session, frame, TW_NACK_OVERLOAD, "PULL: the sessions' memory is used up");
         return;
     }
@@ -335,17 +336,13 @@ static bool marks_are_valid(const tw_frame *frame)
     return frame->n_marks > 0;
 }
 
-static void push_finish(tw_shard *self, tw_session *session, const tw_frame *frame)
+/* Marks are looked at again: the push may have waited. */
+void tw_shard_push_apply(tw_shard *self, tw_session *session, const tw_frame *frame)
 {
     bool is_duplicate = false;
     tw_frame_mark at = {0};
     tw_error error = {0};
-    tw_nack_reason reason = marks_are_valid(frame) ? TW_NACK_NONE : TW_NACK_BAD_FRAME;
-    if (reason != TW_NACK_NONE) {
-        push_refuse(self, session, frame, reason, NULL, "PUSH: no mark, or one that is reversed or named twice");
-        return;
-    }
-    reason = push_check_marks(self, frame, &is_duplicate, &at);
+    tw_nack_reason reason = push_check_marks(self, frame, &is_duplicate, &at);
     if (reason != TW_NACK_NONE) {
         push_refuse(self, session, frame, reason, &at, "PUSH: the range does not start at the mark");
         return;
@@ -359,10 +356,20 @@ static void push_finish(tw_shard *self, tw_session *session, const tw_frame *fra
         return;
     }
     tw_session_unstage(session);
+    tw_shard_count_round(self, session, frame);
     tw_frame answer = tw_shard_answer(self, session, frame, TW_FRAME_ACK);
     answer.flags = is_duplicate ? TW_FRAME_DUPLICATE : 0;
     if (tw_frame_begin(&self->out, &answer, NULL, NULL) == TW_STATUS_OK)
         tw_shard_send(self, session->peer, session->peer_size, &answer);
+}
+
+static void push_finish(tw_shard *self, tw_session *session, const tw_frame *frame)
+{
+    if (!marks_are_valid(frame))
+        push_refuse(
+            self, session, frame, TW_NACK_BAD_FRAME, NULL, "PUSH: no mark, or one that is reversed or named twice");
+    else if (!tw_shard_stages(self, session, frame))
+        tw_shard_push_apply(self, session, frame);
 }
 
 void tw_shard_push(tw_shard *self, tw_session *session, const tw_frame *frame)
@@ -383,8 +390,12 @@ void tw_shard_push(tw_shard *self, tw_session *session, const tw_frame *frame)
         return;
     }
     uint64_t n_keys = list != NULL ? list->n_keys : frame->n_keys;
-    if (!make_session_room(self, frame->payload_size + n_keys * 8)) {
-        push_refuse(self, session, frame, TW_NACK_OVERLOAD, NULL, "PUSH: the sessions' memory is used up");
+    if (!tw_shard_make_room(self, frame->payload_size + n_keys * 8)) {
+        /* Nothing that waits for its round gives its room back before this push is there. */
+        bool is_hopeless = session->hold.worker != 0 && tw_rounds_is_bulk(&self->rounds.of);
+        push_refuse(self, session, frame, is_hopeless ? TW_NACK_FAILED : TW_NACK_OVERLOAD, NULL,
+            is_hopeless ? "PUSH: the pushes of a round do not fit into the sessions' memory; use smaller batches"
+                        : "PUSH: the sessions' memory is used up");
         return;
     }
     if (frame->form != TW_FORM_NONE && push_stage(session, frame, list, &error) < 0) {

@@ -31,6 +31,7 @@ struct tw_shard {
     tw_feed feed; /* to its standby */
     tw_sketch sketch;
     tw_shard_edge edge;
+    tw_shard_rounds rounds;
 };
 
 /* Starts the answer to `request` with everything but type and payload. */
@@ -52,6 +53,32 @@ void tw_shard_acquire(tw_shard *self, tw_session *session, const tw_frame *frame
 /* NACK STALE_OWNER with the highest owner epoch of the share. */
 void tw_shard_refuse_stale(
     tw_shard *self, const tw_session *session, const tw_frame *frame, uint64_t share, const char *message);
+/* Applies the push that is staged in the session and answers it. `frame`: its last part. */
+void tw_shard_push_apply(tw_shard *self, tw_session *session, const tw_frame *frame);
+
+/* --- rounds (shard_rounds.c) --- */
+
+/* Takes the worker's place, or says why not. *clock: in: as its HELLO says; out: as it is here. */
+tw_nack_reason tw_shard_join(tw_shard *self, const tw_hello *hello, uint64_t sender, uint32_t *clock, tw_error *error);
+/* The session of a worker that has taken its place. */
+void tw_shard_enter(const tw_shard *self, tw_session *session, const tw_hello *hello);
+/* The session is about to end: what waited in it is lost. */
+void tw_shard_forget(tw_shard *self, const tw_session *session);
+/* True: the frame waits, or was refused. `bytes` [size]: the same, not decoded. */
+bool tw_shard_holds(tw_shard *self, tw_session *session, const tw_frame *frame, const void *bytes, size_t size);
+/* True: the push, which is complete and valid, waits for its round. */
+bool tw_shard_stages(tw_shard *self, tw_session *session, const tw_frame *frame);
+/* A push was applied. */
+void tw_shard_count_round(tw_shard *self, const tw_session *session, const tw_frame *frame);
+void tw_shard_clock(tw_shard *self, const tw_session *session, const tw_frame *frame);
+/* Lets go on what need not wait any more. After every frame. */
+void tw_shard_release(tw_shard *self);
+/* Time goes on: tells those who wait whom they wait for. */
+void tw_shard_rounds_tick(tw_shard *self, int64_t now_us);
+
+/* A frame of a session, in its turn (shard.c). */
+void tw_shard_dispatch(tw_shard *self, tw_session *session, const tw_frame *frame);
+bool tw_shard_make_room(tw_shard *self, uint64_t more); /* for sessions (shard_rows.c) */
 
 void tw_shard_scan(tw_shard *self, const tw_session *session, const tw_frame *frame);
 void tw_shard_stats(tw_shard *self, const tw_session *session, const tw_frame *frame);

@@ -67,6 +67,9 @@ tw_status tw_turn_until(tw_remote *self, tw_peer_test is_done, int timeout_ms, t
         tw_status status = tw_turn_once(self, is_done, &has_progress, &culprit, error);
         if (status != TW_STATUS_OK || culprit == self->partition.n_shards)
             return status;
+        status = tw_pace_check(self, error);
+        if (status < 0)
+            return status;
         int64_t now = self->link->ops->now_us(self->link);
         if (has_progress && self->peer[culprit].is_connected)
             started = reported = now;

@@ -14,7 +14,7 @@
 #include "cmd/child.h"
 #include "cmd/console.h"
 
-enum { PATH_SIZE = 512 };
+enum { PATH_SIZE = 512, FIXED_ARGUMENTS = 12 };
 
 typedef struct worker {
     child process;
@@ -39,6 +39,25 @@ static void worker_name(uint32_t index, char *name, size_t size)
     (void)snprintf(name, size, "%u", index);
 }
 
+static tw_status spawn_static_worker(
+    crew *self, uint32_t index, const char *figures, const char *parent, const char *what, tw_error *error)
+{
+    char share[32];
+    const char *argument[CHILD_MAX_ARGUMENTS];
+    size_t n = 0;
+    (void)snprintf(share, sizeof share, "%u/%u", index, self->options.n_workers);
+    const char *fixed[] = {
+        "thalweg", "worker", self->pipeline_path, "--worker", share, "--figures", figures, "--child-of", parent};
+    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
+        argument[n++] = fixed[i];
+    for (uint32_t i = 0; i < self->options.n_shards; i++) {
+        argument[n++] = "--connect";
+        argument[n++] = self->options.shard[i];
+    }
+    argument[n] = NULL;
+    return child_spawn(&self->worker[index].process, argument, what, error);
+}
+
 static tw_status spawn_worker(crew *self, uint32_t index, tw_error *error)
 {
     char name[32], parent[24], figures[PATH_SIZE], what[64];
@@ -46,6 +65,8 @@ static tw_status spawn_worker(crew *self, uint32_t index, tw_error *error)
     (void)snprintf(parent, sizeof parent, "%ld", (long)getpid());
     (void)snprintf(what, sizeof what, "worker %u of %u", index, self->options.n_workers);
     crew_figures_path(self, index, figures, sizeof figures);
+    if (self->options.is_static)
+        return spawn_static_worker(self, index, figures, parent, what, error);
     const char *argument[] = {"thalweg", "worker", self->pipeline_path, "--coordinator",
         tw_coordinator_server_address(self->coordinator), "--name", name, "--figures", figures, "--child-of", parent,
         NULL};
@@ -90,6 +111,9 @@ tw_status crew_start(const crew_options *options, crew **out, tw_error *error)
     if (options->n_workers > CREW_MAX_WORKERS)
         return tw_error_set(
             error, TW_STATUS_CONFIG, "%u workers: one run starts at most %d", options->n_workers, CREW_MAX_WORKERS);
+    if (options->is_static && options->n_shards > (CHILD_MAX_ARGUMENTS - FIXED_ARGUMENTS) / 2)
+        return tw_error_set(error, TW_STATUS_CONFIG, "%u shards: workers with limited staleness learn into at most %d",
+            options->n_shards, (CHILD_MAX_ARGUMENTS - FIXED_ARGUMENTS) / 2);
     crew *self = tw_alloc_zero(sizeof *self);
     if (self == NULL)
         return tw_no_memory(error, sizeof *self);

@@ -176,6 +176,7 @@ static tw_status start_workers(crew_run *self, tw_error *error)
     bool has_own = self->session->children != NULL;
     crew_options options = {
         .n_workers = pipeline->workers,
+        .is_static = pipeline->staleness != TW_STALENESS_UNLIMITED,
         .pipeline = self->session->assembly->canonical.bytes,
         .shard = has_own ? children_addresses(self->session->children) : pipeline->connect.item,
         .n_shards = has_own ? (pipeline->shards > 0 ? pipeline->shards : 1) : pipeline->connect.count,

@@ -43,6 +43,7 @@ static tw_status parse_share(worker_run *self, const char *text, tw_error *error
 static tw_status share_input(
     worker_run *self, tw_input *input, const char *share, tw_option_values **out, tw_error *error)
 {
+    char size[32];
     const tw_source_ops *stripes = tw_registry_source(&self->all.registry, "stripes");
     tw_option_values *options = NULL;
     tw_status status = tw_option_values_create(stripes->options, &options, error);
@@ -50,6 +51,9 @@ static tw_status share_input(
         status = tw_option_append(options, "path", tw_option_item(input->source_options, "path", i), error);
     if (status == TW_STATUS_OK)
         status = tw_option_set(options, "share", share, error);
+    (void)snprintf(size, sizeof size, "%llu", (unsigned long long)self->all.pipeline->stripe_bytes);
+    if (status == TW_STATUS_OK)
+        status = tw_option_set(options, "size", size, error);
     tw_option_values_destroy(out);
     *out = options;
     input->source = stripes;
@@ -80,6 +84,21 @@ static void tell_waiting(void *context, uint32_t shard, const char *address, int
             (long long)(waited_ms / 1000));
 }
 
+static void tell_waiting_for_worker(void *context, const tw_remote_wait *wait)
+{
+    const worker_run *self = context;
+    if (wait->waited_ms < 3000)
+        return;
+    if (wait->worker_round == 0)
+        console_note("worker %u of %u: in round %u, waiting for worker %u to come to shard %u at %s for %lld s",
+            self->index, self->count, wait->round, wait->worker, wait->shard, wait->address,
+            (long long)(wait->waited_ms / 1000));
+    else
+        console_note("worker %u of %u: in round %u, waiting for worker %u, in round %u, at shard %u at %s for %lld s",
+            self->index, self->count, wait->round, wait->worker, wait->worker_round, wait->shard, wait->address,
+            (long long)(wait->waited_ms / 1000));
+}
+
 tw_status worker_attach(worker_run *self, tw_error *error)
 {
     const tw_pipeline *pipeline = self->all.pipeline;
@@ -103,7 +122,9 @@ tw_status worker_attach(worker_run *self, tw_error *error)
         .role = TW_ROLE_PEER,
         .timeout_ms = (int)(pipeline->shard_timeout_us / 1000),
         .security = security,
+        .worker = {.index = self->index, .count = self->count, .staleness = pipeline->staleness},
         .progress = tell_waiting,
+        .waiting = tell_waiting_for_worker,
         .context = self,
     };
     if (status == TW_STATUS_OK)
@@ -114,6 +135,8 @@ tw_status worker_attach(worker_run *self, tw_error *error)
     self->params = params;
     tw_model_attach(self->all.model, params);
     tw_model_set_workers(self->all.model, self->count);
+    if (pipeline->is_flight_free)
+        tw_model_free_flight(self->all.model);
     return TW_STATUS_OK;
 }
 
@@ -182,7 +205,8 @@ static tw_status make_engine(worker_run *self, uint64_t passes, const atomic_boo
         .input = self->all.input,
         .n_inputs = pipeline->n_sources,
         .batch_events = pipeline->batch_events,
-        .max_latency_us = pipeline->max_latency_us,
+        /* Where reruns are to be equal, time decides nothing. */
+        .max_latency_us = pipeline->staleness == 0 && self->count > 1 ? INT64_MAX : pipeline->max_latency_us,
         .queue_batches = pipeline->queue_batches,
         .passes = passes,
         .rate_per_s = source->events_per_s / self->count,
@@ -289,6 +313,12 @@ static tw_status worker_learn(worker_run *self, tw_error *error)
     tw_status status = assembly_check(&self->all, error);
     if (status == TW_STATUS_OK)
         status = assembly_build(&self->all, error);
+    if (status == TW_STATUS_OK && self->coordinator != NULL &&
+        self->all.pipeline->staleness != TW_STALENESS_UNLIMITED) {
+        status = tw_error_set(error, TW_STATUS_CONFIG,
+            "parameter_servers.staleness: workers keep rounds with fixed shares only; start it with --worker I/N");
+        tw_error_code(error, "E125");
+    }
     if (status == TW_STATUS_OK)
         status = self->coordinator != NULL ? worker_learn_shares(self, error) : learn_own_share(self, error);
     if (status == TW_STATUS_OK)

@@ -5,6 +5,8 @@
 
 #include "config/pipeline.h"
 
+enum { MAX_STALENESS = 1000000 };
+
 bool tw_check_rate(const char *text, double *events_per_s)
 {
     char number[64];
@@ -16,6 +18,18 @@ bool tw_check_rate(const char *text, double *events_per_s)
     memcpy(number, text, size);
     number[size] = '\0';
     return tw_text_to_real(number, events_per_s) && *events_per_s > 0.0;
+}
+
+bool tw_check_staleness(const char *text, uint32_t *rounds)
+{
+    double number = 0;
+    *rounds = UINT32_MAX;
+    if (strcmp(text, "unlimited") == 0)
+        return true;
+    if (!tw_text_to_real(text, &number) || !(number >= 0 && number <= MAX_STALENESS))
+        return false;
+    *rounds = (uint32_t)number;
+    return (double)*rounds == number;
 }
 
 /* A named solver asks for mode batch. */
@@ -342,10 +356,11 @@ static void check_servers(checker *self)
         check_address(self, tw_bound_place(serve, "zmq"), "serve.zmq", text_of(serve, "zmq"), ADDRESS_LOCAL);
     if (text_of(serve, "http") != NULL)
         check_address(self, tw_bound_place(serve, "http"), "serve.http", text_of(serve, "http"), ADDRESS_HTTP);
-    const char *staleness = text_of(servers, "staleness");
-    if (strcmp(staleness, "0") != 0)
-        (void)COMPLAIN(self, servers, "staleness", "E120",
-            "parameter_servers.staleness: %.40s is not supported by this version; use 0", staleness);
+    uint32_t rounds;
+    if (!tw_check_staleness(text_of(servers, "staleness"), &rounds))
+        (void)COMPLAIN(self, servers, "staleness", "E125",
+            "parameter_servers.staleness: expected 0, a number of rounds up to %d, or unlimited, found \"%.40s\"",
+            MAX_STALENESS, text_of(servers, "staleness"));
 }
 
 /* --- running ------------------------------------------------------------------------------------------------------ */

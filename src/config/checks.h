@@ -17,6 +17,9 @@ bool tw_check_follows(const tw_bound *source);
 /* "50000/s" or "50000": events a second, above 0. */
 bool tw_check_rate(const char *text, double *events_per_s);
 
+/* "0", "4", "unlimited" (UINT32_MAX): rounds. */
+bool tw_check_staleness(const char *text, uint32_t *rounds);
+
 /* "100_000": events; "1h": a time. One of the two is set, the other is 0; "0": both are. */
 bool tw_check_span(const char *text, uint64_t *events, int64_t *duration_us);
 

@@ -204,6 +204,13 @@ static const tw_code codes[] = {
         "分片中是另一个模型", "名称、模式、表或哈希种子与分片不一致。请启动新的分片，或使用创建它的流水线。"},
     {"E303", "bad frame", "A peer sent bytes that the protocol forbids. They were refused and nothing changed.",
         "非法帧", "对端发送了协议不允许的字节，已被拒绝，状态没有改变。"},
+    {"E304", "waited too long for a worker",
+        "With limited staleness a shard waited longer than parameter_servers.timeout for the worker that the message "
+        "names: it hangs, was stopped, or was never started. End it, so that it is started again, or start it.",
+        "等待工作进程超时",
+        "在有限陈旧度下，分片等待消息中指出的工作进程超过 "
+        "parameter_servers.timeout：该进程挂起、被暂停或从未启动。请结束它"
+        "（会被重新启动）或启动它。"},
     {"E401", "port in use", "The address is taken by another process. Choose another one or stop that process.",
         "端口被占用", "该地址已被其他进程占用。请换一个地址或停止该进程。"},
     {"E402", "bad request", "A prediction request cannot be understood. One bad row fails only that row.", "请求无效",

@@ -215,6 +215,9 @@ static tw_status fill_run(tw_pipeline *self, tw_error *error)
                     : is_word(servers, "standby", "async") ? TW_PIPELINE_STANDBY_ASYNC
                                                            : TW_PIPELINE_NO_STANDBY;
     self->shard_timeout_us = tw_option_int(servers, "timeout");
+    (void)tw_check_staleness(tw_option_text(servers, "staleness"), &self->staleness);
+    self->is_flight_free = strcmp(tw_option_text(servers, "flight"), "none") == 0;
+    self->stripe_bytes = (uint64_t)tw_option_int(servers, "stripe");
     const tw_option_values *security = tw_bound_map(tw_bound_map(self->bound, "parameter_servers"), "security")->values;
     self->shard_key = tw_option_text(security, "key");
     self->shard_server_key = tw_option_text(security, "server_key");

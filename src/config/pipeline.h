@@ -3,14 +3,15 @@
  * Beyond unknown keys, types, ranges and missing keys these are refused (code):
  *   E105  no source; a column without `field` that is not a constant
  *   E120  alerts, tests; workers > 1 with sources that follow, standard input, sinks, a dead-letter file, a file of
- *         windows, evaluate.drift or publish; staleness other than 0
+ *         windows, evaluate.drift or publish
  *   E121  features.hash.bits with model.table: exact, or with other model.bits; model.bits with model.table: exact
  *   E122  a source that follows and is not the last; several passes over one that follows or that is standard input;
  *         sources of one sequence with different formats
  *   E123  a malformed address; an address off loopback, unless it is a shard's and security has keys or insecure;
  *         security.key without server_key or the other way round
  *   E124  checkpoint.every or keep without checkpoint.dir; both periods 0
- *   E125  shards with connect; bind without shards; as many bind addresses as shards or none; standby without shards
+ *   E125  shards with connect; bind without shards; as many bind addresses as shards or none; standby without shards;
+ *         staleness that is neither a number of rounds nor unlimited
  *   E126  transform, scale or missing on a column that is not numeric; separator on one that is not a set or longer
  * than one character; a field twice in the same way; a cross of fewer than 2 or more than 4 fields, of unknown,
  *         numeric, constant or ignored fields; too many columns or crosses
@@ -151,6 +152,9 @@ typedef struct tw_pipeline {
     tw_pipeline_standby standby; /* of the started shards */
     tw_text_list connect, bind;
     int64_t shard_timeout_us;
+    uint32_t staleness;  /* UINT32_MAX: unlimited */
+    bool is_flight_free; /* workers learn whole batches, whatever the learner allows */
+    uint64_t stripe_bytes;
     const char *shard_key, *shard_server_key; /* files or text, both or none */
     bool is_insecure;
 

@@ -197,7 +197,22 @@ static const tw_option server_options[] = {
         "none|async|sync",
         "a second process for every started shard, which takes over when it dies; sync: pushes wait for its copy"),
     OPTION_TIME("timeout", "30s", 1e5, 864e8, "how long a shard may stay silent before the run ends and names it"),
-    OPTION_TEXT("staleness", "0", "0, a number of batches, or unlimited; this version supports 0"),
+    OPTION_TEXT("staleness",
+        "unlimited",
+        "rounds (batches or slices) that a worker may be ahead of the slowest one: 0 (in step, reruns are bit-equal), "
+        "a "
+        "number, or unlimited; without effect for one worker"),
+    OPTION_CHOICE("flight",
+        "rule",
+        "rule|none",
+        "rule: several workers learn in slices so small that the model stays that of one; none: whole batches, for "
+        "experiments on what the rule is good for"),
+    OPTION_SIZE("stripe",
+        "1MiB",
+        1024,
+        1099511627776.0,
+        "bytes of a stripe, of which every worker reads its share; a small file wants smaller ones, and a model is "
+        "continued with the same"),
     OPTION_END,
 };
 static const tw_option security_options[] = {

@@ -25,7 +25,8 @@ struct tw_model {
     tw_turnstile turn;
     float *scores; /* scratch of predictions, used inside a turn */
     size_t scores_capacity;
-    uint32_t n_workers;     /* that learn this model together */
+    uint32_t n_workers; /* that learn this model together */
+    bool is_flight_free;
     const tw_builder *next; /* learned after the batch to come; NULL: unknown */
     uint32_t *slice_start;  /* row starts of the slice being learned */
     size_t slice_capacity;
@@ -199,6 +200,11 @@ void tw_model_set_workers(tw_model *self, uint32_t n_workers)
     self->n_workers = n_workers;
 }
 
+void tw_model_free_flight(tw_model *self)
+{
+    self->is_flight_free = true;
+}
+
 void tw_model_announce(tw_model *self, const tw_builder *next)
 {
     self->next = next;
@@ -300,7 +306,8 @@ static tw_status model_learn_slice(
  * is in flight. */
 static uint32_t model_slice_events(const tw_model *self, uint32_t n_events)
 {
-    if (self->n_workers <= 1 || self->spec.learner->flight == NULL || self->params->ops->events_learned == NULL)
+    if (self->n_workers <= 1 || self->is_flight_free || self->spec.learner->flight == NULL ||
+        self->params->ops->events_learned == NULL)
         return n_events;
     uint64_t learned = self->params->ops->events_learned(self->params);
     double share = self->spec.learner->flight(self->learner, learned) / self->n_workers;

@@ -55,6 +55,8 @@ tw_params *tw_model_params(tw_model *self); /* for the engine's thread only */
 /* How many workers learn this model together (1 at first). With more than one, each keeps at most its share of the
  * learner's `flight` between a pull and its push: batches are learned in slices. Before the first batch. */
 void tw_model_set_workers(tw_model *self, uint32_t n_workers);
+/* They learn whole batches, whatever `flight` says: to measure what it is good for. */
+void tw_model_free_flight(tw_model *self);
 
 /* State blocks of the learner and of the scaler (NULL: nothing is scaled), for export. Engine's thread only. */
 const void *tw_model_learner_state(const tw_model *self);

@@ -202,7 +202,6 @@ static void what_this_version_cannot_do_is_refused_not_ignored(void **state)
     expect_problem(SMALL "workers: 2\nsinks: [{type: predictions, path: p}]\n", 1, "sinks are not written");
     expect_problem(SMALL "workers: 2\nevaluate: {slices: [c]}\n", 1, "slices and groups are not joined");
     expect_problem(SMALL "workers: 2\nevaluate: {groups: c}\n", 1, "slices and groups are not joined");
-    expect_problem(SMALL "parameter_servers: {staleness: 4}\n", 1, "staleness: 4 is not supported");
     expect_problem(SMALL "parameter_servers: {consistency: {mode: bounded}}\n", 1, "consistency: not supported");
 }
 

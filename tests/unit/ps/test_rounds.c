@@ -1,0 +1,414 @@
+/* Rounds of several workers: the state machine by itself, and a shard that keeps it, spoken to frame by frame. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/alloc.h"
+#include "base/hash.h"
+#include "ps/replication.h"
+#include "ps/shard_rounds.h"
+
+enum { N = 3, SECOND = 1000000 };
+
+/* --- the state machine -------------------------------------------------------------------------------------------- */
+
+static uint32_t join(tw_rounds *self, uint32_t index, uint32_t staleness, uint64_t birth, uint32_t clock)
+{
+    tw_round_member who = {index, N, staleness, birth};
+    assert_int_equal(tw_rounds_join(self, &who, 0, SECOND, &clock, NULL), TW_STATUS_OK);
+    return clock;
+}
+
+static void join_all(tw_rounds *self, uint32_t staleness)
+{
+    for (uint32_t i = 0; i < N; i++)
+        assert_int_equal(join(self, i, staleness, 10 + i, 0), 1);
+}
+
+static void a_worker_reads_up_to_the_staleness_ahead_of_the_slowest(void **state)
+{
+    (void)state;
+    tw_rounds rounds = {0};
+    uint32_t culprit;
+    join_all(&rounds, 2);
+    assert_true(tw_rounds_may_read(&rounds, 0, 3, &culprit));
+    assert_false(tw_rounds_may_read(&rounds, 0, 4, &culprit));
+    assert_int_equal(culprit, 1);
+    tw_rounds_advance(&rounds, 1, 5);
+    assert_false(tw_rounds_may_read(&rounds, 0, 4, &culprit));
+    assert_int_equal(culprit, 2);
+    tw_rounds_advance(&rounds, 2, 2);
+    assert_true(tw_rounds_may_read(&rounds, 0, 4, &culprit));
+    tw_rounds_fini(&rounds);
+}
+
+static void a_worker_that_has_finished_is_not_waited_for(void **state)
+{
+    (void)state;
+    tw_rounds rounds = {0};
+    uint32_t culprit;
+    join_all(&rounds, 0);
+    tw_rounds_leave(&rounds, 1);
+    tw_rounds_leave(&rounds, 2);
+    assert_true(tw_rounds_may_read(&rounds, 0, 100, &culprit));
+    tw_rounds_fini(&rounds);
+}
+
+static void a_worker_that_has_not_come_is_waited_for_and_named(void **state)
+{
+    (void)state;
+    tw_rounds rounds = {0};
+    uint32_t culprit, round;
+    join(&rounds, 0, 0, 10, 0);
+    join(&rounds, 2, 0, 12, 0);
+    tw_rounds_stage(&rounds, 0, 1);
+    tw_rounds_stage(&rounds, 2, 1);
+    assert_false(tw_rounds_is_complete(&rounds, &round, &culprit));
+    assert_int_equal(culprit, 1);
+    assert_false(tw_rounds_tick(&rounds, 1000ll * SECOND));
+    assert_false(tw_rounds_is_complete(&rounds, &round, &culprit));
+    tw_rounds_fini(&rounds);
+}
+
+static void a_successor_goes_on_at_the_clock_of_its_predecessor(void **state)
+{
+    (void)state;
+    tw_rounds rounds = {0};
+    uint32_t culprit;
+    join_all(&rounds, 1);
+    tw_rounds_advance(&rounds, 1, 7);
+    assert_int_equal(join(&rounds, 1, 1, 20, 0), 7);
+    assert_false(tw_rounds_holds(&rounds, 1, 11));
+    tw_round_member predecessor = {1, N, 1, 11};
+    uint32_t clock = 7;
+    assert_int_equal(tw_rounds_join(&rounds, &predecessor, 0, SECOND, &clock, NULL), TW_STATUS_CONFLICT);
+    assert_true(tw_rounds_may_read(&rounds, 1, 2, &culprit));
+    tw_rounds_fini(&rounds);
+}
+
+static void a_late_worker_starts_with_the_slowest(void **state)
+{
+    (void)state;
+    tw_rounds rounds = {0};
+    join_all(&rounds, 3);
+    tw_rounds_leave(&rounds, 2);
+    tw_rounds_advance(&rounds, 0, 9);
+    tw_rounds_advance(&rounds, 1, 8);
+    assert_int_equal(join(&rounds, 2, 3, 30, 0), 8);
+    tw_rounds_fini(&rounds);
+}
+
+static void after_all_have_finished_a_new_go_begins_at_round_one(void **state)
+{
+    (void)state;
+    tw_rounds rounds = {0};
+    uint32_t culprit;
+    join_all(&rounds, 0);
+    for (uint32_t i = 0; i < N; i++) {
+        tw_rounds_advance(&rounds, i, 5);
+        tw_rounds_leave(&rounds, i);
+    }
+    assert_int_equal(join(&rounds, 1, 0, 40, 0), 1);
+    assert_false(tw_rounds_may_read(&rounds, 1, 2, &culprit));
+    tw_rounds_fini(&rounds);
+}
+
+static void a_shard_that_came_back_gives_up_only_who_does_not_come(void **state)
+{
+    (void)state;
+    tw_rounds rounds = {0};
+    uint32_t culprit;
+    assert_int_equal(join(&rounds, 0, 0, 10, 17), 17);
+    assert_false(tw_rounds_may_read(&rounds, 0, 17, &culprit));
+    assert_int_equal(join(&rounds, 1, 0, 11, 18), 18);
+    assert_false(tw_rounds_tick(&rounds, SECOND - 1));
+    assert_true(tw_rounds_tick(&rounds, SECOND));
+    assert_true(tw_rounds_may_read(&rounds, 0, 17, &culprit));
+    assert_int_equal(join(&rounds, 2, 0, 12, 0), 17);
+    tw_rounds_fini(&rounds);
+}
+
+static void workers_of_another_number_or_staleness_are_refused_while_others_work(void **state)
+{
+    (void)state;
+    tw_rounds rounds = {0};
+    tw_error error = {0};
+    uint32_t clock = 0;
+    tw_round_member other = {0, N + 1, 0, 50}, looser = {0, N, 4, 50};
+    join_all(&rounds, 0);
+    assert_int_equal(tw_rounds_join(&rounds, &other, SECOND, SECOND, &clock, &error), TW_STATUS_CONFLICT);
+    assert_non_null(strstr(error.message, "3 workers with staleness 0"));
+    assert_int_equal(tw_rounds_join(&rounds, &looser, SECOND, SECOND, &clock, NULL), TW_STATUS_CONFLICT);
+    int64_t later = (int64_t)(TW_ROUNDS_SILENT_S + 1) * SECOND;
+    assert_int_equal(tw_rounds_join(&rounds, &looser, later, SECOND, &clock, NULL), TW_STATUS_OK);
+    assert_int_equal(rounds.staleness, 4);
+    tw_rounds_fini(&rounds);
+}
+
+static void numbers_out_of_range_are_refused(void **state)
+{
+    (void)state;
+    tw_rounds rounds = {0};
+    uint32_t clock = 0;
+    const tw_round_member bad[] = {{N, N, 0, 1}, {0, TW_ROUNDS_MAX_WORKERS + 1, 0, 1}, {0, N, 0, 0}};
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(tw_rounds_join(&rounds, &bad[i], 0, SECOND, &clock, NULL), TW_STATUS_INVALID);
+    tw_rounds_fini(&rounds);
+}
+
+/* --- a shard that keeps rounds ------------------------------------------------------------------------------------ */
+
+typedef struct party {
+    tw_shard *shard;
+    tw_buffer out;
+    uint64_t model, sequence[N];
+    tw_frame last[N]; /* answers, without their bytes */
+    uint32_t n_answers[N], waiting[4];
+    float pulled;
+} party;
+
+static void party_emit(void *context, const void *peer, size_t peer_size, const void *bytes, size_t size)
+{
+    party *self = context;
+    uint32_t worker;
+    assert_int_equal(peer_size, sizeof worker);
+    memcpy(&worker, peer, sizeof worker);
+    tw_frame *last = &self->last[worker];
+    assert_int_equal(tw_frame_decode(bytes, size, last, NULL), TW_STATUS_OK);
+    self->n_answers[worker]++;
+    if (last->type == TW_FRAME_PULLED)
+        memcpy(&self->pulled, last->payload, sizeof self->pulled);
+    for (size_t i = 0; last->type == TW_FRAME_WAITING && i < 4; i++)
+        self->waiting[i] = tw_get_u32(last->payload + i * 4);
+    last->keys = last->payload = NULL;
+}
+
+static void party_send(
+    party *self, uint32_t worker, tw_frame frame, const uint64_t *key, const void *payload, size_t size)
+{
+    frame.sender = 100 + worker;
+    frame.model = self->model;
+    frame.sequence = ++self->sequence[worker];
+    frame.incarnation = self->last[worker].incarnation;
+    assert_int_equal(tw_frame_begin(&self->out, &frame, key, NULL), 0);
+    assert_int_equal(tw_buffer_append(&self->out, payload, size, NULL), 0);
+    tw_frame_finish(&self->out, &frame);
+    tw_shard_receive(self->shard, &worker, sizeof worker, self->out.bytes, self->out.size);
+}
+
+static void party_hello(party *self, uint32_t worker, uint32_t staleness, uint64_t birth)
+{
+    tw_hello hello = {.role = TW_ROLE_PEER,
+        .count = 1,
+        .name = "m",
+        .spec = {.kind = TW_TABLE_EXACT, .hash_seed = 1},
+        .worker = {worker, N, staleness, birth}};
+    assert_int_equal(tw_record_add(&hello.spec.schema.row, "w", TW_FIELD_F32, 2, TW_MERGE_ADD, NULL), 0);
+    tw_buffer body = {0};
+    assert_int_equal(tw_hello_encode(&hello, &body, NULL), 0);
+    party_send(self, worker, (tw_frame){.type = TW_FRAME_HELLO}, NULL, body.bytes, body.size);
+    tw_free(body.bytes);
+}
+
+static party *party_create(uint32_t staleness)
+{
+    party *self = calloc(1, sizeof *self);
+    tw_shard_options options = {.count = 1, .incarnation = 42, .emit = party_emit, .context = self};
+    assert_int_equal(tw_shard_create(&options, &self->shard, NULL), TW_STATUS_OK);
+    self->model = tw_hash("m", 1);
+    tw_shard_tick(self->shard, SECOND);
+    for (uint32_t i = 0; i < N; i++) {
+        party_hello(self, i, staleness, 10 + i);
+        assert_int_equal(self->last[i].type, TW_FRAME_WELCOME);
+        assert_int_equal(self->last[i].clock, staleness != TW_STALENESS_UNLIMITED);
+    }
+    return self;
+}
+
+static void party_destroy(party *self)
+{
+    tw_shard_destroy(&self->shard);
+    tw_free(self->out.bytes);
+    free(self);
+}
+
+static const uint64_t some_key[1] = {7};
+
+static void push(party *self, uint32_t worker, uint32_t round, float change)
+{
+    float values[4] = {0, 0, change, change};
+    tw_frame frame = {.type = TW_FRAME_PUSH,
+        .clock = round,
+        .form = TW_FORM_ADD,
+        .n_keys = 1,
+        .n_learned = 5,
+        .n_marks = 1,
+        .mark = {{worker + 1, round - 1, round}}};
+    party_send(self, worker, frame, some_key, values, sizeof values);
+}
+
+static void pull(party *self, uint32_t worker, uint32_t round)
+{
+    party_send(self, worker, (tw_frame){.type = TW_FRAME_PULL, .clock = round, .n_keys = 1}, some_key, NULL, 0);
+}
+
+static void row_of(party *self, float row[2])
+{
+    void *found = NULL;
+    assert_int_equal(tw_table_rows(tw_shard_table(self->shard), some_key, 1, TW_ACCESS_READ, &found, NULL), 0);
+    memcpy(row, found, 2 * sizeof *row);
+}
+
+/* 1 + 2^-24 + 2^-24 depends on the order of its sums. */
+static float change_of(uint32_t worker)
+{
+    return worker == 0 ? 1.0f : 0x1p-24f;
+}
+
+static void a_bulk_round_ends_with_the_same_bits_whatever_the_order_of_arrival(void **state)
+{
+    (void)state;
+    static const uint32_t order[6][N] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    float first[2] = {0}, row[2];
+    for (int i = 0; i < 6; i++) {
+        party *self = party_create(0);
+        for (uint32_t round = 1; round <= 3; round++) {
+            for (uint32_t k = 0; k < N; k++)
+                push(self, order[(i + (int)round) % 6][k], round, change_of(order[(i + (int)round) % 6][k]));
+        }
+        row_of(self, row);
+        if (i == 0)
+            memcpy(first, row, sizeof first);
+        assert_memory_equal(row, first, sizeof row);
+        assert_int_equal(tw_table_events_learned(tw_shard_table(self->shard)), 45);
+        party_destroy(self);
+    }
+    assert_true(first[0] == 3.0f);
+}
+
+static void rows_marks_and_answers_of_a_bulk_round_come_together(void **state)
+{
+    (void)state;
+    party *self = party_create(0);
+    push(self, 2, 1, 1);
+    push(self, 1, 1, 1);
+    assert_int_equal(self->last[2].type, TW_FRAME_WELCOME);
+    assert_int_equal(tw_table_mark(tw_shard_table(self->shard), 3), 0);
+    pull(self, 2, 2);
+    push(self, 0, 1, 1);
+    for (uint64_t split = 1; split <= N; split++)
+        assert_int_equal(tw_table_mark(tw_shard_table(self->shard), split), 1);
+    assert_int_equal(self->last[0].type, TW_FRAME_ACK);
+    assert_int_equal(self->last[1].type, TW_FRAME_ACK);
+    assert_int_equal(self->last[2].type, TW_FRAME_PULLED);
+    assert_true(self->pulled == 3.0f);
+    party_destroy(self);
+}
+
+static void a_tick_takes_the_place_of_a_push(void **state)
+{
+    (void)state;
+    party *self = party_create(0);
+    push(self, 0, 1, 1);
+    push(self, 1, 1, 1);
+    party_send(self, 2, (tw_frame){.type = TW_FRAME_CLOCK, .clock = 1}, NULL, NULL, 0);
+    assert_int_equal(self->last[2].type, TW_FRAME_ACK);
+    assert_int_equal(self->last[0].type, TW_FRAME_ACK);
+    assert_int_equal(tw_table_mark(tw_shard_table(self->shard), 1), 1);
+    party_destroy(self);
+}
+
+static void whoever_waits_is_told_for_whom_and_in_which_rounds(void **state)
+{
+    (void)state;
+    party *self = party_create(1);
+    push(self, 0, 1, 1);
+    push(self, 1, 1, 1);
+    push(self, 0, 2, 1);
+    pull(self, 0, 3);
+    assert_int_equal(self->last[0].type, TW_FRAME_ACK);
+    tw_shard_tick(self->shard, SECOND + 150000);
+    assert_int_equal(self->last[0].type, TW_FRAME_ACK);
+    tw_shard_tick(self->shard, SECOND + 200000);
+    assert_int_equal(self->last[0].type, TW_FRAME_WAITING);
+    assert_int_equal(self->waiting[0], 2);
+    assert_int_equal(self->waiting[1], 1);
+    assert_int_equal(self->waiting[2], N);
+    assert_int_equal(self->waiting[3], 3);
+    push(self, 2, 1, 1);
+    assert_int_equal(self->last[0].type, TW_FRAME_PULLED);
+    uint32_t n = self->n_answers[0];
+    tw_shard_tick(self->shard, 9ll * SECOND);
+    assert_int_equal(self->n_answers[0], n);
+    party_destroy(self);
+}
+
+static void what_a_dead_worker_left_waiting_is_replaced_by_its_successor(void **state)
+{
+    (void)state;
+    party *self = party_create(0);
+    float row[2];
+    push(self, 2, 1, 64);
+    party_hello(self, 2, 0, 99);
+    assert_int_equal(self->last[2].clock, 1);
+    push(self, 0, 1, 1);
+    push(self, 1, 1, 1);
+    row_of(self, row);
+    assert_true(row[0] == 0.0f);
+    push(self, 2, 1, 2);
+    row_of(self, row);
+    assert_true(row[0] == 4.0f);
+    assert_int_equal(tw_table_mark(tw_shard_table(self->shard), 3), 1);
+    party_destroy(self);
+}
+
+static void a_finished_worker_lets_the_round_of_the_others_go_on(void **state)
+{
+    (void)state;
+    party *self = party_create(0);
+    push(self, 0, 1, 1);
+    push(self, 1, 1, 1);
+    assert_int_equal(self->last[0].type, TW_FRAME_WELCOME);
+    party_send(self, 2, (tw_frame){.type = TW_FRAME_CLOCK, .clock = 1, .handle = 1}, NULL, NULL, 0);
+    assert_int_equal(self->last[0].type, TW_FRAME_ACK);
+    assert_int_equal(self->last[1].type, TW_FRAME_ACK);
+    party_destroy(self);
+}
+
+static void workers_without_rounds_are_not_held(void **state)
+{
+    (void)state;
+    party *self = party_create(TW_STALENESS_UNLIMITED);
+    push(self, 0, 1, 1);
+    assert_int_equal(self->last[0].type, TW_FRAME_ACK);
+    pull(self, 0, 50);
+    assert_int_equal(self->last[0].type, TW_FRAME_PULLED);
+    party_destroy(self);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_worker_reads_up_to_the_staleness_ahead_of_the_slowest),
+        cmocka_unit_test(a_worker_that_has_finished_is_not_waited_for),
+        cmocka_unit_test(a_worker_that_has_not_come_is_waited_for_and_named),
+        cmocka_unit_test(a_successor_goes_on_at_the_clock_of_its_predecessor),
+        cmocka_unit_test(a_late_worker_starts_with_the_slowest),
+        cmocka_unit_test(after_all_have_finished_a_new_go_begins_at_round_one),
+        cmocka_unit_test(a_shard_that_came_back_gives_up_only_who_does_not_come),
+        cmocka_unit_test(workers_of_another_number_or_staleness_are_refused_while_others_work),
+        cmocka_unit_test(numbers_out_of_range_are_refused),
+        cmocka_unit_test(a_bulk_round_ends_with_the_same_bits_whatever_the_order_of_arrival),
+        cmocka_unit_test(rows_marks_and_answers_of_a_bulk_round_come_together),
+        cmocka_unit_test(a_tick_takes_the_place_of_a_push),
+        cmocka_unit_test(whoever_waits_is_told_for_whom_and_in_which_rounds),
+        cmocka_unit_test(what_a_dead_worker_left_waiting_is_replaced_by_its_successor),
+        cmocka_unit_test(a_finished_worker_lets_the_round_of_the_others_go_on),
+        cmocka_unit_test(workers_without_rounds_are_not_held),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
