@@ -99,29 +99,17 @@ static tw_status restore_checkpoint(shard_server *self, const char *directory, u
 
 static tw_status restore_own(shard_server *self, tw_error *error)
 {
-    tw_row_file file;
-    uint64_t id = 0;
-    tw_error ignored = {0};
+    const tw_shard_server_options *options = self->options;
+    tw_recovered found;
     tw_status status =
-        tw_row_file_find(self->options->directory, self->options->index, self->options->count, &id, &file, &ignored);
-    if (status == TW_STATUS_NOT_FOUND)
-        return TW_STATUS_OK;
-    if (status < 0) {
-        if (error != NULL)
-            *error = ignored;
+        tw_table_recover(options->directory, options->index, options->count, options->newer_than, &found, error);
+    self->last_id = found.newest_id;
+    self->saved_id = found.id;
+    if (status < 0 || found.table == NULL)
         return status;
-    }
-    self->last_id = id;
-    if (id <= self->options->newer_than)
-        return TW_STATUS_OK;
-    self->saved_id = id;
-    tw_table_spec *spec = tw_alloc_zero(sizeof *spec);
-    if (spec == NULL)
-        return tw_no_memory(error, sizeof *spec);
-    status = tw_row_file_verify(self->options->directory, &file, spec, error);
-    if (status == TW_STATUS_OK)
-        status = restore_files(self, self->options->directory, spec, &file, 1, error);
-    tw_free(spec);
+    status = tw_shard_adopt_take(self->shard, found.table, error);
+    if (status < 0)
+        tw_table_destroy(&found.table);
     return status;
 }
 

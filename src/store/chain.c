@@ -55,7 +55,7 @@ tw_status tw_chain_read(tw_chain *self, const tw_section_view *section, tw_error
 /* The chain comes before blocks and rows. IDLE: enough was seen. */
 static tw_status peek_visit(void *context, const tw_section_view *section, tw_error *error)
 {
-    if (section->type == TW_SECTION_SPEC || section->type == TW_SECTION_MARKS || section->type == TW_SECTION_EVENTS)
+    if (section->type != TW_SECTION_CHAIN && !tw_section_is_body(section->type))
         return TW_STATUS_OK;
     tw_status status = section->type == TW_SECTION_CHAIN ? tw_chain_read(context, section, error) : TW_STATUS_OK;
     return status < 0 ? status : TW_STATUS_IDLE;

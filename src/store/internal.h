@@ -159,6 +159,17 @@ TW_MUST_USE tw_status tw_segments_reserve(tw_table *self, uint64_t count, tw_err
 void tw_segments_destroy(tw_table *self);
 TW_MUST_USE tw_status tw_segments_rows(
     tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void **row, tw_error *error);
+/* For a file's rows. `uncover` takes the segments of an empty table away: no row may be looked up before segments cover
+ * all slots again. A segment made for `count` rows is filled by one thread, from pairs of key and row of which those of
+ * its slots count (false: more of them, or one twice), and then added, by one thread at a time. */
+enum { TW_NO_SEGMENT = 0xffff };
+void tw_segments_uncover(tw_table *self);
+TW_MUST_USE tw_status tw_segment_make(
+    tw_table *table, tw_segment *self, uint32_t first_slot, uint32_t last_slot, uint64_t count, tw_error *error);
+bool tw_segment_fill(
+    const tw_table *table, tw_segment *self, const unsigned char *pair, size_t pair_size, uint64_t n);
+TW_MUST_USE tw_status tw_segments_add(tw_table *self, const tw_segment *segment, tw_error *error);
+void tw_segment_drop(tw_segment *self);
 void tw_segment_memory_free(void *bytes, size_t size);
 /* Room for a scratch record for each of `n` entries; then one for every distinct absent key, in row[i] that are NULL.
  */

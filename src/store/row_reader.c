@@ -5,24 +5,11 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "store/internal.h"
+#include "store/loader.h"
 #include "store/section.h"
 #include "store/spec.h"
 
-typedef struct loader {
-    const char *path, *name;
-    tw_table *table; /* NULL: only verify */
-    bool is_applying, has_spec;
-    bool is_below; /* it is a file that a delta stands on: its marks and events are void */
-    tw_chain chain;
-    uint8_t at;            /* its place in the chain */
-    const uint8_t *newest; /* [TW_N_SLOTS] the last place in the chain that replaces the slot; NULL: no chain */
-    tw_table_spec spec;
-    uint32_t first_slot, last_slot;
-    uint64_t events;
-    tw_mark *mark; /* [n_marks], of the file */
-    size_t n_marks;
-} loader;
+typedef tw_loader loader;
 
 static tw_status bad(const loader *self, const tw_section_view *section, tw_error *error, const char *what)
 {
@@ -110,12 +97,6 @@ static tw_status visit_marks(loader *self, const tw_section_view *section, tw_er
     return self->table == NULL || self->is_below ? TW_STATUS_OK : check_marks(self, error);
 }
 
-static uint64_t wire_u64(const unsigned char *bytes)
-{
-    tw_wire_in in = {.bytes = bytes, .size = 8};
-    return tw_wire_get(&in, 8);
-}
-
 static uint32_t wire_u32(const unsigned char *bytes)
 {
     tw_wire_in in = {.bytes = bytes, .size = 4};
@@ -171,7 +152,7 @@ static tw_status visit_pairs(loader *self, const tw_section_view *section, tw_er
     uint64_t limit = is_block ? schema->block[section->index].count : 0;
     for (uint64_t i = 0; i < section->count; i++) {
         const unsigned char *pair = section->payload + i * size;
-        uint64_t key = wire_u64(pair);
+        uint64_t key = tw_wire_u64(pair);
         if (is_block ? key >= limit : !key_is_good(self, section, key))
             return bad(self, section, error, "a key in it is out of range");
         tw_status status = TW_STATUS_OK;
@@ -217,7 +198,7 @@ static tw_status visit_seen(loader *self, const tw_section_view *section, tw_err
         return bad(self, section, error, "its length does not fit its count");
     for (uint64_t i = 0; i < section->count; i++) {
         const unsigned char *at = section->payload + i * 16;
-        uint64_t key = wire_u64(at), slot = key >> (64 - TW_SLOT_BITS);
+        uint64_t key = tw_wire_u64(at), slot = key >> (64 - TW_SLOT_BITS);
         if (!key_is_good(self, section, key))
             return bad(self, section, error, "a key in it is out of range");
         if (self->is_applying && slot >= self->table->first_slot && slot <= self->table->last_slot)
@@ -226,7 +207,7 @@ static tw_status visit_seen(loader *self, const tw_section_view *section, tw_err
     return TW_STATUS_OK;
 }
 
-static tw_status visit_row_section(void *context, const tw_section_view *section, tw_error *error)
+tw_status tw_loader_visit(void *context, const tw_section_view *section, tw_error *error)
 {
     loader *self = context;
     if (section->type != TW_SECTION_SPEC && !self->has_spec)
@@ -259,14 +240,9 @@ static tw_status visit_row_section(void *context, const tw_section_view *section
     return bad(self, section, error, "does not belong into a row file");
 }
 
-/* `file` NULL: whatever the file is. */
-static tw_status walk(loader *self, const tw_row_file *file, tw_row_file *found, tw_error *error)
+tw_status tw_loader_check(
+    const loader *self, uint64_t schema_hash, const tw_row_file *file, const tw_row_file *found, tw_error *error)
 {
-    uint64_t schema_hash = 0;
-    self->has_spec = false;
-    tw_status status = tw_sections_read(self->path, TW_STORE_ROWS, &schema_hash, visit_row_section, self, found, error);
-    if (status < 0)
-        return status;
     if (!self->has_spec || schema_hash != tw_schema_hash(&self->spec.schema))
         return tw_error_set(
             error, TW_STATUS_CORRUPT, "%s: header at byte 0: its schema hash is not that of the spec", self->path);
@@ -278,7 +254,30 @@ static tw_status walk(loader *self, const tw_row_file *file, tw_row_file *found,
     return TW_STATUS_OK;
 }
 
-static void loader_free(loader *self)
+/* `file` NULL: whatever the file is. */
+static tw_status walk(loader *self, const tw_row_file *file, tw_row_file *found, tw_error *error)
+{
+    uint64_t schema_hash = 0;
+    self->has_spec = false;
+    tw_status status = tw_sections_read(self->path, TW_STORE_ROWS, &schema_hash, tw_loader_visit, self, found, error);
+    return status < 0 ? status : tw_loader_check(self, schema_hash, file, found, error);
+}
+
+tw_status tw_loader_finish(loader *self, tw_error *error)
+{
+    tw_table *table = self->table;
+    tw_status status = TW_STATUS_OK;
+    for (size_t i = 0; i < self->n_marks && status == TW_STATUS_OK; i++)
+        status = tw_table_set_mark(table, self->mark[i].split, self->mark[i].to, error);
+    if (status < 0)
+        return status;
+    table->events = self->events > table->events ? self->events : table->events;
+    table->n_loaded++;
+    (void)snprintf(table->loaded, sizeof table->loaded, "%s", self->name);
+    return TW_STATUS_OK;
+}
+
+void tw_loader_free(loader *self)
 {
     if (self == NULL)
         return;
@@ -336,7 +335,7 @@ static tw_status lower_verify(chain_load *self, uint32_t at, tw_error *error)
             self->path, self->top->name);
     if (status == TW_STATUS_OK)
         note_replaced(self, &below->chain, (uint8_t)at);
-    loader_free(below);
+    tw_loader_free(below);
     return status;
 }
 
@@ -349,7 +348,7 @@ static tw_status lower_apply(chain_load *self, uint32_t at, tw_error *error)
         below->is_applying = true;
         status = walk(below, &self->top->chain.file[at], &found, error);
     }
-    loader_free(below);
+    tw_loader_free(below);
     return status;
 }
 
@@ -370,7 +369,6 @@ static tw_status chain_verify(chain_load *self, tw_row_file *found, tw_error *er
 static tw_status chain_apply(chain_load *self, tw_error *error)
 {
     loader *top = self->top;
-    tw_table *table = self->table;
     tw_row_file found;
     tw_status status = TW_STATUS_OK;
     for (uint32_t i = 0; i < top->chain.n_files && status == TW_STATUS_OK; i++)
@@ -378,14 +376,7 @@ static tw_status chain_apply(chain_load *self, tw_error *error)
     top->is_applying = true;
     if (status == TW_STATUS_OK)
         status = walk(top, self->file, &found, error);
-    for (size_t i = 0; i < top->n_marks && status == TW_STATUS_OK; i++)
-        status = tw_table_set_mark(table, top->mark[i].split, top->mark[i].to, error);
-    if (status < 0)
-        return status;
-    table->events = top->events > table->events ? top->events : table->events;
-    table->n_loaded++;
-    (void)snprintf(table->loaded, sizeof table->loaded, "%s", top->name);
-    return TW_STATUS_OK;
+    return status < 0 ? status : tw_loader_finish(top, error);
 }
 
 static tw_status chain_open(const char *directory, const char *name, tw_table *table, chain_load **out, tw_error *error)
@@ -410,7 +401,7 @@ static void chain_close(chain_load *self)
         return;
     if (self->top != NULL)
         tw_free((char *)(uintptr_t)self->top->path);
-    loader_free(self->top);
+    tw_loader_free(self->top);
     tw_free(self);
 }
 
@@ -474,6 +465,8 @@ tw_status tw_table_load_all(
 {
     uint64_t rows = 0;
     tw_status status = TW_STATUS_OK;
+    if (tw_bulk_is_possible(self))
+        return tw_bulk_load(self, directory, file, n_files, error);
     for (uint32_t i = 0; i < n_files && status == TW_STATUS_OK; i++)
         status = rows_expected(self, directory, &file[i], &rows, error);
     if (status == TW_STATUS_OK && self->spec.kind == TW_TABLE_EXACT && self->row_size > 0)
@@ -502,6 +495,15 @@ static tw_status verify(const char *directory,
     return status;
 }
 
+tw_status tw_row_file_sum(const char *directory, const char *name, tw_row_file *out, tw_error *error)
+{
+    memset(out, 0, sizeof *out);
+    tw_status status = verify(directory, name, NULL, out, NULL, error);
+    if (status == TW_STATUS_OK)
+        memcpy(out->name, name, strnlen(name, TW_FILE_NAME_SIZE - 1));
+    return status;
+}
+
 tw_status tw_row_file_verify(const char *directory, const tw_row_file *file, tw_table_spec *spec, tw_error *error)
 {
     tw_row_file found;
@@ -513,7 +515,7 @@ void tw_row_file_name(uint64_t id, uint32_t index, uint32_t count, char name[TW_
     (void)snprintf(name, TW_FILE_NAME_SIZE, "%06llu.rows-%u-of-%u", (unsigned long long)id, index, count);
 }
 
-static bool file_id(const char *name, uint32_t index, uint32_t count, uint64_t *id)
+bool tw_row_file_id(const char *name, uint32_t index, uint32_t count, uint64_t *id)
 {
     char wanted[TW_FILE_NAME_SIZE];
     *id = 0;
@@ -538,7 +540,7 @@ tw_status tw_row_file_find(
         uint64_t best = 0;
         for (size_t i = 0; i < names.count; i++) {
             uint64_t found;
-            if (file_id(names.name[i], index, count, &found) && found < below && found >= best)
+            if (tw_row_file_id(names.name[i], index, count, &found) && found < below && found >= best)
                 best = found;
         }
         if (best == 0)

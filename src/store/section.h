@@ -80,6 +80,33 @@ TW_MUST_USE tw_status tw_section_writer_finish(tw_section_writer *self, tw_row_f
 /* Releases everything; an unfinished file is removed. */
 void tw_section_writer_close(tw_section_writer *self);
 
+/* Reads a file section by section, as bytes: `next` may be called by several threads in turn, each with a buffer of its
+ * own, and `check` by all of them at once. Zero it first; release with close. */
+typedef struct tw_section_reader {
+    int fd;
+    const char *path; /* borrowed */
+    uint64_t size, offset, n_rows, schema_hash;
+    uint64_t *section_offset;
+    size_t n_sections, section_capacity;
+    XXH3_state_t *hash;
+} tw_section_reader;
+
+typedef struct tw_section_buffer {
+    unsigned char *bytes;
+    size_t capacity;
+} tw_section_buffer;
+
+TW_MUST_USE tw_status tw_section_reader_open(
+    tw_section_reader *self, const char *path, tw_store_kind kind, tw_error *error);
+/* END: that was the last one, the index at the end is right and nothing follows. */
+TW_MUST_USE tw_status tw_section_reader_next(
+    tw_section_reader *self, tw_section_buffer *buffer, tw_section_view *out, tw_error *error);
+/* CORRUPT: the section's checksum does not match. */
+TW_MUST_USE tw_status tw_section_check(const tw_section_reader *self, const tw_section_view *section, tw_error *error);
+/* After END: size, checksum and rows of the file. */
+void tw_section_reader_sum(const tw_section_reader *self, tw_row_file *out);
+void tw_section_reader_close(tw_section_reader *self);
+
 typedef tw_status (*tw_section_visit)(void *context, const tw_section_view *section, tw_error *error);
 
 /* Reads all sections, each checked before it is visited; CORRUPT names file, section and offset. `out` gets size,
@@ -92,6 +119,8 @@ TW_MUST_USE tw_status tw_sections_read(const char *path,
     tw_row_file *out,
     tw_error *error);
 
+/* Not of the head of a row file: blocks, rows and what else may be many. */
+bool tw_section_is_body(tw_section_type type);
 const char *tw_section_type_name(tw_section_type type);
 
 /* "directory/name"; INVALID when too long. */

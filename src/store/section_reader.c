@@ -6,16 +6,12 @@
 
 enum { SECTION_MAGIC = 0x54434553 };
 
-typedef struct reader {
-    int fd;
-    const char *path;
-    uint64_t size, offset, n_rows;
-    unsigned char *body;
-    size_t body_capacity;
-    uint64_t *section_offset;
-    size_t n_sections, section_capacity;
-    XXH3_state_t *hash;
-} reader;
+typedef tw_section_reader reader;
+
+bool tw_section_is_body(tw_section_type type)
+{
+    return type == TW_SECTION_BLOCK || type == TW_SECTION_SEEN || tw_section_has_rows(type);
+}
 
 const char *tw_section_type_name(tw_section_type type)
 {
@@ -72,15 +68,15 @@ static tw_status read_header(reader *self, tw_store_kind kind, uint64_t *schema_
     return TW_STATUS_OK;
 }
 
-static tw_status read_section(reader *self, tw_section_view *out, tw_error *error)
+static tw_status read_section(reader *self, tw_section_buffer *buffer, tw_section_view *out, tw_error *error)
 {
     uint64_t start = self->offset;
-    tw_status status = tw_grow(&self->body, 1, &self->body_capacity, TW_SECTION_HEADER_SIZE, error);
+    tw_status status = tw_grow(&buffer->bytes, 1, &buffer->capacity, TW_SECTION_HEADER_SIZE, error);
     if (status == TW_STATUS_OK)
-        status = reader_get(self, self->body, TW_SECTION_HEADER_SIZE, "section header", error);
+        status = reader_get(self, buffer->bytes, TW_SECTION_HEADER_SIZE, "section header", error);
     if (status < 0)
         return status;
-    tw_wire_in in = {.bytes = self->body, .size = TW_SECTION_HEADER_SIZE};
+    tw_wire_in in = {.bytes = buffer->bytes, .size = TW_SECTION_HEADER_SIZE};
     uint64_t magic = tw_wire_get(&in, 4);
     out->type = (tw_section_type)tw_wire_get(&in, 4);
     out->offset = start;
@@ -89,21 +85,25 @@ static tw_status read_section(reader *self, tw_section_view *out, tw_error *erro
     out->count = tw_wire_get(&in, 8);
     out->first_slot = (uint32_t)tw_wire_get(&in, 4);
     out->last_slot = (uint32_t)tw_wire_get(&in, 4);
-    const char *name = tw_section_type_name(out->type);
     uint64_t left = self->size - self->offset;
     if (magic != SECTION_MAGIC || left < 8 || out->length > left - 8)
         return corrupt(self, error, "section header", start, "it is damaged, or the file ends before the section does");
     size_t rest = (size_t)out->length + 8;
-    status = tw_grow(&self->body, 1, &self->body_capacity, TW_SECTION_HEADER_SIZE + rest, error);
+    status = tw_grow(&buffer->bytes, 1, &buffer->capacity, TW_SECTION_HEADER_SIZE + rest, error);
     if (status == TW_STATUS_OK)
-        status = reader_get(self, self->body + TW_SECTION_HEADER_SIZE, rest, name, error);
-    if (status < 0)
-        return status;
-    size_t hashed = TW_SECTION_HEADER_SIZE + (size_t)out->length;
-    tw_wire_in sum = {.bytes = self->body, .size = hashed + 8, .at = hashed};
-    if (tw_wire_get(&sum, 8) != tw_hash(self->body, hashed))
-        return corrupt(self, error, name, start, "the section's checksum does not match");
-    out->payload = self->body + TW_SECTION_HEADER_SIZE;
+        status = reader_get(self, buffer->bytes + TW_SECTION_HEADER_SIZE, rest, tw_section_type_name(out->type), error);
+    out->payload = buffer->bytes + TW_SECTION_HEADER_SIZE;
+    return status;
+}
+
+tw_status tw_section_check(const reader *self, const tw_section_view *section, tw_error *error)
+{
+    const unsigned char *bytes = section->payload - TW_SECTION_HEADER_SIZE;
+    size_t hashed = TW_SECTION_HEADER_SIZE + (size_t)section->length;
+    tw_wire_in sum = {.bytes = bytes, .size = hashed + 8, .at = hashed};
+    if (tw_wire_get(&sum, 8) != tw_hash(bytes, hashed))
+        return corrupt(
+            self, error, tw_section_type_name(section->type), section->offset, "the section's checksum does not match");
     return TW_STATUS_OK;
 }
 
@@ -121,25 +121,60 @@ static tw_status check_end(reader *self, const tw_section_view *section, tw_erro
     return TW_STATUS_OK;
 }
 
-static tw_status read_sections(reader *self, tw_section_visit visit, void *context, tw_error *error)
+tw_status tw_section_reader_next(reader *self, tw_section_buffer *buffer, tw_section_view *out, tw_error *error)
 {
-    for (;;) {
-        tw_section_view section = {0};
-        tw_status status = read_section(self, &section, error);
-        if (status < 0)
-            return status;
-        if (section.type == TW_SECTION_END)
-            return check_end(self, &section, error);
-        status = tw_grow(&self->section_offset, sizeof(uint64_t), &self->section_capacity, self->n_sections + 1, error);
-        if (status < 0)
-            return status;
-        self->section_offset[self->n_sections++] = section.offset;
-        if (tw_section_has_rows(section.type))
-            self->n_rows += section.count;
-        status = visit(context, &section, error);
-        if (status != TW_STATUS_OK)
-            return status;
+    *out = (tw_section_view){0};
+    tw_status status = read_section(self, buffer, out, error);
+    if (status < 0)
+        return status;
+    if (out->type == TW_SECTION_END) {
+        status = tw_section_check(self, out, error);
+        if (status == TW_STATUS_OK)
+            status = check_end(self, out, error);
+        return status < 0 ? status : TW_STATUS_END;
     }
+    status = tw_grow(&self->section_offset, sizeof(uint64_t), &self->section_capacity, self->n_sections + 1, error);
+    if (status < 0)
+        return status;
+    self->section_offset[self->n_sections++] = out->offset;
+    if (tw_section_has_rows(out->type))
+        self->n_rows += out->count;
+    return TW_STATUS_OK;
+}
+
+tw_status tw_section_reader_open(reader *self, const char *path, tw_store_kind kind, tw_error *error)
+{
+    tw_file_info info;
+    self->fd = -1;
+    self->path = path;
+    tw_status status = tw_file_open(path, TW_OPEN_READ, &self->fd, error);
+    if (status == TW_STATUS_OK)
+        status = tw_file_fstat(self->fd, path, &info, error);
+    if (status < 0)
+        return status;
+    self->size = info.size;
+    self->hash = tw_alloc_aligned(64, sizeof *self->hash);
+    if (self->hash == NULL)
+        return tw_no_memory(error, sizeof *self->hash);
+    (void)XXH3_64bits_reset(self->hash);
+    return read_header(self, kind, &self->schema_hash, error);
+}
+
+void tw_section_reader_sum(const reader *self, tw_row_file *out)
+{
+    out->size = self->size;
+    out->checksum = XXH3_64bits_digest(self->hash);
+    out->rows = self->n_rows;
+}
+
+void tw_section_reader_close(reader *self)
+{
+    tw_status closed = tw_file_close(&self->fd, self->path, NULL);
+    (void)closed; /* nothing was written */
+    tw_free(self->hash);
+    tw_free(self->section_offset);
+    self->hash = NULL;
+    self->section_offset = NULL;
 }
 
 tw_status tw_sections_read(const char *path,
@@ -150,33 +185,24 @@ tw_status tw_sections_read(const char *path,
     tw_row_file *out,
     tw_error *error)
 {
-    reader self = {.fd = -1, .path = path};
-    tw_file_info info;
-    tw_status status = tw_file_open(path, TW_OPEN_READ, &self.fd, error);
-    if (status == TW_STATUS_OK)
-        status = tw_file_fstat(self.fd, path, &info, error);
-    if (status == TW_STATUS_OK) {
-        self.size = info.size;
-        self.hash = tw_alloc_aligned(64, sizeof *self.hash);
-        if (self.hash == NULL)
-            status = tw_no_memory(error, sizeof *self.hash);
+    reader self = {0};
+    tw_section_buffer buffer = {0};
+    tw_status status = tw_section_reader_open(&self, path, kind, error);
+    *schema_hash = self.schema_hash;
+    while (status == TW_STATUS_OK) {
+        tw_section_view section;
+        status = tw_section_reader_next(&self, &buffer, &section, error);
+        if (status == TW_STATUS_OK)
+            status = tw_section_check(&self, &section, error);
+        if (status == TW_STATUS_OK)
+            status = visit(context, &section, error);
     }
-    if (status == TW_STATUS_OK) {
-        (void)XXH3_64bits_reset(self.hash);
-        status = read_header(&self, kind, schema_hash, error);
+    if (status == TW_STATUS_END) {
+        tw_section_reader_sum(&self, out);
+        status = TW_STATUS_OK;
     }
-    if (status == TW_STATUS_OK)
-        status = read_sections(&self, visit, context, error);
-    if (status == TW_STATUS_OK) {
-        out->size = self.size;
-        out->checksum = XXH3_64bits_digest(self.hash);
-        out->rows = self.n_rows;
-    }
-    tw_status closed = tw_file_close(&self.fd, path, NULL);
-    (void)closed; /* nothing was written */
-    tw_free(self.hash);
-    tw_free(self.body);
-    tw_free(self.section_offset);
+    tw_section_reader_close(&self);
+    tw_free(buffer.bytes);
     return status;
 }
 

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/hash.h"
 #include "store/segment.h"
+#include "store/wire.h"
 
 enum {
     SEGMENT_MAX_SIZE = 1 << 20, /* bytes; above it a segment is split, if it has more than one slot */
@@ -243,6 +244,80 @@ void tw_segments_destroy(tw_table *self)
     tw_free(self->segment);
 }
 
+/* --- whole segments from files */
+
+void tw_segments_uncover(tw_table *self)
+{
+    for (size_t i = 0; i < self->n_segments; i++)
+        self->bytes -= self->segment[i].size;
+    tw_segments_destroy(self);
+    self->segment = NULL;
+    self->n_segments = self->segment_capacity = 0;
+    memset(self->segment_of, 0xff, sizeof self->segment_of);
+}
+
+tw_status tw_segment_make(
+    tw_table *table, tw_segment *self, uint32_t first_slot, uint32_t last_slot, uint64_t count, tw_error *error)
+{
+    *self = (tw_segment){.first_slot = first_slot, .last_slot = last_slot};
+    return segment_init(table, self, count + 1, error);
+}
+
+void tw_segment_drop(tw_segment *self)
+{
+    segment_release(self);
+    *self = (tw_segment){0};
+}
+
+static inline void copy_words(unsigned char *to, const unsigned char *from, uint32_t size)
+{
+    for (uint32_t i = 0; i < size; i += 8)
+        memcpy(to + i, from + i, 8);
+}
+
+/* Pairs come about in the order of their places, so that one bucket after the other is filled. */
+bool tw_segment_fill(const tw_table *table, tw_segment *self, const unsigned char *pair, size_t pair_size, uint64_t n)
+{
+    uint32_t row_size = table->row_size;
+    size_t stride = table->stride;
+    for (uint64_t i = 0; i < n; i++, pair += pair_size) {
+        uint64_t key = tw_wire_u64(pair), slot = key >> (64 - TW_SLOT_BITS);
+        if (slot < self->first_slot || slot > self->last_slot)
+            continue;
+        unsigned char *bucket = tw_segment_bucket(self, stride, key);
+        unsigned empty = tw_bucket_find(bucket, 0), same = tw_bucket_find(bucket, key);
+        while (empty == 0 && same == 0) {
+            bucket = tw_segment_next(self, stride, bucket);
+            empty = tw_bucket_find(bucket, 0);
+            same = tw_bucket_find(bucket, key);
+        }
+        if (same != 0 || self->count >= self->limit)
+            return false;
+        tw_bucket_keys(bucket)[tw_first_bit(empty)] = key;
+        copy_words(tw_bucket_row(bucket, tw_first_bit(empty), row_size), pair + 8, row_size);
+        self->count++;
+    }
+    return true;
+}
+
+tw_status tw_segments_add(tw_table *self, const tw_segment *segment, tw_error *error)
+{
+    tw_status status = table_room(self, segment->size, 0, error);
+    if (status == TW_STATUS_OK)
+        status = tw_grow(&self->segment, sizeof(tw_segment), &self->segment_capacity, self->n_segments + 1, error);
+    if (status < 0)
+        return status;
+    for (uint32_t slot = segment->first_slot; slot <= segment->last_slot; slot++) {
+        if (self->segment_of[slot] != TW_NO_SEGMENT)
+            return tw_error_set(error, TW_STATUS_CORRUPT, "slot %u occurs in two sections", slot);
+    }
+    for (uint32_t slot = segment->first_slot; slot <= segment->last_slot; slot++)
+        self->segment_of[slot] = (uint16_t)self->n_segments;
+    self->segment[self->n_segments++] = *segment;
+    self->bytes += segment->size;
+    return TW_STATUS_OK;
+}
+
 /* --- lookup */
 
 tw_status tw_scratch_begin(tw_table *self, uint32_t n, tw_error *error)
@@ -283,27 +358,72 @@ static inline void bucket_prefetch(const unsigned char *bucket)
     __builtin_prefetch(bucket + TW_BUCKET_KEY_BYTES, 1);
 }
 
-/* Every key's bucket waits in row[i] while its lines come. Absent keys get `absent`; returns how many there were. */
-static uint32_t segments_find(const tw_table *self, const uint64_t *key, uint32_t n, void *absent, void **row)
+/* Notes that a row is written to; adds to *n_new if it was not noted before. */
+static inline void segment_touch(const tw_segment *self, uint64_t bucket, unsigned place, uint64_t *n_new)
 {
-    uint32_t n_absent = 0;
+    if (self->touched == NULL)
+        return;
+    uint8_t before = self->touched[bucket];
+    *n_new += !(before >> place & 1);
+    self->touched[bucket] = (uint8_t)(before | 1u << place);
+}
+
+/* As tw_segment_find, and touches what it finds. */
+static inline unsigned char *segment_find_touch(
+    const tw_segment *self, size_t stride, uint32_t row_size, unsigned char *bucket, uint64_t key, uint64_t *n_new)
+{
+    uint64_t index = tw_segment_index(self, key);
+    for (;;) {
+        unsigned mask = tw_bucket_find(bucket, key);
+        if (mask != 0) {
+            segment_touch(self, index, tw_first_bit(mask), n_new);
+            return tw_bucket_row(bucket, tw_first_bit(mask), row_size);
+        }
+        if (tw_bucket_keys(bucket)[TW_BUCKET_KEYS - 1] == 0)
+            return NULL;
+        bucket = tw_segment_next(self, stride, bucket);
+        index = index + 1 == self->n_buckets ? 0 : index + 1;
+    }
+}
+
+/* Every key's bucket waits in row[i] while its lines come. Absent keys get `absent`; returns how many there were. */
+static inline uint32_t find_rows(
+    const tw_table *self, const uint64_t *key, uint32_t n, void *absent, void **row, tw_touched *touched)
+{
+    uint32_t n_absent = 0, row_size = self->row_size;
+    uint64_t n_new = 0;
     size_t stride = self->stride;
-    uint32_t row_size = self->row_size;
     for (uint32_t i = 0; i < n + ROWS_AHEAD; i++) {
         if (i < n) {
-            row[i] = tw_segment_bucket(tw_segment_of(self, key[i]), stride, key[i]);
+            const tw_segment *segment = tw_segment_of(self, key[i]);
+            uint64_t index = tw_segment_index(segment, key[i]);
+            row[i] = segment->bytes + index * stride;
             bucket_prefetch(row[i]);
+            if (touched != NULL && segment->touched != NULL)
+                __builtin_prefetch(&segment->touched[index], 1);
         }
         if (i < ROWS_AHEAD)
             continue;
         uint32_t j = i - ROWS_AHEAD;
         unsigned char *found = NULL;
+        const tw_segment *segment = tw_segment_of(self, key[j]);
         if (key[j] != 0)
-            found = tw_segment_find(tw_segment_of(self, key[j]), stride, row_size, row[j], key[j]);
+            found = touched != NULL ? segment_find_touch(segment, stride, row_size, row[j], key[j], &n_new)
+                                    : tw_segment_find(segment, stride, row_size, row[j], key[j]);
         n_absent += found == NULL;
         row[j] = found == NULL ? absent : found;
     }
+    if (touched != NULL)
+        touched->n_rows += n_new;
     return n_absent;
+}
+
+static uint32_t segments_find(
+    const tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void *absent, void **row)
+{
+    if (access == TW_ACCESS_WRITE && self->touched != NULL)
+        return find_rows(self, key, n, absent, row, self->touched);
+    return find_rows(self, key, n, absent, row, NULL);
 }
 
 tw_status tw_segment_insert(
@@ -340,6 +460,9 @@ static tw_status segments_insert(
         if (status < 0)
             return status;
         row[i] = tw_bucket_row(bucket, place, self->row_size);
+        segment = tw_segment_of(self, key[i]);
+        if (segment->touched != NULL)
+            segment_touch(segment, (uint64_t)(bucket - segment->bytes) / self->stride, place, &self->touched->n_rows);
         if (self->has_constant_rows)
             memcpy(row[i], self->initial, self->row_size);
         else
@@ -348,24 +471,30 @@ static tw_status segments_insert(
     return TW_STATUS_OK;
 }
 
-/* Rows that will be written to: a snapshot under way keeps what it needs of them, and the next one hears of them. */
-static void segments_touch(tw_table *self, const uint64_t *key, uint32_t n, void **row)
+/* The bucket that a row is in, and its place there. */
+static uint64_t row_place(const tw_table *self, const tw_segment *segment, const void *row, unsigned *place)
+{
+    uint64_t offset = (uint64_t)((const unsigned char *)row - segment->bytes);
+    uint64_t bucket = tw_quotient(offset, self->touched->stride_inverse);
+    *place = (unsigned)tw_quotient(offset - bucket * self->stride - TW_BUCKET_KEY_BYTES, self->touched->row_inverse);
+    return bucket;
+}
+
+/* Rows that will be written to: a snapshot under way keeps what it needs of them. */
+static void segments_keep(tw_table *self, const uint64_t *key, uint32_t n, void **row)
 {
     for (uint32_t i = 0; i < n; i++) {
-        tw_segment *segment = tw_segment_of(self, key[i]);
+        const tw_segment *segment = tw_segment_of(self, key[i]);
         tw_area *area = segment->area;
-        if (self->touched == NULL) {
-            if (area != NULL)
-                tw_area_keep(area, row[i], self->row_size);
+        if (area == NULL)
             continue;
+        if (area->touched != NULL) {
+            unsigned place;
+            uint64_t bucket = row_place(self, segment, row[i], &place);
+            if ((area->touched[bucket] >> place & 1) == 0)
+                continue;
         }
-        uint64_t offset = (uint64_t)((unsigned char *)row[i] - segment->bytes);
-        uint64_t bucket = tw_quotient(offset, self->touched->stride_inverse);
-        uint64_t place = tw_quotient(offset - bucket * self->stride - TW_BUCKET_KEY_BYTES, self->touched->row_inverse);
-        if (area != NULL && (area->touched == NULL || (area->touched[bucket] >> place & 1) != 0))
-            tw_area_keep(area, row[i], self->row_size);
-        if (segment->touched != NULL)
-            tw_touch(self->touched, &segment->touched[bucket], (unsigned)place);
+        tw_area_keep(area, row[i], self->row_size);
     }
 }
 
@@ -436,18 +565,18 @@ tw_status tw_segments_rows(
         return tw_keep_rows(self, key, n, access, row, error);
     tw_status status = TW_STATUS_OK;
     void *absent = access == TW_ACCESS_READ && self->has_constant_rows ? self->initial : NULL;
-    uint32_t n_absent = segments_find(self, key, n, absent, row);
+    uint32_t n_absent = segments_find(self, key, n, access, absent, row);
     if (n_absent > 0 && access == TW_ACCESS_WRITE) {
         bool has_grown = false;
         status = segments_insert(self, key, n, row, &has_grown, error);
         if (status == TW_STATUS_OK && has_grown)
-            (void)segments_find(self, key, n, NULL, row);
+            (void)segments_find(self, key, n, access, NULL, row);
     } else if (n_absent > 0 && absent == NULL) {
         status = tw_scratch_begin(self, n, error);
         if (status == TW_STATUS_OK)
             tw_scratch_fill(self, key, n, row);
     }
-    if (status == TW_STATUS_OK && access == TW_ACCESS_WRITE && (self->frozen != NULL || self->touched != NULL))
-        segments_touch(self, key, n, row);
+    if (status == TW_STATUS_OK && access == TW_ACCESS_WRITE && self->frozen != NULL)
+        segments_keep(self, key, n, row);
     return status;
 }

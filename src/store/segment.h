@@ -18,9 +18,14 @@ static inline uint64_t tw_scaled(uint64_t hash, uint64_t n)
 }
 
 /* The multiplication spreads keys that differ in few bits and takes the slot bits out of play. */
+static inline uint64_t tw_segment_index(const tw_segment *self, uint64_t key)
+{
+    return tw_scaled(key * 0x9e3779b97f4a7c15ull, self->n_buckets);
+}
+
 static inline unsigned char *tw_segment_bucket(const tw_segment *self, size_t stride, uint64_t key)
 {
-    return self->bytes + tw_scaled(key * 0x9e3779b97f4a7c15ull, self->n_buckets) * stride;
+    return self->bytes + tw_segment_index(self, key) * stride;
 }
 
 static inline tw_segment *tw_segment_of(const tw_table *self, uint64_t key)

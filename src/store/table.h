@@ -146,6 +146,14 @@ TW_MUST_USE tw_status tw_row_file_find(
 /* Adds to `needed` the names of the files that row file `name` stands on, if it is a delta and not damaged. */
 TW_MUST_USE tw_status tw_row_file_needs(
     const char *directory, const char *name, struct tw_names *needed, tw_error *error);
+/* A new table with the rows of the newest of a shard's row files that is whole, if its id is above `newer_than`. A
+ * damaged one is passed over, with a line in the log. Each file is read once. */
+typedef struct tw_recovered {
+    tw_table *table;        /* NULL: there is no such file */
+    uint64_t id, newest_id; /* of the file; of the newest there, whole or not; 0: none */
+} tw_recovered;
+TW_MUST_USE tw_status tw_table_recover(
+    const char *directory, uint32_t index, uint32_t count, uint64_t newer_than, tw_recovered *out, tw_error *error);
 void tw_row_file_name(uint64_t id, uint32_t index, uint32_t count, char name[TW_FILE_NAME_SIZE]);
 
 /* --- the local parameter store: one table that holds all slots -------------------------------------------------- */

@@ -49,6 +49,14 @@ static inline const unsigned char *tw_wire_get_bytes(tw_wire_in *in, size_t size
     return bytes;
 }
 
+static inline uint64_t tw_wire_u64(const unsigned char *bytes)
+{
+    uint64_t value = 0;
+    for (unsigned i = 0; i < 8; i++)
+        value |= (uint64_t)bytes[i] << (8 * i);
+    return value;
+}
+
 static inline uint64_t tw_wire_get(tw_wire_in *in, unsigned n_bytes)
 {
     const unsigned char *bytes = tw_wire_get_bytes(in, n_bytes);

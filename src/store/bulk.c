@@ -1,0 +1,393 @@
+/* Row files into an empty table. Threads take sections in turn, so that the file is read and summed up in order; each
+ * checks its section and lays the rows out in a segment of their slots while the others read on. A slot belongs to the
+ * newest file of a chain that replaces it: only rows of that file and of newer ones count. */
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "store/loader.h"
+
+enum { BULK_MAX_THREADS = 4, BULK_THREAD_BYTES = 8 << 20, BULK_KEYS = 256 };
+
+typedef struct bulk {
+    tw_table *table;
+    const char *directory;
+    uint8_t at, newest[TW_N_SLOTS]; /* of the file at hand; of each slot */
+    tw_chain chain, part;
+    pthread_mutex_t reading, applying;
+    tw_section_reader reader;
+    tw_loader *load;
+    bool is_over; /* no section is left, or one was bad */
+    tw_status status;
+    tw_error error;
+} bulk;
+
+static void bulk_fail(bulk *self, tw_status status, const tw_error *error)
+{
+    (void)pthread_mutex_lock(&self->reading);
+    if (self->status == TW_STATUS_OK) {
+        self->status = status;
+        self->error = *error;
+    }
+    self->is_over = true;
+    (void)pthread_mutex_unlock(&self->reading);
+}
+
+static tw_status bad(const bulk *self, const tw_section_view *section, const char *what, tw_error *error)
+{
+    return tw_error_set(error, TW_STATUS_CORRUPT, "%s: section %s at byte %llu: %s", self->load->path,
+        tw_section_type_name(section->type), (unsigned long long)section->offset, what);
+}
+
+/* --- rows */
+
+/* Key and row, and a stamp that a table without stamps passes over. */
+static size_t pair_size(const bulk *self, const tw_section_view *section)
+{
+    return 8 + self->table->row_size + (section->type == TW_SECTION_STAMPED ? sizeof(uint32_t) : 0);
+}
+
+/* Rows whose slots are [first, last]; -1: a key is not of the section. */
+static int64_t count_rows(const bulk *self, const tw_section_view *section, uint32_t first, uint32_t last)
+{
+    int64_t n = 0;
+    size_t size = pair_size(self, section);
+    for (uint64_t i = 0; i < section->count; i++) {
+        uint64_t key = tw_wire_u64(section->payload + i * size), slot = key >> (64 - TW_SLOT_BITS);
+        if (key == 0 || slot < section->first_slot || slot > section->last_slot)
+            return -1;
+        n += slot >= first && slot <= last;
+    }
+    return n;
+}
+
+static tw_status build(bulk *self, const tw_section_view *section, uint32_t first, uint32_t last, tw_error *error)
+{
+    tw_segment segment;
+    int64_t n = count_rows(self, section, first, last);
+    if (n < 0)
+        return bad(self, section, "a key in it is out of range", error);
+    if (n == 0)
+        return TW_STATUS_OK;
+    tw_status status = tw_segment_make(self->table, &segment, first, last, (uint64_t)n, error);
+    if (status < 0)
+        return status;
+    if (!tw_segment_fill(self->table, &segment, section->payload, pair_size(self, section), section->count))
+        status = bad(self, section, "a key occurs twice", error);
+    if (status == TW_STATUS_OK) {
+        tw_error why = {0};
+        (void)pthread_mutex_lock(&self->applying);
+        status = tw_segments_add(self->table, &segment, &why);
+        (void)pthread_mutex_unlock(&self->applying);
+        if (status == TW_STATUS_CORRUPT)
+            status = bad(self, section, why.message, error);
+        else if (status < 0 && error != NULL)
+            *error = why;
+    }
+    if (status < 0)
+        tw_segment_drop(&segment);
+    return status;
+}
+
+static bool is_older(const bulk *self, uint64_t slot)
+{
+    return slot >= self->table->first_slot && slot <= self->table->last_slot && self->newest[slot] < self->at;
+}
+
+/* Rows on top of what files below have of their slots. */
+static tw_status put_rows(bulk *self, const tw_section_view *section, tw_error *error)
+{
+    uint64_t key[BULK_KEYS];
+    const unsigned char *from[BULK_KEYS];
+    void *row[BULK_KEYS];
+    uint32_t n = 0, row_size = self->table->row_size;
+    tw_status status = TW_STATUS_OK;
+    for (uint64_t i = 0; i <= section->count && status == TW_STATUS_OK; i++) {
+        if (n == BULK_KEYS || i == section->count) {
+            status = tw_table_rows(self->table, key, n, TW_ACCESS_WRITE, row, error);
+            for (uint32_t j = 0; status == TW_STATUS_OK && j < n; j++)
+                memcpy(row[j], from[j], row_size);
+            n = 0;
+        }
+        if (i == section->count)
+            break;
+        const unsigned char *pair = section->payload + i * pair_size(self, section);
+        key[n] = tw_wire_u64(pair);
+        from[n] = pair + 8;
+        n += is_older(self, key[n] >> (64 - TW_SLOT_BITS));
+    }
+    return status;
+}
+
+static tw_status visit_rows(bulk *self, const tw_section_view *section, tw_error *error)
+{
+    const tw_table *table = self->table;
+    size_t size = pair_size(self, section);
+    if (section->length / size != section->count || section->length % size != 0)
+        return bad(self, section, "its length does not fit its count", error);
+    if (section->first_slot > section->last_slot || section->last_slot >= TW_N_SLOTS ||
+        count_rows(self, section, 0, 0) < 0)
+        return bad(self, section, "a key in it is out of range", error);
+    uint32_t low = section->first_slot > table->first_slot ? section->first_slot : table->first_slot;
+    uint32_t high = section->last_slot < table->last_slot ? section->last_slot : table->last_slot;
+    tw_status status = TW_STATUS_OK;
+    bool has_older = false;
+    for (uint32_t first = low; first <= high && status == TW_STATUS_OK; first++) {
+        uint32_t last = first;
+        has_older = has_older || is_older(self, first);
+        if (self->newest[first] != self->at)
+            continue;
+        while (last < high && self->newest[last + 1] == self->at)
+            last++;
+        status = build(self, section, first, last, error);
+        first = last;
+    }
+    if (status < 0 || !has_older)
+        return status;
+    (void)pthread_mutex_lock(&self->applying);
+    status = put_rows(self, section, error);
+    (void)pthread_mutex_unlock(&self->applying);
+    return status;
+}
+
+static tw_status visit(bulk *self, const tw_section_view *section, tw_error *error)
+{
+    if (tw_section_has_rows(section->type))
+        return visit_rows(self, section, error);
+    if (!tw_section_is_body(section->type))
+        return bad(self, section, "comes after blocks or rows", error);
+    (void)pthread_mutex_lock(&self->applying);
+    tw_status status = tw_loader_visit(self->load, section, error);
+    (void)pthread_mutex_unlock(&self->applying);
+    return status;
+}
+
+/* --- one file */
+
+static void *take_sections(void *context)
+{
+    bulk *self = context;
+    tw_section_buffer buffer = {0};
+    for (;;) {
+        tw_section_view section = {0};
+        tw_error error = {0};
+        tw_status status = TW_STATUS_END;
+        (void)pthread_mutex_lock(&self->reading);
+        if (!self->is_over)
+            status = tw_section_reader_next(&self->reader, &buffer, &section, &error);
+        self->is_over = self->is_over || status != TW_STATUS_OK;
+        (void)pthread_mutex_unlock(&self->reading);
+        if (status == TW_STATUS_OK)
+            status = tw_section_check(&self->reader, &section, &error);
+        if (status == TW_STATUS_OK)
+            status = visit(self, &section, &error);
+        if (status < 0)
+            bulk_fail(self, status, &error);
+        if (status != TW_STATUS_OK)
+            break;
+    }
+    tw_free(buffer.bytes);
+    return NULL;
+}
+
+/* What comes before blocks and rows, checked and then taken. IDLE: the section at hand is the first of these. */
+static tw_status read_head(bulk *self, tw_section_buffer *buffer, tw_section_view *section, tw_error *error)
+{
+    tw_status status = TW_STATUS_OK;
+    while (status == TW_STATUS_OK) {
+        status = tw_section_reader_next(&self->reader, buffer, section, error);
+        if (status == TW_STATUS_OK)
+            status = tw_section_check(&self->reader, section, error);
+        if (status != TW_STATUS_OK)
+            break;
+        if (tw_section_is_body(section->type))
+            return self->load->has_spec ? TW_STATUS_IDLE : bad(self, section, "comes before the spec", error);
+        self->load->is_applying = false;
+        status = tw_loader_visit(self->load, section, error);
+        self->load->is_applying = true;
+        if (status == TW_STATUS_OK && section->type != TW_SECTION_SPEC)
+            status = tw_loader_visit(self->load, section, error);
+    }
+    return status;
+}
+
+static void run_threads(bulk *self)
+{
+    pthread_t thread[BULK_MAX_THREADS];
+    long n_cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    int n = 0, wanted = n_cpus < BULK_MAX_THREADS ? (int)n_cpus - 1 : BULK_MAX_THREADS - 1;
+    while (self->reader.size > BULK_THREAD_BYTES && n < wanted &&
+           pthread_create(&thread[n], NULL, take_sections, self) == 0)
+        n++;
+    (void)take_sections(self);
+    while (n > 0)
+        (void)pthread_join(thread[--n], NULL);
+}
+
+static tw_status read_file(bulk *self, tw_error *error)
+{
+    tw_section_buffer buffer = {0};
+    tw_section_view section = {0};
+    tw_status status = tw_section_reader_open(&self->reader, self->load->path, TW_STORE_ROWS, error);
+    if (status == TW_STATUS_OK)
+        status = read_head(self, &buffer, &section, error);
+    if (status == TW_STATUS_IDLE) {
+        self->status = visit(self, &section, &self->error);
+        self->is_over = self->status < 0;
+        run_threads(self);
+        status = self->status;
+        if (status < 0 && error != NULL)
+            *error = self->error;
+    }
+    tw_free(buffer.bytes);
+    return status < 0 ? status : TW_STATUS_OK;
+}
+
+/* Slots of [first, last] that no segment covers get an empty one, but not those that a newer file replaces. */
+static tw_status cover(bulk *self, uint32_t first, uint32_t last, uint8_t at, tw_error *error)
+{
+    tw_table *table = self->table;
+    tw_status status = TW_STATUS_OK;
+    for (uint32_t slot = first; slot <= last && status == TW_STATUS_OK; slot++) {
+        uint32_t end = slot;
+        tw_segment segment;
+        if (table->segment_of[slot] != TW_NO_SEGMENT || self->newest[slot] >= at)
+            continue;
+        while (end < last && table->segment_of[end + 1] == TW_NO_SEGMENT && self->newest[end + 1] < at)
+            end++;
+        status = tw_segment_make(table, &segment, slot, end, 0, error);
+        if (status == TW_STATUS_OK)
+            status = tw_segments_add(table, &segment, error);
+        if (status < 0)
+            tw_segment_drop(&segment);
+    }
+    return status;
+}
+
+static tw_status cover_own(bulk *self, uint8_t at, tw_error *error)
+{
+    const tw_table *table = self->table;
+    uint32_t low = self->load->first_slot > table->first_slot ? self->load->first_slot : table->first_slot;
+    uint32_t high = self->load->last_slot < table->last_slot ? self->load->last_slot : table->last_slot;
+    return low <= high ? cover(self, low, high, at, error) : TW_STATUS_OK;
+}
+
+static tw_status load_file(
+    bulk *self, const char *name, const tw_row_file *file, uint8_t at, const char *standing, tw_error *error)
+{
+    char path[TW_STORE_PATH_SIZE];
+    tw_row_file found;
+    tw_status status = tw_store_path(path, self->directory, name, error);
+    self->load = status < 0 ? NULL : tw_alloc_zero(sizeof *self->load);
+    if (self->load == NULL)
+        return status < 0 ? status : tw_no_memory(error, sizeof *self->load);
+    *self->load = (tw_loader){.path = path, .name = name, .table = self->table, .is_below = standing != NULL, .at = at};
+    self->at = at;
+    self->is_over = false;
+    self->status = TW_STATUS_OK;
+    self->reader = (tw_section_reader){.fd = -1};
+    status = read_file(self, error);
+    if (status == TW_STATUS_NOT_FOUND && standing != NULL)
+        status = tw_error_set(error, TW_STATUS_CORRUPT, "%s: is missing, but %s stands on it", path, standing);
+    if (status == TW_STATUS_OK) {
+        tw_section_reader_sum(&self->reader, &found);
+        status = tw_loader_check(self->load, self->reader.schema_hash, file, &found, error);
+    }
+    if (status == TW_STATUS_OK)
+        status = cover_own(self, (uint8_t)(at + 1), error);
+    if (status == TW_STATUS_OK && standing == NULL)
+        status = tw_loader_finish(self->load, error);
+    tw_section_reader_close(&self->reader);
+    tw_loader_free(self->load);
+    self->load = NULL;
+    return status;
+}
+
+/* --- a chain of files */
+
+static void note_replaced(bulk *self, const tw_chain *chain, uint8_t at)
+{
+    for (uint32_t slot = 0; slot < TW_N_SLOTS; slot++) {
+        if (tw_chain_replaces(chain, slot))
+            self->newest[slot] = at;
+    }
+}
+
+static tw_status read_chain(bulk *self, const char *name, tw_error *error)
+{
+    memset(self->newest, 0, sizeof self->newest);
+    tw_status status = tw_chain_peek(self->directory, name, &self->chain, error);
+    for (uint32_t i = 0; i < self->chain.n_files && status == TW_STATUS_OK; i++) {
+        const char *below = self->chain.file[i].name;
+        status = tw_chain_peek(self->directory, below, &self->part, error);
+        if (status == TW_STATUS_NOT_FOUND)
+            status = tw_error_set(
+                error, TW_STATUS_CORRUPT, "%s/%s: is missing, but %s stands on it", self->directory, below, name);
+        if (status == TW_STATUS_OK)
+            note_replaced(self, &self->part, (uint8_t)i);
+    }
+    if (status == TW_STATUS_OK && self->chain.n_files > 0)
+        note_replaced(self, &self->chain, (uint8_t)self->chain.n_files);
+    return status;
+}
+
+static tw_status load_chain(bulk *self, const char *name, const tw_row_file *file, tw_error *error)
+{
+    tw_status status = read_chain(self, name, error);
+    uint8_t n = (uint8_t)self->chain.n_files;
+    for (uint8_t i = 0; i < n && status == TW_STATUS_OK; i++)
+        status = load_file(self, self->chain.file[i].name, &self->chain.file[i], i, name, error);
+    return status < 0 ? status : load_file(self, name, file, n, NULL, error);
+}
+
+bool tw_bulk_is_possible(const tw_table *table)
+{
+    bool is_empty = table->frozen == NULL && table->touched == NULL && table->n_segments == 1;
+    return is_empty && !table->keep.is_on && table->spec.kind == TW_TABLE_EXACT && table->row_size > 0 &&
+           table->segment[0].count == 0;
+}
+
+static bulk *bulk_open(tw_table *table, const char *directory)
+{
+    bulk *self = tw_alloc_zero(sizeof *self);
+    if (self == NULL)
+        return NULL;
+    self->table = table;
+    self->directory = directory;
+    (void)pthread_mutex_init(&self->reading, NULL);
+    (void)pthread_mutex_init(&self->applying, NULL);
+    tw_segments_uncover(table);
+    return self;
+}
+
+/* Also after an error every slot has a segment, if there is memory for it. */
+static tw_status bulk_close(bulk *self, tw_status status, tw_error *error)
+{
+    memset(self->newest, 0, sizeof self->newest);
+    tw_status covered = cover(self, self->table->first_slot, self->table->last_slot, 1, status < 0 ? NULL : error);
+    (void)pthread_mutex_destroy(&self->reading);
+    (void)pthread_mutex_destroy(&self->applying);
+    tw_free(self);
+    return status < 0 ? status : covered;
+}
+
+tw_status tw_bulk_load(
+    tw_table *table, const char *directory, const tw_row_file *file, uint32_t n_files, tw_error *error)
+{
+    bulk *self = bulk_open(table, directory);
+    tw_status status = TW_STATUS_OK;
+    if (self == NULL)
+        return tw_no_memory(error, sizeof *self);
+    for (uint32_t i = 0; i < n_files && status == TW_STATUS_OK; i++)
+        status = load_chain(self, file[i].name, &file[i], error);
+    return bulk_close(self, status, error);
+}
+
+tw_status tw_bulk_load_any(tw_table *table, const char *directory, const char *name, tw_error *error)
+{
+    bulk *self = bulk_open(table, directory);
+    if (self == NULL)
+        return tw_no_memory(error, sizeof *self);
+    return bulk_close(self, load_chain(self, name, NULL, error), error);
+}

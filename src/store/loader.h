@@ -1,0 +1,47 @@
+/* loader.h: one row file on its way into a table, section by section (row_reader.c), and many sections at once
+ * (bulk.c).
+ */
+#ifndef TW_STORE_LOADER_H
+#define TW_STORE_LOADER_H
+
+#include "store/internal.h"
+#include "store/section.h"
+
+typedef struct tw_loader {
+    const char *path, *name;
+    tw_table *table; /* NULL: only verify */
+    bool is_applying, has_spec;
+    bool is_below; /* it is a file that a delta stands on: its marks and events are void */
+    tw_chain chain;
+    uint8_t at;            /* its place in the chain */
+    const uint8_t *newest; /* [TW_N_SLOTS] the last place in the chain that replaces the slot; NULL: no chain */
+    tw_table_spec spec;
+    uint32_t first_slot, last_slot;
+    uint64_t events;
+    tw_mark *mark; /* [n_marks], of the file */
+    size_t n_marks;
+} tw_loader;
+
+/* Checks a section, and with is_applying puts what it holds into the table. */
+TW_MUST_USE tw_status tw_loader_visit(void *loader, const tw_section_view *section, tw_error *error);
+/* After the last section: the file is of its schema, and the one that `file` (NULL: any) tells of. */
+TW_MUST_USE tw_status tw_loader_check(
+    const tw_loader *self, uint64_t schema_hash, const tw_row_file *file, const tw_row_file *found, tw_error *error);
+/* The table takes marks and events. */
+TW_MUST_USE tw_status tw_loader_finish(tw_loader *self, tw_error *error);
+void tw_loader_free(tw_loader *self); /* NULL-safe; the struct itself too */
+
+/* Verifies a file of which only the name is known; `out` tells of it. */
+TW_MUST_USE tw_status tw_row_file_sum(const char *directory, const char *name, tw_row_file *out, tw_error *error);
+/* The id in a row file's name; false: it is not one of shard `index` of `count`. */
+bool tw_row_file_id(const char *name, uint32_t index, uint32_t count, uint64_t *id);
+
+/* Loads files into an empty exact table, each read once, rows laid out segment by segment on several threads. After an
+ * error the table is of no use any more. */
+bool tw_bulk_is_possible(const tw_table *table);
+TW_MUST_USE tw_status tw_bulk_load(
+    tw_table *table, const char *directory, const tw_row_file *file, uint32_t n_files, tw_error *error);
+/* The same of one file, of which nothing is known but its name. */
+TW_MUST_USE tw_status tw_bulk_load_any(tw_table *table, const char *directory, const char *name, tw_error *error);
+
+#endif
