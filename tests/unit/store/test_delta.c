@@ -390,7 +390,7 @@ static void every_flipped_byte_and_truncation_of_a_chain_is_detected_and_named(v
             put(path, bytes, size);
             expect_damage(directory, 3, files[i], at);
             bytes[at] = (char)(bytes[at] ^ 0x10);
-            if (at % 7 != 0)
+            if (at % 31 != 0)
                 continue;
             put(path, bytes, at);
             expect_damage(directory, 3, files[i], at);
