@@ -94,8 +94,11 @@ tw_status tw_frame_decode(const void *bytes, size_t size, tw_frame *out, tw_erro
     header_read(at, out);
     uint32_t version = tw_get_u16(at + 4), flags = out->flags, form = (uint32_t)out->form;
     uint32_t reason = (uint32_t)out->reason, type = (uint32_t)out->type;
-    if (version != TW_FRAME_VERSION)
-        return frame_bad(out, TW_NACK_UNKNOWN_TYPE, error, "unknown version", version);
+    if (version != TW_FRAME_VERSION) {
+        out->reason = TW_NACK_UNKNOWN_TYPE;
+        return tw_error_set(error, TW_STATUS_PROTOCOL, "frame: is of wire version %u, this build speaks version %d",
+            version, TW_FRAME_VERSION);
+    }
     if (type == 0 || type >= TW_FRAME_N_TYPES)
         return frame_bad(out, TW_NACK_UNKNOWN_TYPE, error, "unknown type", type);
     if (flags > 7 || form > TW_FORM_ADD || reason >= TW_NACK_N_REASONS)

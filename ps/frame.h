@@ -21,7 +21,7 @@
 
 enum {
     TW_FRAME_MAGIC = 0x53505754, /* "TWPS" */
-    TW_FRAME_VERSION = 1,
+    TW_FRAME_VERSION = 1, /* raised when old bytes would be read wrongly; then N reads N-1 too. See tests/golden/wire */
     TW_FRAME_HEADER = 128,
     TW_FRAME_MARK = 24,
     TW_FRAME_MAX_MARKS = 16,

@@ -1,13 +1,20 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "base/alloc.h"
+#include "base/file.h"
+#include "base/hash.h"
 #include "ps/frame.h"
+#include "ps/layout.h"
+
+static const char golden_push[] = TW_SOURCE_DIR "/tests/golden/wire/v1.push";
+static const char golden_hello[] = TW_SOURCE_DIR "/tests/golden/wire/v1.hello";
 
 static const uint64_t sample_key[3] = {11, 12, 13};
 
@@ -40,12 +47,10 @@ static tw_buffer sample_frame(void)
     return out;
 }
 
-static void every_field_survives_encoding_and_decoding(void **state)
+static void expect_sample(const void *bytes, size_t size)
 {
-    (void)state;
-    tw_buffer bytes = sample_frame();
     tw_frame frame;
-    assert_int_equal(tw_frame_decode(bytes.bytes, bytes.size, &frame, NULL), TW_STATUS_OK);
+    assert_int_equal(tw_frame_decode(bytes, size, &frame, NULL), TW_STATUS_OK);
     assert_int_equal(frame.type, TW_FRAME_PUSH);
     assert_int_equal(frame.flags, TW_FRAME_MORE | TW_FRAME_HAS_KEYS);
     const uint64_t found[] = {frame.model, frame.sender, frame.epoch, frame.incarnation, frame.sequence, frame.ack,
@@ -60,7 +65,91 @@ static void every_field_survives_encoding_and_decoding(void **state)
     assert_int_equal(tw_get_u64(frame.keys + 16), 13);
     assert_int_equal(frame.payload_size, 7);
     assert_memory_equal(frame.payload, "payload", 7);
+}
+
+static void every_field_survives_encoding_and_decoding(void **state)
+{
+    (void)state;
+    tw_buffer bytes = sample_frame();
+    expect_sample(bytes.bytes, bytes.size);
     tw_free(bytes.bytes);
+}
+
+static void recorded_frames_of_version_1_are_read_as_they_were_meant(void **state)
+{
+    (void)state;
+    char *bytes;
+    size_t size;
+    assert_int_equal(tw_file_load(golden_push, 1 << 20, &bytes, &size, NULL), TW_STATUS_OK);
+    expect_sample(bytes, size);
+    tw_free(bytes);
+    assert_int_equal(tw_file_load(golden_hello, 1 << 20, &bytes, &size, NULL), TW_STATUS_OK);
+    tw_frame frame;
+    tw_hello *hello = malloc(sizeof *hello);
+    assert_int_equal(tw_frame_decode(bytes, size, &frame, NULL), TW_STATUS_OK);
+    assert_int_equal(frame.type, TW_FRAME_HELLO);
+    assert_int_equal(tw_hello_decode(hello, frame.payload, frame.payload_size, NULL), TW_STATUS_OK);
+    assert_string_equal(hello->name, "golden");
+    assert_int_equal(hello->role, TW_ROLE_OWNER);
+    assert_int_equal(hello->index, 1);
+    assert_int_equal(hello->count, 3);
+    assert_int_equal(hello->spec.kind, TW_TABLE_EXACT);
+    assert_int_equal(hello->spec.hash_seed, 99);
+    assert_int_equal(hello->spec.schema.row.n_fields, 1);
+    assert_string_equal(hello->spec.schema.row.field[0].name, "z");
+    free(hello);
+    tw_free(bytes);
+}
+
+static void a_frame_of_another_version_is_refused_by_both_numbers(void **state)
+{
+    (void)state;
+    tw_buffer bytes = sample_frame();
+    tw_frame frame;
+    tw_error error = {0};
+    bytes.bytes[4] = TW_FRAME_VERSION + 6;
+    tw_put_u64(bytes.bytes + 120, tw_hash(bytes.bytes, 120));
+    assert_int_equal(tw_frame_decode(bytes.bytes, bytes.size, &frame, &error), TW_STATUS_PROTOCOL);
+    assert_int_equal(frame.reason, TW_NACK_UNKNOWN_TYPE);
+    assert_int_equal(frame.sequence, 5);
+    assert_non_null(strstr(error.message, "version 7"));
+    assert_non_null(strstr(error.message, "speaks version 1"));
+    tw_free(bytes.bytes);
+}
+
+static tw_buffer sample_hello(void)
+{
+    tw_buffer out = {0}, payload = {0};
+    tw_frame frame = {.type = TW_FRAME_HELLO, .model = 1, .sender = 2};
+    tw_hello *hello = calloc(1, sizeof *hello);
+    hello->role = TW_ROLE_OWNER;
+    hello->index = 1;
+    hello->count = 3;
+    hello->spec.kind = TW_TABLE_EXACT;
+    hello->spec.hash_seed = 99;
+    (void)snprintf(hello->name, sizeof hello->name, "golden");
+    assert_int_equal(tw_record_add(&hello->spec.schema.row, "z", TW_FIELD_F32, 2, TW_MERGE_ADD, NULL), TW_STATUS_OK);
+    assert_int_equal(tw_hello_encode(hello, &payload, NULL), TW_STATUS_OK);
+    assert_int_equal(tw_frame_begin(&out, &frame, NULL, NULL), TW_STATUS_OK);
+    assert_int_equal(tw_buffer_append(&out, payload.bytes, payload.size, NULL), TW_STATUS_OK);
+    tw_frame_finish(&out, &frame);
+    tw_free(payload.bytes);
+    free(hello);
+    return out;
+}
+
+/* "--write-golden": writes the golden files where there are none. */
+static int write_golden(void)
+{
+    const char *const path[] = {golden_push, golden_hello};
+    for (int i = 0; i < 2; i++) {
+        tw_buffer bytes = i == 0 ? sample_frame() : sample_hello();
+        tw_file_info info;
+        if (tw_file_stat(path[i], &info, NULL) != TW_STATUS_OK)
+            assert_int_equal(tw_file_store(path[i], bytes.bytes, bytes.size, NULL), TW_STATUS_OK);
+        tw_free(bytes.bytes);
+    }
+    return 0;
 }
 
 static void every_truncation_is_refused(void **state)
@@ -91,10 +180,14 @@ static void every_flipped_bit_is_noticed(void **state)
     tw_free(bytes.bytes);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "--write-golden") == 0)
+        return write_golden();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_field_survives_encoding_and_decoding),
+        cmocka_unit_test(recorded_frames_of_version_1_are_read_as_they_were_meant),
+        cmocka_unit_test(a_frame_of_another_version_is_refused_by_both_numbers),
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(every_flipped_bit_is_noticed),
     };
