@@ -55,6 +55,19 @@ void tw_remote_unclaim(tw_params *params)
         claim_reset(self);
 }
 
+tw_status tw_remote_fence(tw_params *params, const tw_lease *lease, uint32_t n, tw_error *error)
+{
+    uint64_t highest = 0;
+    tw_status status = TW_STATUS_OK;
+    for (uint32_t i = 0; i < n && status >= 0; i++) {
+        status = tw_remote_claim(params, lease[i], NULL, 0, error);
+        if (status < 0 && tw_remote_is_fenced(params, &highest))
+            status = TW_STATUS_OK;
+        tw_remote_unclaim(params);
+    }
+    return status;
+}
+
 bool tw_remote_is_fenced(const tw_params *params, uint64_t *highest)
 {
     const tw_remote *self = (const tw_remote *)params;

@@ -20,6 +20,10 @@ void tw_remote_unclaim(tw_params *params);
  * it fails with CONFLICT. *highest: the owner epoch that the shard knows. */
 bool tw_remote_is_fenced(const tw_params *params, uint64_t *highest);
 
+/* Claims the leases [n] one after the other and gives them up again, so that whoever held these shares before is
+ * refused. One that a shard knows a higher owner epoch of is refused already. */
+TW_MUST_USE tw_status tw_remote_fence(tw_params *params, const tw_lease *lease, uint32_t n, tw_error *error);
+
 /* Changes when a shard was started again; 0: not all were heard of. Sends nothing. */
 uint64_t tw_remote_shards(const tw_params *params);
 

@@ -25,6 +25,7 @@ struct crew {
     crew_options options;
     char directory[64], pipeline_path[PATH_SIZE]; /* private; "": none was made */
     tw_coordinator_server *coordinator;
+    char address_path[4096]; /* "": nobody is told where it is */
     worker worker[CREW_MAX_WORKERS];
     uint32_t n_restarts;
 };
@@ -90,7 +91,11 @@ static tw_status crew_start_coordinator(crew *self, tw_error *error)
         .can_save = self->options.can_save,
         .note = on_note,
     };
-    return tw_coordinator_server_start(&options, &self->coordinator, error);
+    tw_status status = tw_coordinator_server_start(&options, &self->coordinator, error);
+    if (status < 0 || self->options.directory == NULL)
+        return status;
+    (void)snprintf(self->address_path, sizeof self->address_path, "%s/coordinator", self->options.directory);
+    return tw_file_store(self->address_path, address, strlen(address), error);
 }
 
 static tw_status crew_make_directory(crew *self, tw_error *error)
@@ -216,6 +221,8 @@ void crew_stop(crew **self)
         (void)unlink(path);
     }
     tw_coordinator_server_stop(&all->coordinator);
+    if (all->address_path[0] != '\0')
+        (void)unlink(all->address_path);
     (void)unlink(all->pipeline_path);
     if (all->directory[0] != '\0')
         (void)rmdir(all->directory);

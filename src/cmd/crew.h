@@ -17,8 +17,9 @@ typedef struct crew_options {
     const char *pipeline;     /* canonical text */
     const char *const *shard; /* [n_shards] addresses */
     uint32_t n_shards;
-    bool is_static; /* worker I reads share I of N for good, without the coordinator: rounds are kept */
-    bool can_save;  /* somebody serves the coordinator's named checkpoints */
+    bool is_static;        /* worker I reads share I of N for good, without the coordinator: rounds are kept */
+    bool can_save;         /* somebody serves the coordinator's named checkpoints */
+    const char *directory; /* of checkpoints: the coordinator's address stands in its file `coordinator`; NULL: none */
 } crew_options;
 
 /* Writes the pipeline file and starts all. The options are copied but for the addresses, which are borrowed. */

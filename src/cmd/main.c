@@ -10,8 +10,8 @@
 enum { MAX_ARENAS = 2 };
 
 static const verb *const verbs[] = {&verb_init, &verb_check, &verb_run, &verb_train, &verb_predict, &verb_eval,
-    &verb_serve, &verb_ps, &verb_worker, &verb_status, &verb_coordinator, &verb_keygen, &verb_model, &verb_gen,
-    &verb_doctor, &verb_version, &verb_help};
+    &verb_serve, &verb_ps, &verb_worker, &verb_status, &verb_coordinator, &verb_checkpoint, &verb_keygen, &verb_model,
+    &verb_gen, &verb_doctor, &verb_version, &verb_help};
 
 const verb *verb_at(size_t index)
 {

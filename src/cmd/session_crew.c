@@ -8,11 +8,24 @@
 #include "base/file.h"
 #include "cmd/crew.h"
 #include "cmd/session_state.h"
+#include "engine/versions.h"
+#include "ps/claim.h"
 
 enum { POLL_US = 10000, STATS_US = 250000 };
 
+enum { MAX_ORPHANS = 128 };
+
+/* A named checkpoint that the coordinator has made all workers stand still for. */
+typedef struct named_save {
+    bool is_wanted, is_running;
+    char name[TW_SAVE_NAME_SIZE];
+    tw_lease orphan[MAX_ORPHANS]; /* whose last owners are to be refused first */
+    uint32_t n_orphans;
+} named_save;
+
 typedef struct crew_run {
     session *session;
+    named_save named;
     crew *crew;
     tw_checkpointer *checkpointer;
     tw_metrics *metrics; /* of all workers */
@@ -87,11 +100,79 @@ static tw_status start_checkpoint(crew_run *self, tw_error *error)
     return status == TW_STATUS_OK ? tw_checkpointer_start(self->checkpointer, &manifest, error) : status;
 }
 
+/* --- named checkpoints --- */
+
+static void look_for_named(crew_run *self)
+{
+    tw_grant orphan[MAX_ORPHANS];
+    named_save *named = &self->named;
+    uint32_t n = MAX_ORPHANS;
+    if (named->is_wanted || named->is_running ||
+        !tw_coordinator_server_save_wanted(crew_coordinator(self->crew), named->name, orphan, &n))
+        return;
+    for (uint32_t i = 0; i < n; i++)
+        named->orphan[i] = (tw_lease){orphan[i].share, orphan[i].epoch};
+    named->n_orphans = n;
+    named->is_wanted = true;
+}
+
+static tw_status fence_orphans(void *context, tw_params *params, tw_error *error)
+{
+    const named_save *named = context;
+    return tw_remote_fence(params, named->orphan, named->n_orphans, error);
+}
+
+static tw_status check_name(const crew_run *self, tw_error *error)
+{
+    uint64_t id = 0;
+    const char *directory = self->session->assembly->pipeline->checkpoint_dir;
+    tw_status status = tw_versions_named(directory, self->named.name, &id, error);
+    if (status == TW_STATUS_OK)
+        return tw_error_set(error, TW_STATUS_CONFLICT, "checkpoint %llu has the name \"%s\" already",
+            (unsigned long long)id, self->named.name);
+    return status == TW_STATUS_NOT_FOUND ? TW_STATUS_OK : status;
+}
+
+/* Everybody stands still: all shards are cut at the same marks. */
+static tw_status start_named(crew_run *self, tw_error *error)
+{
+    named_save *named = &self->named;
+    tw_manifest manifest;
+    named->is_wanted = false;
+    tw_status status = check_name(self, error);
+    if (status == TW_STATUS_OK)
+        status = tw_model_use(self->session->assembly->model, fence_orphans, named, error);
+    take_stats(self);
+    if (status == TW_STATUS_OK)
+        status = capture(self, &manifest, error);
+    if (status == TW_STATUS_OK) {
+        status = tw_manifest_add(&manifest, "name", named->name, strlen(named->name), error);
+        if (status < 0)
+            tw_manifest_fini(&manifest);
+    }
+    if (status == TW_STATUS_OK)
+        status = tw_checkpointer_start(self->checkpointer, &manifest, error);
+    named->is_running = status == TW_STATUS_OK;
+    tw_coordinator_server_save_cut(crew_coordinator(self->crew), status, error->message);
+    return status;
+}
+
+static void end_named(crew_run *self, tw_status status, uint64_t id, const tw_error *error)
+{
+    if (self->named.is_running && self->crew != NULL)
+        tw_coordinator_server_save_done(
+            crew_coordinator(self->crew), status, id, status < 0 && error != NULL ? error->message : "");
+    self->named.is_running = false;
+}
+
 /* IDLE: it is being written. */
 static tw_status poll_checkpoint(crew_run *self, tw_error *error)
 {
-    tw_checkpoint_result result;
+    tw_checkpoint_result result = {0};
     tw_status status = tw_checkpointer_poll(self->checkpointer, &result, error);
+    if (status == TW_STATUS_IDLE)
+        return status;
+    end_named(self, status, result.id, error);
     if (status != TW_STATUS_OK)
         return status;
     tw_report *report = self->report;
@@ -109,8 +190,11 @@ static void serve_checkpoints(crew_run *self)
 {
     tw_error error = {0};
     tw_status status = TW_STATUS_OK;
+    look_for_named(self);
     if (tw_checkpointer_is_running(self->checkpointer))
         status = poll_checkpoint(self, &error);
+    else if (self->named.is_wanted)
+        status = start_named(self, &error);
     else if (tw_checkpointer_is_due(self->checkpointer, self->report->events))
         status = start_checkpoint(self, &error);
     if (status < 0)
@@ -180,6 +264,8 @@ static tw_status start_workers(crew_run *self, tw_error *error)
         .pipeline = self->session->assembly->canonical.bytes,
         .shard = has_own ? children_addresses(self->session->children) : pipeline->connect.item,
         .n_shards = has_own ? (pipeline->shards > 0 ? pipeline->shards : 1) : pipeline->connect.count,
+        .can_save = pipeline->checkpoint_dir != NULL && pipeline->staleness == TW_STALENESS_UNLIMITED,
+        .directory = pipeline->checkpoint_dir,
     };
     self->shard_restarts = count_restarts(self);
     return crew_start(&options, &self->crew, error);

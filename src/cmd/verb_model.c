@@ -39,7 +39,7 @@ static void print_time(int64_t time_us)
 }
 
 /* What there is to say about a version besides its size. */
-static void print_state(const tw_version *version, uint64_t served, uint64_t pinned)
+static void print_state(const tw_version *version, const char *name, uint64_t served, uint64_t pinned)
 {
     char reason[TW_GATE_REASON_SIZE];
     tw_verdict_reason(&version->verdict, reason);
@@ -51,6 +51,8 @@ static void print_state(const tw_version *version, uint64_t served, uint64_t pin
         (void)printf(", served (pinned)");
     else if (version->id == served)
         (void)printf(", served");
+    if (name[0] != '\0')
+        (void)printf(", named %s", name);
     (void)printf("\n");
 }
 
@@ -73,7 +75,9 @@ static tw_status print_version(const char *directory, const tw_version *version,
     print_time(manifest.created_us);
     (void)printf(
         "%14" PRIu64 "%12" PRIu64 "%10.2f  %-10s  ", manifest.events, rows, (double)bytes / 1e6, manifest.learner);
-    print_state(version, served[0], served[1]);
+    char name[TW_VERSION_NAME_SIZE];
+    tw_version_name(&manifest, name);
+    print_state(version, name, served[0], served[1]);
     tw_manifest_fini(&manifest);
     return TW_STATUS_OK;
 }

@@ -23,6 +23,7 @@ bool verb_parse(const verb *self, int argc, char **argv, flags *out, int *code);
 int verb_misused(const verb *self, const char *format, ...) TW_PRINTF(2, 3);
 
 extern const verb verb_run, verb_train, verb_predict, verb_eval, verb_serve, verb_ps, verb_worker, verb_status,
-    verb_coordinator, verb_keygen, verb_check, verb_model, verb_gen, verb_init, verb_doctor, verb_version, verb_help;
+    verb_coordinator, verb_checkpoint, verb_keygen, verb_check, verb_model, verb_gen, verb_init, verb_doctor,
+    verb_version, verb_help;
 
 #endif

@@ -522,6 +522,15 @@ tw_status tw_model_snapshot_poll(tw_model *self, int timeout_ms, tw_row_files *o
     return status;
 }
 
+tw_status tw_model_use(
+    tw_model *self, tw_status (*use)(void *context, tw_params *params, tw_error *error), void *context, tw_error *error)
+{
+    tw_turnstile_enter(&self->turn);
+    tw_status status = use(context, self->params, error);
+    tw_turnstile_leave(&self->turn);
+    return status;
+}
+
 tw_status tw_model_flush(tw_model *self, int timeout_ms, tw_error *error)
 {
     tw_turnstile_enter(&self->turn);

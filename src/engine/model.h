@@ -50,6 +50,11 @@ const char *tw_model_name(const tw_model *self);
 
 /* Gives the model its rows, local or remote; owned by the model from here on. */
 void tw_model_attach(tw_model *self, tw_params *params);
+/* Calls `use` with the rows while nobody else uses them; any thread. Returns what it returns. */
+TW_MUST_USE tw_status tw_model_use(tw_model *self,
+    tw_status (*use)(void *context, tw_params *params, tw_error *error),
+    void *context,
+    tw_error *error);
 tw_params *tw_model_params(tw_model *self); /* for the engine's thread only */
 
 /* How many workers learn this model together (1 at first). With more than one, each keeps at most its share of the

@@ -283,6 +283,55 @@ tw_status tw_versions_release(const char *directory, uint64_t *was_pinned, tw_er
 
 /* --- removing --------------------------------------------------------------------------------------------------- */
 
+void tw_version_name(const tw_manifest *manifest, char name[TW_VERSION_NAME_SIZE])
+{
+    const tw_section *section = tw_manifest_find(manifest, "name");
+    size_t size = section != NULL && section->size < TW_VERSION_NAME_SIZE ? section->size : 0;
+    if (size > 0)
+        memcpy(name, section->bytes, size);
+    name[size] = '\0';
+}
+
+/* The name of checkpoint `id`; "": it has none, or is damaged. */
+static void name_of(const char *directory, uint64_t id, char name[TW_VERSION_NAME_SIZE])
+{
+    tw_manifest manifest = {0};
+    name[0] = '\0';
+    if (tw_checkpoint_peek(directory, id, &manifest, NULL) == TW_STATUS_OK)
+        tw_version_name(&manifest, name);
+    tw_manifest_fini(&manifest);
+}
+
+tw_status tw_versions_named(const char *directory, const char *name, uint64_t *id, tw_error *error)
+{
+    uint64_t *ids = NULL;
+    size_t n = 0;
+    *id = 0;
+    tw_status status = tw_checkpoint_list(directory, &ids, &n, error);
+    for (size_t i = 0; i < n && status == TW_STATUS_OK && *id == 0; i++) {
+        char known[TW_VERSION_NAME_SIZE];
+        name_of(directory, ids[i], known);
+        if (strcmp(known, name) == 0)
+            *id = ids[i];
+    }
+    tw_free(ids);
+    if (status == TW_STATUS_OK && *id == 0)
+        status = tw_error_set(error, TW_STATUS_NOT_FOUND, "%s: no checkpoint is named \"%.70s\"", directory, name);
+    return status;
+}
+
+/* Checkpoints that somebody has given a name stay. */
+static size_t spare_named(const char *directory, const uint64_t *ids, size_t n, uint64_t *spared, size_t n_spared)
+{
+    for (size_t i = 0; i < n; i++) {
+        char name[TW_VERSION_NAME_SIZE];
+        name_of(directory, ids[i], name);
+        if (name[0] != '\0')
+            spared[n_spared++] = ids[i];
+    }
+    return n_spared;
+}
+
 static tw_status prune_locked(const char *directory, uint32_t keep, tw_error *error)
 {
     uint64_t *ids = NULL, *spared = NULL;
@@ -290,9 +339,9 @@ static tw_status prune_locked(const char *directory, uint32_t keep, tw_error *er
     uint32_t n_published = 0;
     tw_status status = tw_checkpoint_list(directory, &ids, &n, error);
     if (status == TW_STATUS_OK) {
-        spared = tw_alloc_zero((n + 1) * sizeof *spared);
+        spared = tw_alloc_zero((2 * n + 1) * sizeof *spared);
         if (spared == NULL)
-            status = tw_no_memory(error, (n + 1) * sizeof *spared);
+            status = tw_no_memory(error, (2 * n + 1) * sizeof *spared);
     }
     if (status == TW_STATUS_OK)
         status = tw_versions_pinned(directory, &spared[0], error);
@@ -305,6 +354,8 @@ static tw_status prune_locked(const char *directory, uint32_t keep, tw_error *er
         n_published++;
         spared[n_spared++] = ids[i];
     }
+    if (status == TW_STATUS_OK)
+        n_spared = spare_named(directory, ids, n, spared, n_spared);
     if (status == TW_STATUS_OK)
         status = tw_checkpoint_prune(directory, keep, spared, n_spared, error);
     tw_free(spared);

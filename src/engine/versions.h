@@ -7,6 +7,8 @@
 
 #include "engine/gate.h"
 
+enum { TW_VERSION_NAME_SIZE = 64 };
+
 typedef enum tw_version_state { TW_VERSION_PUBLISHED, TW_VERSION_REFUSED, TW_VERSION_DAMAGED } tw_version_state;
 
 typedef struct tw_version {
@@ -38,8 +40,14 @@ TW_MUST_USE tw_status tw_versions_roll_back(
 /* Serves the newest published version again. *was_pinned: the version pinned so far; 0: none. */
 TW_MUST_USE tw_status tw_versions_release(const char *directory, uint64_t *was_pinned, tw_error *error);
 
-/* Removes checkpoints but the newest `keep`, the newest `keep` published ones and the pinned one. While another process
- * goes back, nothing is removed. */
+/* The name that a checkpoint was saved by, or "". */
+void tw_version_name(const tw_manifest *manifest, char name[TW_VERSION_NAME_SIZE]);
+
+/* The checkpoint of that name; NOT_FOUND: there is none. */
+TW_MUST_USE tw_status tw_versions_named(const char *directory, const char *name, uint64_t *id, tw_error *error);
+
+/* Removes checkpoints but the newest `keep`, the newest `keep` published ones, those with a name and the pinned one.
+ * While another process goes back, nothing is removed. */
 TW_MUST_USE tw_status tw_versions_prune(const char *directory, uint32_t keep, tw_error *error);
 
 #endif

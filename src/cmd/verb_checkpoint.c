@@ -1,0 +1,76 @@
+/* checkpoint: asks a run of several workers for a checkpoint with a name, at which all shards stand at the same marks.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "cmd/console.h"
+#include "cmd/verbs.h"
+#include "net/socket.h"
+#include "ps/save_request.h"
+
+static const flag_spec checkpoint_flags[] = {
+    {"model", 'm', "DIR", "checkpoint directory of the run, which says where its coordinator is"},
+    {"coordinator", 0, "ADDR", "instead of --model: the coordinator's address"},
+    {"timeout", 0, "TIME", "waits so long (1m)"},
+    {NULL, 0, NULL, NULL},
+};
+
+/* Release with tw_free. */
+static tw_status find_address(const flags *given, char **out, tw_error *error)
+{
+    char path[4096];
+    size_t size = 0;
+    const char *model = flags_text(given, "model", NULL), *address = flags_text(given, "coordinator", NULL);
+    *out = NULL;
+    if ((model == NULL) == (address == NULL))
+        return tw_error_set(error, TW_STATUS_INVALID, "either --model or --coordinator is needed");
+    if (address != NULL) {
+        *out = tw_strdup(address);
+        return *out != NULL ? TW_STATUS_OK : tw_no_memory(error, strlen(address));
+    }
+    (void)snprintf(path, sizeof path, "%s/coordinator", model);
+    tw_status status = tw_file_load(path, TW_ADDRESS_SIZE - 1, out, &size, error);
+    if (status == TW_STATUS_NOT_FOUND)
+        return tw_error_set(error, status, "%s: no run of several workers saves here at the moment", model);
+    return status;
+}
+
+static tw_status ask(const char *address, const char *name, int64_t timeout_us, tw_error *error)
+{
+    uint64_t id = 0;
+    tw_status status = tw_request_save(address, NULL, name, (int)(timeout_us / 1000), &id, error);
+    if (status == TW_STATUS_OK)
+        console_note("checkpoint %06llu is saved as %s", (unsigned long long)id, name);
+    return status;
+}
+
+static int checkpoint_main(const verb *self, int argc, char **argv)
+{
+    flags given;
+    char *address = NULL;
+    int64_t timeout_us = 0;
+    tw_error error = {0};
+    int code = 0;
+    if (!verb_parse(self, argc, argv, &given, &code))
+        return code;
+    if (given.n_arguments != 1)
+        return verb_misused(self, "one name is needed");
+    if (flags_duration("timeout", flags_text(&given, "timeout", "1m"), &timeout_us, &error) < 0 ||
+        timeout_us / 1000 > INT32_MAX)
+        return verb_misused(self, "%s", error.message);
+    tw_status status = find_address(&given, &address, &error);
+    if (status == TW_STATUS_INVALID)
+        return verb_misused(self, "%s", error.message);
+    if (status == TW_STATUS_OK)
+        status = ask(address, given.argument[0], timeout_us, &error);
+    tw_free(address);
+    if (status < 0)
+        console_error(&error);
+    return tw_status_exit_code(status);
+}
+
+const verb verb_checkpoint = {"checkpoint", "checkpoint NAME --model DIR|--coordinator ADDR",
+    "Saves a run of several workers under a name: all stand still for a moment, and the checkpoint is kept.",
+    checkpoint_flags, checkpoint_main};
