@@ -98,16 +98,14 @@ static tw_status serve_grant(share_run *run, tw_error *error)
         tell(run, TW_HOLD_FINISHED);
     else if (status == TW_STATUS_CANCELLED)
         tell(run, TW_HOLD_RETURNED);
+    tw_remote_unclaim(run->params);
     return status == TW_STATUS_CANCELLED ? TW_STATUS_OK : status;
 }
 
 /* END: nothing is left to do. */
 static tw_status confirm_end(share_run *run, tw_error *error)
 {
-    uint64_t highest = 0;
     tw_status status = run->params->ops->flush(run->params, 100000000, error);
-    if (status < 0 && tw_remote_is_fenced(run->params, &highest) && !run->life->is_killed)
-        status = TW_STATUS_OK;
     if (status < 0 || tw_remote_shards(run->params) == run->told_shards)
         return status < 0 ? status : TW_STATUS_END;
     tell(run, TW_HOLD_NOTHING);

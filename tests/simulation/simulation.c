@@ -118,6 +118,8 @@ static void resume(simulation *self, life *of)
     if (swapcontext(&self->scheduler, &of->context) != 0)
         abort();
     if (of->state == LIFE_OVER) {
+        if (of->has_finished)
+            self->n_lost_at_end = self->shard_deaths + self->n_promotions + 1;
         for (uint32_t s = 0; s < MAX_SHARDS * MAX_SIDES; s++)
             wire_clear(&of->to_worker[s / MAX_SIDES][s % MAX_SIDES]);
         for (uint32_t s = 0; s < MAX_SHARDS; s++)
@@ -345,8 +347,11 @@ static bool run_seed(simulation *self, uint64_t seed)
         snapshot_end(&self->shard[i / MAX_SIDES].node[i % MAX_SIDES]);
     run_steps(self, MAX_STEPS);
     shards_settle(self);
-    for (uint32_t i = 0; i < self->n_shares && self->failure[0] == '\0'; i++)
+    /* A coordinator lets nobody leave before all is learned: whoever left after the last loss needs no successor. */
+    bool is_done = self->has_coordinator && self->n_lost_at_end == self->shard_deaths + self->n_promotions + 1;
+    for (uint32_t i = 0; i < self->n_shares && !is_done && self->failure[0] == '\0'; i++)
         life_begin(self, i, false);
+    self->n_final += !is_done;
     run_steps(self, 2 * MAX_STEPS);
     if (self->failure[0] == '\0' && !all_over(self))
         fail(self, "the workers do not come to an end", (long long)self->n_steps, 0);

@@ -100,9 +100,10 @@ typedef struct simulation {
     tw_coordinator *coordinator; /* NULL: away */
     int64_t coordinator_back_us, wall_us;
     uint32_t n_coordinators, n_all_shares; /* shares of the input that it gives */
-    uint64_t n_fenced;
-    uint32_t n_deltas; /* snapshots between two that hold every row */
-    uint32_t chance;   /* of a fault in a step, of 65536 */
+    uint64_t n_fenced, n_final;
+    uint64_t n_lost_at_end; /* shards lost when the latest life ended by itself, and 1 */
+    uint32_t n_deltas;      /* snapshots between two that hold every row */
+    uint32_t chance;        /* of a fault in a step, of 65536 */
     bool has_faults;
     tw_table_spec spec;
     sim_shard shard[MAX_SHARDS];
