@@ -13,13 +13,14 @@ static bool is_waited_for(const tw_round_place *place)
     return !place->is_done;
 }
 
-static bool has_anybody(const tw_rounds *self)
+/* A place that nobody has taken is still waited for: its worker is late, not one of a new go. */
+static bool have_all_finished(const tw_rounds *self)
 {
     for (uint32_t i = 0; i < self->count; i++) {
-        if (self->place[i].birth != 0 && !self->place[i].is_done)
-            return true;
+        if (!self->place[i].is_done)
+            return false;
     }
-    return false;
+    return true;
 }
 
 static bool has_seen_anybody(const tw_rounds *self)
@@ -90,7 +91,7 @@ tw_status tw_rounds_join(
     bool is_other = self->count != who->count || self->staleness != who->staleness;
     bool is_successor = !is_other && self->place[who->index].birth != who->birth;
     /* All had finished: a new go of all of them begins. */
-    if (is_other || (is_successor && has_seen_anybody(self) && !has_anybody(self)))
+    if (is_other || (is_successor && have_all_finished(self)))
         status = rounds_begin(self, who->count, who->staleness, error);
     if (status < 0)
         return status;

@@ -193,6 +193,11 @@ tw_status crew_poll(crew *self, int *code, tw_error *error)
     return is_over ? TW_STATUS_END : TW_STATUS_OK;
 }
 
+bool crew_is_finished(const crew *self, uint32_t index)
+{
+    return self->worker[index].is_finished;
+}
+
 tw_coordinator_server *crew_coordinator(const crew *self)
 {
     return self->coordinator;
@@ -203,20 +208,28 @@ uint32_t crew_restarts(const crew *self)
     return self->n_restarts;
 }
 
+void crew_end(crew *self)
+{
+    for (uint32_t i = 0; i < self->options.n_workers; i++) {
+        if (self->worker[i].process.pid != 0)
+            (void)kill(self->worker[i].process.pid, SIGTERM);
+    }
+    for (uint32_t i = 0; i < self->options.n_workers; i++) {
+        if (self->worker[i].process.pid != 0)
+            (void)waitpid(self->worker[i].process.pid, NULL, 0);
+        self->worker[i].process.pid = 0;
+    }
+}
+
 void crew_stop(crew **self)
 {
     crew *all = *self;
     if (all == NULL)
         return;
     *self = NULL;
-    for (uint32_t i = 0; i < all->options.n_workers; i++) {
-        if (all->worker[i].process.pid != 0)
-            (void)kill(all->worker[i].process.pid, SIGTERM);
-    }
+    crew_end(all);
     for (uint32_t i = 0; i < all->options.n_workers; i++) {
         char path[PATH_SIZE];
-        if (all->worker[i].process.pid != 0)
-            (void)waitpid(all->worker[i].process.pid, NULL, 0);
         crew_figures_path(all, i, path, sizeof path);
         (void)unlink(path);
     }

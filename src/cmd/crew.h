@@ -4,6 +4,7 @@
 #ifndef TW_CMD_CREW_H
 #define TW_CMD_CREW_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "ps/coordinator_server.h"
@@ -31,6 +32,11 @@ TW_MUST_USE tw_status crew_poll(crew *self, int *code, tw_error *error);
 
 /* Gives the workers their shares. Borrowed. */
 tw_coordinator_server *crew_coordinator(const crew *self);
+
+bool crew_is_finished(const crew *self, uint32_t index);
+
+/* Asks all to end and waits; what they leave stays until crew_stop. */
+void crew_end(crew *self);
 
 /* Where worker `index` leaves its figures when it finishes. */
 void crew_figures_path(const crew *self, uint32_t index, char *path, size_t size);

@@ -276,6 +276,17 @@ static bool has_lost_shards(const crew_run *self)
     return count_restarts(self) != self->shard_restarts;
 }
 
+/* Workers that keep rounds wait for one another, and a shard that came back does not know who had finished: then all
+ * of them begin again. */
+static bool must_begin_again(const crew_run *self)
+{
+    const tw_pipeline *pipeline = self->session->assembly->pipeline;
+    bool has_finished = false;
+    for (uint32_t i = 0; i < pipeline->workers; i++)
+        has_finished = has_finished || crew_is_finished(self->crew, i);
+    return has_finished && pipeline->staleness != TW_STALENESS_UNLIMITED && has_lost_shards(self);
+}
+
 static tw_status watch_workers(crew_run *self, int *code, tw_error *error)
 {
     tw_status status = TW_STATUS_OK;
@@ -284,7 +295,7 @@ static tw_status watch_workers(crew_run *self, int *code, tw_error *error)
         atomic_store(&self->session->n_worker_restarts, self->n_restarts + crew_restarts(self->crew));
         if (status == TW_STATUS_OK && self->session->children != NULL)
             status = children_check(self->session->children, error);
-        if (status != TW_STATUS_OK)
+        if (status != TW_STATUS_OK || must_begin_again(self))
             break;
         serve_progress(self);
         serve_checkpoints(self);
@@ -341,8 +352,10 @@ static tw_status run_workers(crew_run *self, int *code, tw_error *error)
         tw_status status = start_workers(self, error);
         if (status == TW_STATUS_OK)
             status = watch_workers(self, code, error);
-        if (status >= 0)
+        if (status >= 0) {
+            crew_end(self->crew);
             take_figures(self);
+        }
         self->n_restarts += self->crew != NULL ? crew_restarts(self->crew) : 0;
         crew_stop(&self->crew);
         tw_status saved = status >= 0 ? save_last(self, error) : TW_STATUS_OK;

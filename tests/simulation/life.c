@@ -205,9 +205,12 @@ static void life_main(unsigned low, unsigned high)
     tw_remote_options options = {.n_shards = world->n_shards,
         .model = "simulated",
         .role = TW_ROLE_PEER,
-        .timeout_ms = 100000000,
+        .timeout_ms = world->has_rounds ? 3000 : 100000000,
         .retry_ms = world->n_sides > 1 ? 60 : 20,
         .sender = self->number + 1};
+    if (world->has_rounds)
+        options.worker = (tw_round_member){
+            .index = self->share, .count = world->n_shares, .staleness = world->staleness, .birth = self->number + 1};
     tw_error error = {0};
     tw_params *params = NULL;
     tw_status status = tw_remote_create_over_take(&self->link, &world->spec, &options, &params, &error);
@@ -215,7 +218,8 @@ static void life_main(unsigned low, unsigned high)
         status = world->has_coordinator ? life_learn_shares(self, params, &error) : life_learn(self, params, &error);
         params->ops->close(params);
     }
-    if (status < 0 && status != TW_STATUS_CANCELLED)
+    bool is_displaced = world->has_rounds && (status == TW_STATUS_CONFLICT || status == TW_STATUS_UNAVAILABLE);
+    if (status < 0 && status != TW_STATUS_CANCELLED && !is_displaced)
         fail(world, error.message, self->number, status);
     tw_membership_fini(&self->member);
     self->has_finished = status == TW_STATUS_OK;
@@ -224,10 +228,11 @@ static void life_main(unsigned low, unsigned high)
         give_way(self);
 }
 
-static bool lives_somebody_of(const simulation *self, uint32_t share)
+bool lives_somebody_of(const simulation *self, uint32_t share)
 {
-    for (uint32_t i = 0; i + 1 < self->n_lives; i++) {
-        if (self->life[i]->share == share && self->life[i]->state == LIFE_RUNS && !self->life[i]->is_killed)
+    for (uint32_t i = 0; i < self->n_lives; i++) {
+        const life *one = self->life[i];
+        if (one != NULL && one->share == share && one->state == LIFE_RUNS && !one->is_killed)
             return true;
     }
     return false;
@@ -246,7 +251,6 @@ void life_begin(simulation *self, uint32_t share, bool is_beside)
     born->number = number;
     born->share = share;
     born->state = LIFE_RUNS;
-    born->born_shard_deaths = self->shard_deaths;
     born->context.uc_stack.ss_sp = stacks[number];
     born->context.uc_stack.ss_size = STACK_SIZE;
     char name[TW_MEMBER_NAME_SIZE];

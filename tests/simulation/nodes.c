@@ -6,7 +6,7 @@
 /* Who a frame is from, beside the numbers of the lives. */
 enum { PEER_OTHER = 1 << 20, PEER_SUPERVISOR = 1 << 21 };
 
-enum { TELL_US = 300000, SETTLE_STEPS = 40000, LONGEST_PAUSE_US = 1500000 };
+enum { TELL_US = 300000, SETTLE_STEPS = 40000, LONGEST_PAUSE_US = 1500000, WAITING_US = 20000, ABSENT_US = 300000 };
 
 static sim_shard *shard_of(sim_node *self)
 {
@@ -100,6 +100,8 @@ static void node_start(sim_node *self, bool is_standby, uint64_t epoch)
         .incarnation = ++world->incarnation,
         .is_standby = is_standby,
         .epoch = epoch,
+        .waiting_us = WAITING_US,
+        .absent_us = ABSENT_US,
         .emit = shard_emit,
         .context = self};
     tw_standby_options standby = {.index = self->index,

@@ -86,6 +86,8 @@ static bool jump_clock(simulation *self, life *victim)
 static bool do_fault(simulation *self)
 {
     uint64_t kind = draw(self, 100);
+    if (self->has_rounds && self->n_lives + 8 > MAX_LIVES)
+        return false;
     sim_shard *shard = &self->shard[draw(self, self->n_shards)];
     if (kind < 6) {
         node_kill(&shard->node[draw(self, self->n_sides)]);
@@ -159,6 +161,34 @@ static life *next_life(simulation *self)
     return self->life[n > 0 && draw(self, 8) != 0 ? running[draw(self, n)] : draw(self, self->n_lives)];
 }
 
+static const life *latest_life(const simulation *self, uint32_t share)
+{
+    const life *latest = NULL;
+    for (uint32_t i = 0; i < self->n_lives; i++)
+        latest = self->life[i]->share == share ? self->life[i] : latest;
+    return latest;
+}
+
+/* As a crew does: who gave up waiting is started again; where rounds are kept and one has finished, all begin again
+ * after a shard was lost. */
+static void follow_rounds(simulation *self)
+{
+    uint64_t n_lost = self->shard_deaths + self->n_promotions;
+    bool has_finished = false;
+    for (uint32_t share = 0; share < self->n_shares; share++)
+        has_finished = has_finished || latest_life(self, share)->has_finished;
+    bool is_again = has_finished && n_lost != self->n_lost_seen;
+    for (uint32_t i = 0; is_again && i < self->n_lives; i++)
+        self->life[i]->is_killed = self->life[i]->is_killed || self->life[i]->state == LIFE_RUNS;
+    for (uint32_t share = 0; share < self->n_shares; share++) {
+        const life *latest = latest_life(self, share);
+        bool has_given_up = latest->state == LIFE_OVER && !latest->has_finished && !latest->is_killed;
+        if (is_again || (has_given_up && !lives_somebody_of(self, share)))
+            life_begin(self, share, false);
+    }
+    self->n_lost_seen = is_again ? n_lost : self->n_lost_seen;
+}
+
 static void step(simulation *self)
 {
     self->now_us += self->step_us / 10 + (int64_t)draw(self, (uint64_t)self->step_us);
@@ -178,6 +208,10 @@ static void step(simulation *self)
         coordinator_turn(self, of);
     if (self->n_sides > 1)
         shard_turn(&self->shard[shard]);
+    else if (self->has_rounds && draw(self, 4) == 0)
+        tw_shard_tick(node->shard, self->now_us);
+    if (self->has_rounds)
+        follow_rounds(self);
     if (!self->has_faults)
         return;
     if (draw(self, 65536) < self->chance)
@@ -305,6 +339,8 @@ static void world_begin(simulation *self, uint64_t seed)
         shard_begin(self, i);
     self->has_coordinator = draw(self, 2) == 0;
     self->n_all_shares = self->has_coordinator ? 1 + (uint32_t)draw(self, self->n_splits) : self->n_shares;
+    self->has_rounds = !self->has_coordinator && draw(self, 2) == 0;
+    self->staleness = (uint32_t)draw(self, 3);
     self->wall_us = 1000000000;
     if (self->has_coordinator)
         coordinator_start(self);
@@ -346,6 +382,8 @@ static bool run_seed(simulation *self, uint64_t seed)
     for (uint32_t i = 0; i < self->n_shards * MAX_SIDES; i++)
         snapshot_end(&self->shard[i / MAX_SIDES].node[i % MAX_SIDES]);
     run_steps(self, MAX_STEPS);
+    if (self->failure[0] == '\0' && !all_over(self))
+        fail(self, "the workers do not come to an end", (long long)self->n_steps, self->n_lives);
     shards_settle(self);
     /* A coordinator lets nobody leave before all is learned: whoever left after the last loss needs no successor. */
     bool is_done = self->has_coordinator && self->n_lost_at_end == self->shard_deaths + self->n_promotions + 1;
@@ -360,9 +398,11 @@ static bool run_seed(simulation *self, uint64_t seed)
         audit_run(self);
     bool is_good = self->failure[0] == '\0';
     if (!is_good)
-        printf("seed %llu: %s; %u shards of %u, coordinator %d, %u shares, %u splits, %llu faults, %llu steps\n",
+        printf("seed %llu: %s; %u shards of %u, coordinator %d, rounds %d, %u shares, %u splits, %llu faults, %llu "
+               "steps\n",
             (unsigned long long)seed, self->failure, self->n_shards, self->n_sides, self->has_coordinator,
-            self->n_shares, self->n_splits, (unsigned long long)self->n_faults, (unsigned long long)self->n_steps);
+            self->has_rounds ? (int)self->staleness : -1, self->n_shares, self->n_splits,
+            (unsigned long long)self->n_faults, (unsigned long long)self->n_steps);
     world_end(self);
     return is_good;
 }

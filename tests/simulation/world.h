@@ -23,7 +23,7 @@ enum {
     MAX_SHARES = 3,
     MAX_SPLITS = 5,
     MAX_EVENTS = 48,
-    MAX_LIVES = 48, /* of workers, over the whole run */
+    MAX_LIVES = 96, /* of workers, over the whole run */
     MAX_QUEUE = 512,
     STACK_SIZE = 192 << 10,
     FAULT_STEPS = 2500,
@@ -55,7 +55,7 @@ typedef struct life {
     life_state state;
     bool is_killed, has_finished, is_replaced;
     int64_t asleep_until_us, clock_us; /* its clock is so far ahead */
-    uint64_t born_shard_deaths;
+    uint64_t born_lost;                /* shards that were lost before */
     ucontext_t context;
     unsigned char *given;
     tw_membership member; /* of the coordinator's, where there is one */
@@ -96,11 +96,13 @@ typedef struct simulation {
     int64_t step_us;
     uint32_t n_shards, n_shares, n_splits, n_lives;
     uint32_t n_events[MAX_SPLITS];
+    bool has_rounds; /* limited staleness */
+    uint32_t staleness;
     bool has_coordinator;
     tw_coordinator *coordinator; /* NULL: away */
     int64_t coordinator_back_us, wall_us;
     uint32_t n_coordinators, n_all_shares; /* shares of the input that it gives */
-    uint64_t n_fenced, n_final;
+    uint64_t n_fenced, n_final, n_lost_seen;
     uint64_t n_lost_at_end; /* shards lost when the latest life ended by itself, and 1 */
     uint32_t n_deltas;      /* snapshots between two that hold every row */
     uint32_t chance;        /* of a fault in a step, of 65536 */
@@ -160,5 +162,6 @@ uint64_t key_of(uint32_t split, uint32_t event, uint32_t which);
 /* A new life of the worker of `share`; nothing when there were too many. is_beside: another process than the one
  * before, under a name of its own. */
 void life_begin(simulation *self, uint32_t share, bool is_beside);
+bool lives_somebody_of(const simulation *self, uint32_t share);
 
 #endif
