@@ -135,8 +135,7 @@ tw_status tw_frame_begin(tw_buffer *out, const tw_frame *frame, const uint64_t *
         tw_put_u64(at + 8, frame->mark[i].from);
         tw_put_u64(at + 16, frame->mark[i].to);
     }
-    for (size_t i = 0; i < n_keys; i++, at += 8)
-        tw_put_u64(at, keys[i]);
+    tw_put_u64s(at, keys, n_keys);
     return TW_STATUS_OK;
 }
 

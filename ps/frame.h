@@ -16,6 +16,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "thalweg/status.h"
 
@@ -157,6 +158,16 @@ static inline void tw_put_u64(unsigned char *at, uint64_t value)
     tw_put_u32(at, (uint32_t)value);
     tw_put_u32(at + 4, (uint32_t)(value >> 32));
 }
+static inline void tw_put_u64s(unsigned char *at, const uint64_t *value, size_t n)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    if (n > 0)
+        memcpy(at, value, n * sizeof *value);
+#else
+    for (size_t i = 0; i < n; i++)
+        tw_put_u64(at + i * 8, value[i]);
+#endif
+}
 static inline uint32_t tw_get_u16(const unsigned char *at)
 {
     return (uint32_t)at[0] | (uint32_t)at[1] << 8;
@@ -168,6 +179,17 @@ static inline uint32_t tw_get_u32(const unsigned char *at)
 static inline uint64_t tw_get_u64(const unsigned char *at)
 {
     return (uint64_t)tw_get_u32(at) | (uint64_t)tw_get_u32(at + 4) << 32;
+}
+/* out [n] */
+static inline void tw_get_u64s(uint64_t *out, const unsigned char *at, size_t n)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    if (n > 0)
+        memcpy(out, at, n * sizeof *out);
+#else
+    for (size_t i = 0; i < n; i++)
+        out[i] = tw_get_u64(at + i * 8);
+#endif
 }
 
 #endif

@@ -15,6 +15,7 @@ void tw_session_reset(tw_session *self)
     for (uint32_t i = 0; i < TW_SESSION_KEY_LISTS; i++)
         tw_free(self->list[i].key);
     memset(self->list, 0, sizeof self->list);
+    self->list_bytes = 0;
     tw_free(self->part);
     tw_free(self->key);
     tw_free(self->values.bytes);
@@ -35,11 +36,8 @@ void tw_session_fini(tw_session *self)
 
 uint64_t tw_session_bytes(const tw_session *self)
 {
-    uint64_t bytes =
-        self->values.capacity + self->capacity_keys * sizeof *self->key + self->capacity_parts * sizeof *self->part;
-    for (uint32_t i = 0; i < TW_SESSION_KEY_LISTS; i++)
-        bytes += self->list[i].capacity * sizeof(uint64_t);
-    return bytes + tw_pending_bytes(&self->hold);
+    return self->list_bytes + self->values.capacity + self->capacity_keys * sizeof *self->key +
+           self->capacity_parts * sizeof *self->part + tw_pending_bytes(&self->hold);
 }
 
 const tw_key_list *tw_session_find_list(const tw_session *self, uint64_t handle)
@@ -55,11 +53,12 @@ tw_status tw_session_keep_list(tw_session *self, const tw_frame *pull, tw_error 
 {
     tw_key_list *list = &self->list[self->next_list];
     list->handle = 0;
+    size_t before = list->capacity;
     tw_status status = tw_grow(&list->key, sizeof *list->key, &list->capacity, pull->n_keys, error);
+    self->list_bytes += (list->capacity - before) * sizeof *list->key;
     if (status < 0)
         return status;
-    for (uint32_t i = 0; i < pull->n_keys; i++)
-        list->key[i] = tw_get_u64(pull->keys + (size_t)i * 8);
+    tw_get_u64s(list->key, pull->keys, pull->n_keys);
     list->n_keys = pull->n_keys;
     list->block_first = pull->block_first;
     list->n_blocks = pull->n_blocks;

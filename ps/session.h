@@ -34,6 +34,7 @@ typedef struct tw_session {
     tw_lease lease;  /* under which it pushes; epoch 0: none */
     bool is_refused; /* a part of the push under way was refused: so are the rest of them */
     uint32_t next_list;
+    uint64_t list_bytes; /* memory of all lists */
     tw_key_list list[TW_SESSION_KEY_LISTS];
     tw_staged_part *part;
     size_t n_parts, capacity_parts;

@@ -29,6 +29,17 @@ static bool range_is_valid(const tw_shard *self, uint32_t n_keys, uint32_t first
     return (n_keys == 0 || shard_schema(self)->row.size > 0) && first <= self->n_places && n <= self->n_places - first;
 }
 
+/* Rows are small and many: without a call for each. */
+static inline void row_copy(void *into, const void *from, size_t size)
+{
+    if (size == 8)
+        memcpy(into, from, 8);
+    else if (size == 16)
+        memcpy(into, from, 16);
+    else
+        memcpy(into, from, size);
+}
+
 /* NONE, or why the keys of a frame cannot be this shard's. */
 static tw_nack_reason keys_check(const tw_shard *self, const tw_frame *frame)
 {
@@ -86,7 +97,7 @@ static tw_status pull_fill(tw_shard *self, const tw_frame *frame, const uint64_t
     if (at == NULL)
         return TW_STATUS_NO_MEMORY;
     for (uint32_t i = 0; i < frame->n_keys; i++, at += size)
-        memcpy(at, self->row[i], size);
+        row_copy(at, self->row[i], size);
     for (uint32_t i = 0; i < frame->n_blocks; i++) {
         const tw_block_place *place = &self->place[frame->block_first + i];
         void *record = NULL;
@@ -147,8 +158,7 @@ static tw_status stage_keys(tw_session *session, const tw_frame *frame, const tw
     if (list != NULL) {
         memcpy(session->key + session->n_keys, list->key, n * sizeof *session->key);
     } else {
-        for (size_t i = 0; i < n; i++)
-            session->key[session->n_keys + i] = tw_get_u64(frame->keys + i * 8);
+        tw_get_u64s(session->key + session->n_keys, frame->keys, n);
     }
     session->n_keys += n;
     return TW_STATUS_OK;
@@ -234,7 +244,7 @@ static void record_apply(
     if (form == TW_FORM_ADD)
         tw_record_merge(record, into, before, after);
     else
-        memcpy(into, after, record->size);
+        row_copy(into, after, record->size);
 }
 
 /* Staged values begin at multiples of 8 as every record is one: merging may read them as they lie. */

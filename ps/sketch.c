@@ -36,17 +36,50 @@ static void halve(tw_sketch *self)
         self->error[n_kept++] = self->error[i] / 2;
     }
     self->n_counters = n_kept;
+    self->floor = 0;
+}
+
+/* The key's counter, or n_counters. A block is compared as a whole: most keys have no counter. */
+static uint32_t counter_find(const tw_sketch *self, uint64_t key)
+{
+    enum { BLOCK = 16 };
+    uint32_t at = 0;
+    for (; at + BLOCK <= self->n_counters; at += BLOCK) {
+        bool is_here = false;
+        for (uint32_t i = 0; i < BLOCK; i++)
+            is_here |= self->key[at + i] == key;
+        if (is_here)
+            break;
+    }
+    while (at < self->n_counters && self->key[at] != key)
+        at++;
+    return at;
+}
+
+/* One of the smallest counters of a full sketch. Counts only grow between halvings: the search goes on where it stood.
+ */
+static uint32_t counter_least(tw_sketch *self)
+{
+    for (;;) {
+        for (uint32_t n = 0; n < TW_SKETCH_COUNTERS; n++) {
+            uint32_t at = self->cursor;
+            self->cursor = (at + 1) % TW_SKETCH_COUNTERS;
+            if (self->count[at] <= self->floor)
+                return at;
+        }
+        self->floor = UINT32_MAX;
+        for (uint32_t i = 0; i < TW_SKETCH_COUNTERS; i++)
+            self->floor = self->count[i] < self->floor ? self->count[i] : self->floor;
+    }
 }
 
 /* A key without a counter takes over the smallest one, and with it the doubt how much of that count is its own. */
 static void sample(tw_sketch *self, uint64_t key)
 {
-    uint32_t at = 0, least = 0;
+    uint32_t at = counter_find(self, key);
     uint32_t range = (tw_key_slot(key) - self->first_slot) * self->n_ranges / self->n_slots;
     self->range[range]++;
     self->n_samples++;
-    while (at < self->n_counters && self->key[at] != key)
-        at++;
     if (at < self->n_counters) {
         self->count[at]++;
         return;
@@ -58,8 +91,7 @@ static void sample(tw_sketch *self, uint64_t key)
         self->n_counters++;
         return;
     }
-    for (uint32_t i = 1; i < TW_SKETCH_COUNTERS; i++)
-        least = self->count[i] < self->count[least] ? i : least;
+    uint32_t least = counter_least(self);
     self->key[least] = key;
     self->error[least] = self->count[least]++;
 }

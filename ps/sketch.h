@@ -31,6 +31,7 @@ typedef struct tw_sketch {
     uint32_t range[TW_SKETCH_RANGES];
     uint64_t key[TW_SKETCH_COUNTERS];
     uint32_t count[TW_SKETCH_COUNTERS], error[TW_SKETCH_COUNTERS];
+    uint32_t floor, cursor; /* no count of a full sketch is below floor; where the search for one stands */
 } tw_sketch;
 
 void tw_sketch_init(tw_sketch *self, uint32_t first_slot, uint32_t last_slot);
