@@ -1,11 +1,13 @@
 /* Measures one shard behind its socket: pulls and pushes of `keys` rows of 8 bytes, one or many in flight, beside a
- * plain echo over the same sockets with messages of the same sizes, in the same run.
- * Usage: wire [address] [keys] [distinct batches]; without arguments tcp://127.0.0.1:*, 1000 and 64. */
+ * plain echo over the same sockets with messages of the same sizes, in the same run. CPU is that of both processes: on
+ * a busy machine it says more than the rate. Usage: wire [address] [keys] [distinct batches]; without arguments
+ * tcp://127.0.0.1:*, 1000 and 64. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -26,6 +28,7 @@ typedef struct wire {
     uint32_t n_keys, n_batches;
     uint64_t *key; /* [n_batches x n_keys] */
     unsigned char *value;
+    pid_t other; /* the process that answers */
 } wire;
 
 static int64_t sample[MAX_SAMPLES];
@@ -218,11 +221,27 @@ typedef struct traffic {
     void (*take)(wire *self);
 } traffic;
 
+static double cpu_us(clockid_t clock)
+{
+    struct timespec now = {0};
+    (void)clock_gettime(clock, &now);
+    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+}
+
+/* CPU time of this process and the one that answers. */
+static double both_cpu_us(const wire *self)
+{
+    clockid_t other;
+    double own = cpu_us(CLOCK_PROCESS_CPUTIME_ID);
+    return clock_getcpuclockid(self->other, &other) == 0 ? own + cpu_us(other) : own;
+}
+
 /* Keeps `in_flight` requests under way for about two seconds; prints and returns keys a second. */
 static double measure(wire *self, const traffic *traffic, uint32_t in_flight)
 {
     int64_t sent_at[64];
     uint64_t n_sent = 0, n_taken = 0;
+    double cpu = both_cpu_us(self);
     int64_t begin = tw_clock_monotonic_us(), end = begin + 2000000;
     while (n_taken < n_sent || tw_clock_monotonic_us() < end) {
         while (n_sent - n_taken < in_flight && tw_clock_monotonic_us() < end) {
@@ -239,8 +258,10 @@ static double measure(wire *self, const traffic *traffic, uint32_t in_flight)
     size_t n = n_taken < MAX_SAMPLES ? n_taken : MAX_SAMPLES;
     qsort(sample, n, sizeof *sample, by_size);
     double keys = (double)n_taken * self->n_keys / seconds;
-    printf("%-6s %2u in flight  %9.0f requests/s  %7.2f M keys/s  p50 %5lld us  p99 %5lld us\n", traffic->name,
-        in_flight, (double)n_taken / seconds, keys / 1e6, (long long)sample[n / 2], (long long)sample[n * 99 / 100]);
+    cpu = both_cpu_us(self) - cpu;
+    printf("%-6s %2u in flight  %9.0f requests/s  %7.2f M keys/s  p50 %5lld us  p99 %5lld us  cpu %5.1f us\n",
+        traffic->name, in_flight, (double)n_taken / seconds, keys / 1e6, (long long)sample[n / 2],
+        (long long)sample[n * 99 / 100], cpu / (double)n_taken);
     return keys;
 }
 
@@ -273,11 +294,13 @@ int main(int argc, char **argv)
     if (tw_net_create(1, &self.net, &error) < 0 || tw_message_create(&self.message, &error) < 0)
         die("net", &error);
     printf("%s, %u keys a request, %u distinct batches\n", shard_at, self.n_keys, self.n_batches);
+    self.other = shard;
     wire_connect(&self, shard_at);
     wire_hello(&self);
     (void)measure(&self, &push, 1);
     (void)measure(&self, &pull, 1);
     double pushed = measure(&self, &push, 16), pulled = measure(&self, &pull, 16);
+    self.other = echoer;
     wire_connect(&self, echo_at);
     (void)measure(&self, &echo, 1);
     double limit = measure(&self, &echo, 16);
