@@ -7,12 +7,15 @@ static const int64_t report_every_us = 1000000;
 
 uint32_t tw_pace_hello_round(const tw_remote *self, const tw_peer *peer)
 {
+    if (!self->pace.has_started)
+        return 0;
     return peer->push != NULL ? peer->pace.push_round : self->pace.round;
 }
 
 void tw_pace_take_welcome(tw_remote *self, tw_peer *peer, uint32_t clock)
 {
     peer->pace.is_waiting = peer->pace.is_tick_sent = false;
+    peer->pace.clock = clock;
     if (self->pace.member.count == 0)
         return;
     /* A successor goes on where the shard that is furthest has seen its predecessor. */
@@ -76,11 +79,23 @@ void tw_pace_take_answer(tw_peer *peer, uint64_t ack)
         peer->pace.tick_round = 0;
 }
 
-void tw_pace_acquired(tw_remote *self)
+/* Shards that have seen less of the predecessor than others are told where this worker goes on: it may have nothing
+ * for them for a while, and others wait there. */
+void tw_pace_start(tw_remote *self)
 {
+    for (uint32_t s = 0; !self->pace.has_started && s < self->partition.n_shards; s++) {
+        tw_peer_pace *pace = &self->peer[s].pace;
+        if (pace->clock != 0 && pace->clock < self->pace.round)
+            pace->tick_round = self->pace.round - 1;
+    }
     self->pace.has_started = true;
     self->pace.has_finished = false;
+}
+
+void tw_pace_acquired(tw_remote *self)
+{
     self->pace.learned = tw_remote_events_learned(self);
+    self->pace.has_read = true;
 }
 
 void tw_pace_finish(tw_remote *self)

@@ -14,11 +14,12 @@ typedef struct tw_pace {
     tw_round_member member; /* count 0: no rounds are kept */
     uint32_t round;         /* it is in; 0: no shard has said it yet */
     uint64_t learned;       /* bulk: T when the rows of the round were read */
-    bool has_started, has_finished;
+    bool has_started, has_read, has_finished;
 } tw_pace;
 
 /* Of one shard. */
 typedef struct tw_peer_pace {
+    uint32_t clock;      /* as the shard said in WELCOME */
     uint32_t push_round; /* of the push under way, or of the last one */
     uint32_t tick_round; /* to be told without a push; 0: none */
     bool is_tick_sent;
@@ -42,6 +43,8 @@ TW_MUST_USE tw_status tw_pace_drive(struct tw_remote *self, struct tw_peer *peer
 void tw_pace_take_waiting(const struct tw_remote *self, struct tw_peer *peer, const struct tw_frame *frame);
 void tw_pace_take_answer(struct tw_peer *peer, uint64_t ack);
 
+/* The first rows, or those behind what was flushed, are about to be read. */
+void tw_pace_start(struct tw_remote *self);
 /* Rows of the present round are there. */
 void tw_pace_acquired(struct tw_remote *self);
 /* All shards shall know that this worker has finished; they do once every peer is settled. */

@@ -321,10 +321,13 @@ tw_status tw_peer_take(tw_remote *self, tw_peer *peer, const void *bytes, size_t
         bool is_mine = peer->is_hello_sent && frame.ack == peer->hello;
         return frame.type == TW_FRAME_NACK && is_mine ? take_nack(self, peer, &frame, true, error) : TW_STATUS_OK;
     }
-    peer->heard_us = tw_peer_now(self);
-    peer->is_probed = false;
     if (frame.type == TW_FRAME_PONG)
         outstanding_remove(peer, frame.ack);
+    /* That a shard is there does not mean that a lost answer will come. */
+    if (frame.type != TW_FRAME_PONG || peer->n_outstanding == 0) {
+        peer->heard_us = tw_peer_now(self);
+        peer->is_probed = false;
+    }
     if (frame.type == TW_FRAME_WAITING) {
         tw_pace_take_waiting(self, peer, &frame);
         return TW_STATUS_OK;

@@ -107,6 +107,8 @@ static tw_status remote_acquire(
     if (self->is_acquired)
         return tw_error_set(error, TW_STATUS_INVALID, "acquire: the last WRITE acquisition was not released");
     bool is_write = access == TW_ACCESS_WRITE;
+    if (is_write)
+        tw_pace_start(self);
     if (is_write && tw_ahead_is_for(&self->ahead, batch))
         return remote_acquire_ahead(self, batch, out, error);
     if (is_write)
@@ -373,7 +375,7 @@ uint64_t tw_remote_events_learned(const tw_remote *self)
 static uint64_t remote_events_learned(const tw_params *params)
 {
     const tw_remote *self = (const tw_remote *)params;
-    bool is_bulk = self->pace.member.count > 0 && self->pace.member.staleness == 0 && self->pace.has_started;
+    bool is_bulk = self->pace.member.count > 0 && self->pace.member.staleness == 0 && self->pace.has_read;
     return is_bulk ? self->pace.learned : tw_remote_events_learned(self);
 }
 

@@ -23,15 +23,6 @@ static bool have_all_finished(const tw_rounds *self)
     return true;
 }
 
-static bool has_seen_anybody(const tw_rounds *self)
-{
-    for (uint32_t i = 0; i < self->count; i++) {
-        if (self->place[i].birth != 0)
-            return true;
-    }
-    return false;
-}
-
 /* The lowest clock of those who are here; 1 if nobody is. */
 static uint32_t lowest_clock(const tw_rounds *self)
 {
@@ -56,11 +47,12 @@ static tw_status rounds_begin(tw_rounds *self, uint32_t count, uint32_t stalenes
     return TW_STATUS_OK;
 }
 
-static bool has_heard_anybody(const tw_rounds *self, int64_t now_us)
+static bool has_heard_anybody(const tw_rounds *self, bool with_finished, int64_t now_us)
 {
     for (uint32_t i = 0; i < self->count; i++) {
         const tw_round_place *place = &self->place[i];
-        if (place->birth != 0 && !place->is_done && now_us - place->heard_us < (int64_t)TW_ROUNDS_SILENT_S * 1000000)
+        bool is_recent = now_us - place->heard_us < (int64_t)TW_ROUNDS_SILENT_S * 1000000;
+        if (place->birth != 0 && is_recent && (with_finished || !place->is_done))
             return true;
     }
     return false;
@@ -72,7 +64,7 @@ static tw_status join_check(const tw_rounds *self, const tw_round_member *who, i
         return tw_error_set(error, TW_STATUS_INVALID, "worker %u of %u: there can be %d, counted from 0", who->index,
             who->count, TW_ROUNDS_MAX_WORKERS);
     bool is_other = self->count != who->count || self->staleness != who->staleness;
-    if (is_other && has_heard_anybody(self, now_us))
+    if (is_other && has_heard_anybody(self, false, now_us))
         return tw_error_set(error, TW_STATUS_CONFLICT,
             "%u workers with staleness %u learn here, this one is of %u with staleness %u", self->count,
             self->staleness, who->count, who->staleness);
@@ -80,6 +72,13 @@ static tw_status join_check(const tw_rounds *self, const tw_round_member *who, i
         return tw_error_set(
             error, TW_STATUS_CONFLICT, "a younger process has the place of worker %u of %u", who->index, who->count);
     return TW_STATUS_OK;
+}
+
+void tw_rounds_resume(tw_rounds *self, int64_t now_us, int64_t grace_us)
+{
+    if (!self->is_resumed)
+        self->given_up_us = now_us + grace_us;
+    self->is_resumed = true;
 }
 
 tw_status tw_rounds_join(
@@ -90,18 +89,17 @@ tw_status tw_rounds_join(
         return status;
     bool is_other = self->count != who->count || self->staleness != who->staleness;
     bool is_successor = !is_other && self->place[who->index].birth != who->birth;
-    /* All had finished: a new go of all of them begins. */
-    if (is_other || (is_successor && have_all_finished(self)))
+    /* All had finished long ago: a new go of all of them begins. */
+    bool is_old = have_all_finished(self) && !has_heard_anybody(self, true, now_us);
+    if (is_other || (is_successor && is_old))
         status = rounds_begin(self, who->count, who->staleness, error);
     if (status < 0)
         return status;
-    if (*clock != 0 && !has_seen_anybody(self)) {
-        self->is_resumed = true;
-        self->given_up_us = now_us + grace_us;
-    }
     tw_round_place *place = &self->place[who->index];
+    if (*clock != 0 && place->birth == 0)
+        tw_rounds_resume(self, now_us, grace_us);
     bool is_late = place->is_done || (place->birth == 0 && self->is_resumed);
-    if (is_successor && is_late && lowest_clock(self) > place->clock)
+    if (is_successor && is_late && *clock == 0 && lowest_clock(self) > place->clock)
         place->clock = lowest_clock(self);
     place->is_done = place->is_done && !is_successor;
     place->is_staged = false;

@@ -7,8 +7,9 @@
  * of the workers' numbers when all are there, so that everybody starts a round from the same rows and two runs end with
  * the same bits. Unlimited: no clocks are kept.
  *
- * A worker has a place by its number. Nobody's place is given up because of time, but in a shard that came back among
- * workers which were under way: who had finished before will not come. A worker that died is waited for until its
+ * A worker has a place by its number. When all have finished and nobody was heard of for TW_ROUNDS_SILENT_S, the next
+ * to come begins a new go of all of them. Nobody's place is given up because of time, but in a shard that came back
+ * among workers which were under way: who had finished before will not come. A worker that died is waited for until its
  * successor takes the place, at the same clock; one that has finished leaves. */
 #ifndef TW_PS_ROUNDS_H
 #define TW_PS_ROUNDS_H
@@ -46,7 +47,7 @@ typedef struct tw_rounds {
 
 void tw_rounds_fini(tw_rounds *self); /* also: everybody begins anew */
 
-/* A worker comes (again). clock: the round that it is in, 0: it has just been started. Returns its clock here in
+/* A worker comes (again). clock: the round that it is in, 0: it has not read a row yet. Returns its clock here in
  * *clock. CONFLICT: another number of workers or staleness than those who work here (and were heard of in the last
  * TW_ROUNDS_SILENT_S), or a younger process has its place. */
 TW_MUST_USE tw_status tw_rounds_join(
@@ -76,6 +77,9 @@ void tw_rounds_unstage(tw_rounds *self, uint32_t index);
 /* Whether the round that the last workers are in is complete: the staged pushes of *round are to be applied, in the
  * order of the places, each followed by tw_rounds_advance to *round + 1. If not, *culprit is who is waited for. */
 bool tw_rounds_is_complete(const tw_rounds *self, uint32_t *round, uint32_t *culprit);
+
+/* Workers may be under way: who does not come is given up after a while. */
+void tw_rounds_resume(tw_rounds *self, int64_t now_us, int64_t grace_us);
 
 /* Gives up places that are due; true: there were some. */
 bool tw_rounds_tick(tw_rounds *self, int64_t now_us);

@@ -300,7 +300,7 @@ static void shard_hello(tw_shard *self, uint32_t roles, const void *peer, size_t
     tw_nack_reason reason = hello_check(self, frame, &hello, &error);
     uint32_t clock = frame->clock;
     if (reason == TW_NACK_NONE)
-        reason = tw_shard_join(self, &hello, frame->sender, &clock, &error);
+        reason = tw_shard_join(self, &hello, frame, &clock, &error);
     bool is_new = reason == TW_NACK_NONE && (self->table == NULL || hello.is_fresh);
     if (is_new && shard_create_table(self, &hello, &error) < 0)
         reason = error.status == TW_STATUS_NO_MEMORY ? TW_NACK_OVERLOAD : TW_NACK_SCHEMA;

@@ -32,6 +32,7 @@ typedef struct tw_shard_options {
     uint64_t epoch;             /* how often the shard was taken over from, as far as known */
     uint64_t max_log_bytes;     /* 64 MiB: entries kept for a standby; one that is further behind is given up */
     int64_t sync_timeout_us;    /* 1 s: then acknowledgements do not wait for a standby any longer */
+    bool is_restarted;          /* workers may be under way that it does not know */
     int64_t waiting_us;         /* 200 ms: how often a worker is told that it waits for another one */
     int64_t absent_us;          /* 5 s: how long a shard that came back waits for workers that nobody has seen there */
     tw_shard_emit emit;

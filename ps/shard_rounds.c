@@ -55,13 +55,19 @@ static void rounds_end(tw_shard *self)
             tw_session_fini(&self->session[i]);
     }
     tw_rounds_fini(&self->rounds.of);
+    self->rounds.is_resumed = false;
 }
 
-tw_nack_reason tw_shard_join(tw_shard *self, const tw_hello *hello, uint64_t sender, uint32_t *clock, tw_error *error)
+tw_nack_reason tw_shard_join(
+    tw_shard *self, const tw_hello *hello, const tw_frame *request, uint32_t *clock, tw_error *error)
 {
     const tw_round_member *who = &hello->worker;
-    if (hello->role == TW_ROLE_OWNER && (hello->is_fresh || self->owner != sender))
+    uint64_t sender = request->sender;
+    if (hello->role == TW_ROLE_OWNER && (hello->is_fresh || (self->owner != 0 && self->owner != sender)))
         rounds_end(self);
+    /* An owner that knows an epoch has been here before, and its workers with it. */
+    bool is_known = hello->role == TW_ROLE_OWNER && request->epoch != 0 && self->owner == 0;
+    self->rounds.is_resumed = self->rounds.is_resumed || self->options.is_restarted || is_known;
     if (who->count == 0 || who->staleness == TW_STALENESS_UNLIMITED || hello->role != TW_ROLE_PEER) {
         *clock = 0;
         return TW_NACK_NONE;
@@ -69,6 +75,8 @@ tw_nack_reason tw_shard_join(tw_shard *self, const tw_hello *hello, uint64_t sen
     int64_t grace_us = self->options.absent_us > 0 ? self->options.absent_us : ABSENT_US;
     if (tw_rounds_join(&self->rounds.of, who, self->rounds.now_us, grace_us, clock, error) < 0)
         return error->status == TW_STATUS_NO_MEMORY ? TW_NACK_OVERLOAD : TW_NACK_SCHEMA;
+    if (self->rounds.is_resumed)
+        tw_rounds_resume(&self->rounds.of, self->rounds.now_us, grace_us);
     /* What its earlier connection, or its predecessor, left waiting is sent again or learned again. */
     for (uint32_t i = 0; i < self->options.max_sessions; i++) {
         tw_session *session = &self->session[i];

@@ -26,6 +26,7 @@ typedef struct tw_pending {
 typedef struct tw_shard_rounds {
     tw_rounds of;
     int64_t now_us;
+    bool is_resumed; /* this shard came back: workers may be under way */
     tw_buffer frame; /* taken out of a queue */
 } tw_shard_rounds;
 

@@ -59,7 +59,8 @@ void tw_shard_push_apply(tw_shard *self, tw_session *session, const tw_frame *fr
 /* --- rounds (shard_rounds.c) --- */
 
 /* Takes the worker's place, or says why not. *clock: in: as its HELLO says; out: as it is here. */
-tw_nack_reason tw_shard_join(tw_shard *self, const tw_hello *hello, uint64_t sender, uint32_t *clock, tw_error *error);
+tw_nack_reason tw_shard_join(
+    tw_shard *self, const tw_hello *hello, const tw_frame *request, uint32_t *clock, tw_error *error);
 /* The session of a worker that has taken its place. */
 void tw_shard_enter(const tw_shard *self, tw_session *session, const tw_hello *hello);
 /* The session is about to end: what waited in it is lost. */

@@ -157,6 +157,7 @@ tw_status tw_shard_take_over(tw_shard *self, tw_table *table, const char *name, 
     self->model = tw_hash(self->name, strlen(self->name));
     self->feed.epoch = epoch;
     self->feed.is_standby = false;
+    self->rounds.is_resumed = true;
     return TW_STATUS_OK;
 }
 

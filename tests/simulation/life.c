@@ -205,7 +205,7 @@ static void life_main(unsigned low, unsigned high)
     tw_remote_options options = {.n_shards = world->n_shards,
         .model = "simulated",
         .role = TW_ROLE_PEER,
-        .timeout_ms = world->has_rounds ? 3000 : 100000000,
+        .timeout_ms = 100000000,
         .retry_ms = world->n_sides > 1 ? 60 : 20,
         .sender = self->number + 1};
     if (world->has_rounds)
@@ -218,7 +218,7 @@ static void life_main(unsigned low, unsigned high)
         status = world->has_coordinator ? life_learn_shares(self, params, &error) : life_learn(self, params, &error);
         params->ops->close(params);
     }
-    bool is_displaced = world->has_rounds && (status == TW_STATUS_CONFLICT || status == TW_STATUS_UNAVAILABLE);
+    bool is_displaced = world->has_rounds && status == TW_STATUS_CONFLICT;
     if (status < 0 && status != TW_STATUS_CANCELLED && !is_displaced)
         fail(world, error.message, self->number, status);
     tw_membership_fini(&self->member);

@@ -95,11 +95,13 @@ static tw_table *node_restore(sim_node *self)
 static void node_start(sim_node *self, bool is_standby, uint64_t epoch)
 {
     simulation *world = self->simulation;
+    bool is_restarted = world->incarnation >= (uint64_t)world->n_shards * world->n_sides;
     tw_shard_options options = {.index = self->index,
         .count = world->n_shards,
         .incarnation = ++world->incarnation,
         .is_standby = is_standby,
         .epoch = epoch,
+        .is_restarted = is_restarted,
         .waiting_us = WAITING_US,
         .absent_us = ABSENT_US,
         .emit = shard_emit,

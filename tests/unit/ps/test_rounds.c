@@ -102,7 +102,7 @@ static void a_late_worker_starts_with_the_slowest(void **state)
     tw_rounds_fini(&rounds);
 }
 
-static void after_all_have_finished_a_new_go_begins_at_round_one(void **state)
+static void long_after_all_have_finished_a_new_go_begins_at_round_one(void **state)
 {
     (void)state;
     tw_rounds rounds = {0};
@@ -112,7 +112,14 @@ static void after_all_have_finished_a_new_go_begins_at_round_one(void **state)
         tw_rounds_advance(&rounds, i, 5);
         tw_rounds_leave(&rounds, i);
     }
-    assert_int_equal(join(&rounds, 1, 0, 40, 0), 1);
+    assert_int_equal(join(&rounds, 1, 0, 40, 0), 5);
+    assert_true(tw_rounds_may_read(&rounds, 1, 6, &culprit));
+    tw_rounds_leave(&rounds, 1);
+    tw_round_member late = {1, N, 0, 50};
+    uint32_t clock = 0;
+    int64_t later = (int64_t)(TW_ROUNDS_SILENT_S + 1) * SECOND;
+    assert_int_equal(tw_rounds_join(&rounds, &late, later, SECOND, &clock, NULL), TW_STATUS_OK);
+    assert_int_equal(clock, 1);
     assert_false(tw_rounds_may_read(&rounds, 1, 2, &culprit));
     tw_rounds_fini(&rounds);
 }
@@ -129,6 +136,18 @@ static void a_shard_that_came_back_gives_up_only_who_does_not_come(void **state)
     assert_true(tw_rounds_tick(&rounds, SECOND));
     assert_true(tw_rounds_may_read(&rounds, 0, 17, &culprit));
     assert_int_equal(join(&rounds, 2, 0, 12, 0), 17);
+    tw_rounds_fini(&rounds);
+}
+
+static void a_shard_that_came_back_is_noticed_also_behind_a_successor_that_knows_no_round(void **state)
+{
+    (void)state;
+    tw_rounds rounds = {0};
+    uint32_t culprit;
+    assert_int_equal(join(&rounds, 0, 0, 10, 0), 1);
+    assert_int_equal(join(&rounds, 1, 0, 11, 18), 18);
+    assert_true(tw_rounds_tick(&rounds, SECOND));
+    assert_true(tw_rounds_may_read(&rounds, 0, 1, &culprit));
     tw_rounds_fini(&rounds);
 }
 
@@ -398,8 +417,9 @@ int main(void)
         cmocka_unit_test(a_worker_that_has_not_come_is_waited_for_and_named),
         cmocka_unit_test(a_successor_goes_on_at_the_clock_of_its_predecessor),
         cmocka_unit_test(a_late_worker_starts_with_the_slowest),
-        cmocka_unit_test(after_all_have_finished_a_new_go_begins_at_round_one),
+        cmocka_unit_test(long_after_all_have_finished_a_new_go_begins_at_round_one),
         cmocka_unit_test(a_shard_that_came_back_gives_up_only_who_does_not_come),
+        cmocka_unit_test(a_shard_that_came_back_is_noticed_also_behind_a_successor_that_knows_no_round),
         cmocka_unit_test(workers_of_another_number_or_staleness_are_refused_while_others_work),
         cmocka_unit_test(numbers_out_of_range_are_refused),
         cmocka_unit_test(a_bulk_round_ends_with_the_same_bits_whatever_the_order_of_arrival),
