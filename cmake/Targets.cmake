@@ -25,6 +25,7 @@ install(TARGETS thalweg_static thalweg_shared
 install(DIRECTORY include/thalweg DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 install(FILES src/scorer/thalweg_score.c src/scorer/thalweg_score.h src/scorer/example/score_rows.c
         DESTINATION ${CMAKE_INSTALL_DATADIR}/thalweg/scorer)
+install(DIRECTORY scripts/systemd/ DESTINATION lib/systemd/system FILES_MATCHING PATTERN "*.service")
 install(FILES LICENSE README.md README.zh-CN.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 # The package files find the rest from where they lie themselves: the prefix is known at installation only.

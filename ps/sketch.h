@@ -9,11 +9,11 @@
 #include <stdint.h>
 
 enum {
-    TW_SKETCH_GAP = 64, /* mean distance of samples */
-    TW_SKETCH_COUNTERS = 256,
+    TW_SKETCH_GAP = 1024, /* mean distance of samples: the sketch costs below 1 % of a shard's work */
+    TW_SKETCH_COUNTERS = 128,
     TW_SKETCH_SHOWN = 64,
     TW_SKETCH_RANGES = 64,
-    TW_SKETCH_WINDOW = 1 << 17,
+    TW_SKETCH_WINDOW = 1 << 15,
 };
 
 typedef struct tw_sketch_counter {
