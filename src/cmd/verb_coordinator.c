@@ -13,7 +13,7 @@ enum { WATCH_US = 50000, MAX_DEAD_AFTER_MS = 600000 };
 
 static const flag_spec coordinator_flags[] = {
     {"bind", 0, "ADDR", "tcp://127.0.0.1:PORT or ipc://PATH"},
-    {"shards", 0, "A,B,...", "addresses of the shards, in the order of their numbers; may be repeated"},
+    {"shards", 0, "A,B,...", "addresses of the shards, in the order of their numbers, each A or A|STANDBY"},
     {"dead-after", 0, "TIME", "a worker that is silent so long loses its share (2s)"},
     {"key", 0, "FILE", "its secret key (thalweg keygen): only peers of the allow-list get in"},
     {"allow", 0, "FILE", "lines \"ROLE KEY NAME\": who may connect; needed with --key"},
@@ -29,6 +29,24 @@ typedef struct shard_list {
     uint32_t n;
 } shard_list;
 
+/* "A" or "A|B": a shard and its standby. */
+static tw_status check_alternatives(const char *text, tw_error *error)
+{
+    for (const char *at = text;; at++) {
+        char address[TW_ADDRESS_SIZE];
+        size_t size = strcspn(at, "|");
+        if (size >= sizeof address)
+            return tw_error_set(error, TW_STATUS_INVALID, "--shards: %.60s...: an address of more than %zu bytes", text,
+                sizeof address - 1);
+        memcpy(address, at, size);
+        address[size] = '\0';
+        tw_status status = tw_address_check(address, true, error);
+        at += size;
+        if (status < 0 || *at == '\0')
+            return status;
+    }
+}
+
 static tw_status add_shards(shard_list *self, const char *text, tw_error *error)
 {
     char *copy = tw_strdup(text);
@@ -41,7 +59,7 @@ static tw_status add_shards(shard_list *self, const char *text, tw_error *error)
             *end++ = '\0';
         if (self->n == TW_MAX_SHARDS)
             return tw_error_set(error, TW_STATUS_INVALID, "--shards: at most %d", TW_MAX_SHARDS);
-        tw_status status = tw_address_check(at, true, error);
+        tw_status status = check_alternatives(at, error);
         if (status < 0)
             return status;
         self->address[self->n++] = at;
