@@ -127,10 +127,10 @@ static tw_status copy_area(copier *self, tw_area *area, tw_error *error)
 
 static void put_pair(tw_section_writer *out, uint64_t key, const void *record, size_t size)
 {
-    tw_wire_out wire = {.bytes = out->body, .size = out->body_size};
-    tw_wire_put(&wire, key, 8);
-    tw_wire_put_bytes(&wire, record, size);
-    out->body_size = wire.size;
+    tw_wire_put_u64(out->body + out->body_size, key);
+    if (size > 0)
+        memcpy(out->body + out->body_size + 8, record, size);
+    out->body_size += 8 + size;
     out->header.count++;
 }
 

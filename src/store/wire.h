@@ -49,6 +49,12 @@ static inline const unsigned char *tw_wire_get_bytes(tw_wire_in *in, size_t size
     return bytes;
 }
 
+static inline void tw_wire_put_u64(unsigned char *bytes, uint64_t value)
+{
+    for (unsigned i = 0; i < 8; i++)
+        bytes[i] = (unsigned char)(value >> (8 * i));
+}
+
 static inline uint64_t tw_wire_u64(const unsigned char *bytes)
 {
     uint64_t value = 0;
