@@ -316,6 +316,20 @@ static void check_address(checker *self, tw_place place, const char *path, const
     }
 }
 
+/* "A|B": where a shard may be, its standby included. */
+static void check_alternatives(checker *self, tw_place place, const char *path, const char *text, address_kind kind)
+{
+    char address[256];
+    for (const char *at = text;; at++) {
+        size_t size = strcspn(at, "|");
+        (void)snprintf(address, sizeof address, "%.*s", (int)size, at);
+        check_address(self, place, path, address, kind);
+        at += size;
+        if (*at == '\0')
+            return;
+    }
+}
+
 /* Whether shards on other machines may be joined. */
 static bool check_security(checker *self, const tw_bound *security)
 {
@@ -348,8 +362,12 @@ static void check_servers(checker *self)
         for (size_t k = 0; k < tw_option_count(servers->values, lists[i]); k++) {
             char path[64];
             (void)snprintf(path, sizeof path, "parameter_servers.%s", lists[i]);
-            check_address(self, tw_bound_place(servers, lists[i]), path, tw_option_item(servers->values, lists[i], k),
-                i == 0 && is_open ? ADDRESS_OPEN : ADDRESS_LOCAL);
+            const char *item = tw_option_item(servers->values, lists[i], k);
+            if (i == 0)
+                check_alternatives(
+                    self, tw_bound_place(servers, lists[i]), path, item, is_open ? ADDRESS_OPEN : ADDRESS_LOCAL);
+            else
+                check_address(self, tw_bound_place(servers, lists[i]), path, item, ADDRESS_LOCAL);
         }
     }
     if (text_of(serve, "zmq") != NULL)

@@ -190,7 +190,8 @@ static const tw_config_block model_block = {
 static const tw_option server_options[] = {
     OPTION_INT(
         "shards", "0", 0, 4096, "shards started with the run, over which the rows are spread; 0 = a local table"),
-    OPTION_LIST("connect", "addresses of shards that run already, in the order of their numbers"),
+    OPTION_LIST(
+        "connect", "addresses of shards that run already, in the order of their numbers; A|B: a shard and its standby"),
     OPTION_LIST("bind", "addresses of the started shards, one each; absent: ipc"),
     OPTION_CHOICE("standby",
         "none",

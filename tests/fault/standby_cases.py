@@ -1,0 +1,116 @@
+"""The counter again, with a standby for every shard: whoever dies, every event counts once, and hardly any is read again."""
+import subprocess
+import time
+
+from counter_cases import N_SHARDS, Audit, kill_pace, note_rewinds, pause, rounds
+from crew_cases import CrewAudit, kill_one
+from harness import END_S, Shard, Violation, is_between_marks, new_folder
+
+
+def n_takeovers(run):
+    return sum("its standby has taken over" in line for line in run.lines)
+
+
+def owned(mode, with_crew):
+    """The run's own shards, standbys (and workers) die at random."""
+    roles = ("ps", "ps", "worker") if with_crew else ("ps",)
+
+    def one_round(settings, n_wanted):
+        with new_folder() as folder:
+            audit = CrewAudit(settings, folder) if with_crew else Audit(settings, folder, ["--shards", str(N_SHARDS)])
+            audit.command += ["--standby", mode]
+            run, n = audit.start_and_wait(), 0
+            while n < n_wanted and run.is_running:
+                pause(settings, run, 0.0, 2 * kill_pace(settings, 1))
+                n += kill_one(settings, run, settings.random.choice(roles)) and is_between_marks(run, settings.n_events)
+            run.end(END_S)
+            audit.note_life(run)
+            audit.check()
+            settings.note(f"{n_takeovers(run)} takeovers")
+            if n >= 8 and n_takeovers(run) == 0:
+                raise Violation("no standby ever took over")
+            note_rewinds(settings, audit)
+            return n
+
+    return lambda settings: rounds(settings, lambda n_wanted: one_round(settings, n_wanted))
+
+
+def promote(settings, shard):
+    """Asks until the copy is complete."""
+    end = time.monotonic() + END_S
+    while subprocess.run([settings.program, "ps", "--promote", shard.address], capture_output=True, check=False).returncode:
+        if time.monotonic() > end:
+            raise Violation(f"{shard.address} does not take over")
+        time.sleep(0.02)
+
+
+class Pair:
+    """A shard and its standby, each at an address of its own, as alternatives of one another."""
+
+    def __init__(self, settings, folder, index):
+        self.settings = settings
+        self.shard = [Shard(settings, folder, index, N_SHARDS, f"{folder}/model") for turn in range(2)]
+        for turn, shard in enumerate(self.shard):
+            shard.address = f"ipc://{folder}/shard-{index}-{turn}"
+            shard.command[shard.command.index("--bind") + 1] = shard.address
+        self.plain = [list(shard.command) for shard in self.shard]
+        self.primary, self.epoch = 0, 0
+        self.shard[0].start()
+        self.start_standby()
+
+    @property
+    def address(self):
+        return "|".join(shard.address for shard in self.shard)
+
+    def start_standby(self):
+        other = 1 - self.primary
+        self.shard[other].command = self.plain[other] + ["--standby-of", self.shard[self.primary].address]
+        self.shard[other].start()
+
+    def fail_over(self):
+        """kill -9 of the primary once its standby is ready; what was killed stands by for its successor."""
+        other = 1 - self.primary
+        said = ""
+        end = time.monotonic() + END_S
+        while '"is_caught_up":1' not in said.replace(" ", "") and time.monotonic() < end:
+            time.sleep(0.02)
+            said = subprocess.run([self.settings.program, "status", "--json", "--connect", self.shard[self.primary].address],
+                                  capture_output=True, text=True, check=False).stdout
+        was_killed = self.shard[self.primary].kill()
+        promote(self.settings, self.shard[other])
+        self.primary = other
+        self.start_standby()
+        return was_killed
+
+    def stop(self):
+        for shard in self.shard:
+            shard.process.stop()
+
+
+def joined(settings):
+    """Joined shards with alternatives: promoted by hand; the one that was killed becomes the standby."""
+
+    def one_round(n_wanted):
+        with new_folder() as folder:
+            pairs = [Pair(settings, folder, index) for index in range(N_SHARDS)]
+            try:
+                audit = Audit(settings, folder, ["--connect", ",".join(pair.address for pair in pairs)])
+                run, n = audit.start_and_wait(), 0
+                while n < n_wanted and run.is_running:
+                    pause(settings, run, 0.0, 2 * kill_pace(settings, 1))
+                    is_between = is_between_marks(run, settings.n_events)
+                    n += settings.random.choice(pairs).fail_over() and is_between
+                run.end(END_S)
+                audit.note_life(run)
+                audit.check()
+                note_rewinds(settings, audit)
+                return n
+            finally:
+                for pair in pairs:
+                    pair.stop()
+
+    rounds(settings, one_round)
+
+
+CASES = {"standby-one": owned("async", False), "standby-sync": owned("sync", False), "standby-crew": owned("async", True),
+         "standby-crew-sync": owned("sync", True), "standby-joined": joined}
