@@ -378,6 +378,19 @@ void tw_feed_log(tw_shard *self, const tw_session *session, const tw_frame *push
 /* --- the stream -----------------------------------------------------------------------------------------------------
  */
 
+/* Rows that are admitted late, expire or are evicted change by ticks too, which no entry tells of. */
+static bool can_be_copied(tw_shard *self)
+{
+    if (!tw_keep_is_on(tw_table_spec_of(self->table)))
+        return true;
+    tw_feed *feed = &self->feed;
+    tw_frame request = {.sender = feed->sender};
+    tw_shard_nack(self, feed->peer, feed->peer_size, &request, TW_NACK_FAILED, NULL,
+        "rows that are admitted late, expire or are evicted have no standby in this version");
+    feed->has_peer = false;
+    return false;
+}
+
 static tw_status stream_begin(tw_shard *self, tw_error *error)
 {
     tw_feed *feed = &self->feed;
@@ -459,7 +472,7 @@ void tw_shard_tick(tw_shard *self, int64_t now_us)
         return;
     /* The name comes with the first HELLO: without it nobody knows what the rows are. */
     bool has_model = self->table != NULL && self->name[0] != '\0';
-    if (feed->stream == 0 && has_model && stream_begin(self, NULL) < 0)
+    if (feed->stream == 0 && has_model && can_be_copied(self) && stream_begin(self, NULL) < 0)
         tw_feed_drop(self);
     if (feed->stream == 0)
         return;

@@ -344,6 +344,18 @@ static void take_numbered(tw_standby *self, const tw_frame *frame, const void *b
 /* --- frames and time ------------------------------------------------------------------------------------------------
  */
 
+/* The stream is not kept any more, or cannot be had: it is asked for again, now and then. */
+static void take_nack(tw_standby *self, const tw_frame *frame)
+{
+    size_t size = frame->payload_size < 200 ? frame->payload_size : 200;
+    self->is_subscribed = false;
+    if (frame->reason == TW_NACK_STALE_INCARNATION)
+        return;
+    self->figures.n_refused++;
+    memcpy(self->figures.why, frame->payload, size);
+    self->figures.why[size] = '\0';
+}
+
 void tw_standby_receive(tw_standby *self, const void *bytes, size_t size)
 {
     tw_frame frame;
@@ -352,9 +364,7 @@ void tw_standby_receive(tw_standby *self, const void *bytes, size_t size)
     self->heard_us = self->now_us;
     switch ((int)frame.type) {
     case TW_FRAME_NACK:
-        /* The stream is not kept any more. Everything else is tried again. */
-        if (frame.reason == TW_NACK_STALE_INCARNATION)
-            self->is_subscribed = false;
+        take_nack(self, &frame);
         break;
     case TW_FRAME_LOG_ACK:
         self->is_subscribed = true;

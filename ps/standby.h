@@ -29,6 +29,7 @@ typedef struct tw_standby_figures {
     uint64_t n_copies, n_gaps, n_broken,
         n_mismatches; /* copies completed; entries missed; misfits; digests that differ */
     uint64_t n_digests, n_entries;
+    uint64_t n_refused;              /* times that the primary would not have it */
     char why[TW_ERROR_MESSAGE_SIZE]; /* it began anew last; "" */
 } tw_standby_figures;
 

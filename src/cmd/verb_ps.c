@@ -46,8 +46,10 @@ typedef struct ps_run {
 
 static void on_ready(void *context, const char *address)
 {
-    const ps_run *run = context;
-    console_note("shard %u of %u serves at %s", run->options.index, run->options.count, address);
+    const tw_shard_server_options *options = &((const ps_run *)context)->options;
+    console_note(options->standby_of != NULL ? "shard %u of %u stands by at %s and serves once it is promoted"
+                                             : "shard %u of %u serves at %s",
+        options->index, options->count, address);
 }
 
 static tw_status parse_shard(const char *text, uint32_t *index, uint32_t *count, tw_error *error)

@@ -25,7 +25,7 @@ typedef struct tw_key_pair {
 /* What a peer may do. */
 typedef enum tw_peer_role {
     TW_PEER_WORKER = 1,  /* everything that learning needs: own a model, push, pull, save */
-    TW_PEER_REPLICA = 2, /* pull and scan */
+    TW_PEER_REPLICA = 2, /* pull, scan, stand by */
     TW_PEER_ADMIN = 3,   /* as worker */
 } tw_peer_role;
 
