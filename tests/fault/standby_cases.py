@@ -1,14 +1,36 @@
 """The counter again, with a standby for every shard: whoever dies, every event counts once, and hardly any is read again."""
+import os
+import signal
 import subprocess
 import time
 
 from counter_cases import N_SHARDS, Audit, kill_pace, note_rewinds, pause, rounds
 from crew_cases import CrewAudit, kill_one
-from harness import END_S, Shard, Violation, is_between_marks, new_folder
+from harness import END_S, Shard, Violation, children_of, is_between_marks, new_folder
 
 
 def n_takeovers(run):
     return sum("its standby has taken over" in line for line in run.lines)
+
+
+def is_caught_up(settings, address):
+    said = subprocess.run([settings.program, "status", "--json", "--connect", address], capture_output=True, text=True,
+                          check=False).stdout
+    return '"is_caught_up":1' in said.replace(" ", "")
+
+
+def kill_copied(settings, run):
+    """kill -9 of a shard whose standby has everything: the first kill of a round is one that must be taken over from."""
+    while run.is_running:
+        shards = [(pid, words) for pid, words in children_of(run.popen.pid) if "--shard" in words]
+        for standby in [words for _, words in shards if "--standby-of" in words]:
+            address, name = standby[standby.index("--standby-of") + 1], standby[standby.index("--shard") + 1]
+            primary = min((pid for pid, words in shards if words[words.index("--shard") + 1] == name), default=None)
+            if primary is not None and is_caught_up(settings, address):
+                os.kill(primary, signal.SIGKILL)
+                return True
+        time.sleep(0.02)
+    return False
 
 
 def owned(mode, with_crew):
@@ -22,12 +44,13 @@ def owned(mode, with_crew):
             run, n = audit.start_and_wait(), 0
             while n < n_wanted and run.is_running:
                 pause(settings, run, 0.0, 2 * kill_pace(settings, 1))
-                n += kill_one(settings, run, settings.random.choice(roles)) and is_between_marks(run, settings.n_events)
+                was_killed = kill_one(settings, run, settings.random.choice(roles)) if n > 0 else kill_copied(settings, run)
+                n += was_killed and is_between_marks(run, settings.n_events)
             run.end(END_S)
             audit.note_life(run)
             audit.check()
             settings.note(f"{n_takeovers(run)} takeovers")
-            if n >= 8 and n_takeovers(run) == 0:
+            if n > 0 and n_takeovers(run) == 0:
                 raise Violation("no standby ever took over")
             note_rewinds(settings, audit)
             return n
@@ -70,12 +93,9 @@ class Pair:
     def fail_over(self):
         """kill -9 of the primary once its standby is ready; what was killed stands by for its successor."""
         other = 1 - self.primary
-        said = ""
         end = time.monotonic() + END_S
-        while '"is_caught_up":1' not in said.replace(" ", "") and time.monotonic() < end:
+        while not is_caught_up(self.settings, self.shard[self.primary].address) and time.monotonic() < end:
             time.sleep(0.02)
-            said = subprocess.run([self.settings.program, "status", "--json", "--connect", self.shard[self.primary].address],
-                                  capture_output=True, text=True, check=False).stdout
         was_killed = self.shard[self.primary].kill()
         promote(self.settings, self.shard[other])
         self.primary = other
