@@ -72,12 +72,13 @@ def hole_seconds(settings):
 
 
 def strike_while_it_runs(settings, audit, run, proxies, n_wanted):
-    """Faults of every kind in random order until n_wanted interruptions hit. Returns the events learned meanwhile."""
+    """Faults of every kind in random order until n_wanted interruptions hit and enough events flowed. Returns how many did."""
     deck, started = [], run.events
     latest = started
     while run.is_running:
         counts = fired(proxies)
-        if sum(counts[kind] for kind in INTERRUPTIONS) >= n_wanted and all(counts[kind] for kind in KINDS):
+        if sum(counts[kind] for kind in INTERRUPTIONS) >= n_wanted and all(counts[kind] for kind in KINDS) and \
+           latest - started >= settings.n_events // 5:
             break
         pause(settings, run, 0.0, 2 * audit.pace)
         if not is_between_marks(run, len(audit.predictions)):
@@ -93,6 +94,7 @@ def network_round(settings, audit_type, n_wanted):
     with new_folder() as folder:
         shards = start_shards(settings, folder)
         proxies = [Proxy(target_of(shard.address), settings.random.random()) for shard in shards]
+        run = None
         try:
             audit = audit_type(settings, folder)
             audit.join([proxy.address for proxy in proxies])
@@ -102,6 +104,8 @@ def network_round(settings, audit_type, n_wanted):
             audit.check()
             stop_shards(shards)
         finally:
+            if run is not None:
+                run.kill()
             for shard in shards:
                 shard.process.stop()
             for proxy in proxies:
