@@ -1,4 +1,4 @@
-#include "ps/flight.h"
+#include "ps/admission.h"
 
 #include <string.h>
 
@@ -63,6 +63,7 @@ void tw_flight_fini(tw_flight *self)
     tw_free(self->place);
     tw_free(self->index);
     tw_free(self->slot);
+    tw_admission_fini(self);
     memset(self, 0, sizeof *self);
 }
 
@@ -208,6 +209,8 @@ tw_status tw_flight_plan(tw_flight *self, const tw_partition *partition, const t
         status = tw_grow(&self->before, 1, &self->capacity_before, n * row_size, error);
     if (status == TW_STATUS_OK)
         status = tw_grow(&self->after, 1, &self->capacity_after, n * row_size, error);
+    if (status == TW_STATUS_OK)
+        status = tw_admission_plan(self, partition, &none, error);
     if (status < 0)
         return status;
     flight_group(self, partition);

@@ -37,8 +37,21 @@ typedef struct tw_flight_slot {
     uint32_t index, stamp;
 } tw_flight_slot;
 
+/* Of a table with tw_keep: see admission.h. */
+typedef struct tw_admission {
+    bool is_on, has_clock;
+    struct tw_sight *sight;     /* [n_keys] as pulled */
+    struct tw_key_touch *touch; /* [n_keys] */
+    uint32_t *scratch_of;       /* [n_keys] entry whose scratch the key has now; UINT32_MAX: none */
+    unsigned char *scratch;     /* [n_entries x row size] */
+    uint64_t n_ticks, newest;   /* of the batch; the clock that was pulled last */
+    uint64_t clock[TW_MAX_SHARDS];
+    size_t capacity_sight, capacity_touch, capacity_scratch_of, capacity_scratch;
+} tw_admission;
+
 typedef struct tw_flight {
     uint32_t n_keys;
+    tw_admission admission;
     uint64_t *key;                         /* [n_keys], shard after shard */
     uint32_t key_first[TW_MAX_SHARDS + 1]; /* shard s owns keys key_first[s] .. key_first[s + 1] - 1 */
     tw_flight_chunk *chunk;                /* chunks of all shards, shard after shard */

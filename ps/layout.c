@@ -4,6 +4,8 @@
 
 #include "base/alloc.h"
 #include "ps/frame.h"
+#include "store/spec.h"
+#include "store/table.h"
 
 enum { HELLO_FIXED = 48, HELLO_WORKER = 24 };
 
@@ -47,12 +49,14 @@ static void hello_put_worker(const tw_round_member *self, unsigned char *at)
 
 /* Fixed part: role u32, fresh u32, index u32, count u32, kind u32, bits u32, seed u64, max_bytes u64, name size u32,
  * schema size u32; then name and schema; then, from one of several workers, index u32, count u32, staleness u32, zero
- * u32, birth u64. */
+ * u32, birth u64; then tw_keep where it is on. */
 tw_status tw_hello_encode(const tw_hello *self, tw_buffer *out, tw_error *error)
 {
     size_t name_size = strlen(self->name), schema_size = tw_schema_encode(&self->spec.schema, NULL, 0);
     size_t worker_size = self->worker.count > 0 ? HELLO_WORKER : 0;
-    unsigned char *at = tw_buffer_reserve(out, HELLO_FIXED + name_size + schema_size + worker_size, error);
+    size_t keep_size = tw_keep_is_on(&self->spec) ? TW_KEEP_SIZE : 0;
+    unsigned char *at =
+        tw_buffer_reserve(out, HELLO_FIXED + name_size + schema_size + worker_size + keep_size, error);
     if (at == NULL)
         return TW_STATUS_NO_MEMORY;
     tw_put_u32(at, (uint32_t)self->role);
@@ -70,6 +74,9 @@ tw_status tw_hello_encode(const tw_hello *self, tw_buffer *out, tw_error *error)
     (void)tw_schema_encode(&self->spec.schema, at, schema_size);
     if (worker_size > 0)
         hello_put_worker(&self->worker, at + schema_size);
+    tw_wire_out keep = {.bytes = at + schema_size + worker_size};
+    if (keep_size > 0)
+        tw_keep_encode(&self->spec.keep, &keep);
     return TW_STATUS_OK;
 }
 
@@ -82,8 +89,11 @@ tw_status tw_hello_decode(tw_hello *self, const unsigned char *bytes, size_t siz
     uint64_t name_size = tw_get_u32(bytes + 40), schema_size = tw_get_u32(bytes + 44);
     if (role < TW_ROLE_OWNER || role > TW_ROLE_READER || tw_get_u32(bytes + 4) > 1)
         return tw_error_set(error, TW_STATUS_PROTOCOL, "HELLO with unknown role %u", role);
-    uint64_t known_size = HELLO_FIXED + name_size + schema_size;
-    if (name_size == 0 || name_size >= sizeof self->name || (size != known_size && size != known_size + HELLO_WORKER))
+    uint64_t known_size = HELLO_FIXED + name_size + schema_size, tail_size = size - known_size;
+    bool has_worker = tail_size == HELLO_WORKER || tail_size == HELLO_WORKER + TW_KEEP_SIZE;
+    bool has_keep = tail_size == TW_KEEP_SIZE || tail_size == HELLO_WORKER + TW_KEEP_SIZE;
+    if (name_size == 0 || name_size >= sizeof self->name || size < known_size ||
+        (tail_size != 0 && !has_worker && !has_keep))
         return tw_error_set(error, TW_STATUS_PROTOCOL, "HELLO whose name or schema does not fit its %zu bytes", size);
     self->role = (tw_role)role;
     self->is_fresh = tw_get_u32(bytes + 4) != 0;
@@ -93,7 +103,7 @@ tw_status tw_hello_decode(tw_hello *self, const unsigned char *bytes, size_t siz
     self->spec.hash_seed = tw_get_u64(bytes + 24);
     self->spec.max_bytes = tw_get_u64(bytes + 32);
     memcpy(self->name, bytes + HELLO_FIXED, (size_t)name_size);
-    if (size != known_size) {
+    if (has_worker) {
         const unsigned char *at = bytes + known_size;
         self->worker = (tw_round_member){tw_get_u32(at), tw_get_u32(at + 4), tw_get_u32(at + 8), tw_get_u64(at + 16)};
     }
@@ -102,5 +112,8 @@ tw_status tw_hello_decode(tw_hello *self, const unsigned char *bytes, size_t siz
     self->spec.kind = (tw_table_kind)kind;
     if (kind == TW_TABLE_HASHED && (self->spec.bits < TW_SLOT_BITS || self->spec.bits > 31))
         return tw_error_set(error, TW_STATUS_PROTOCOL, "HELLO with %u table bits", self->spec.bits);
+    tw_wire_in keep = {.bytes = bytes + size - TW_KEEP_SIZE, .size = TW_KEEP_SIZE};
+    if (has_keep)
+        tw_keep_decode(&self->spec.keep, &keep);
     return tw_schema_decode(&self->spec.schema, bytes + HELLO_FIXED + name_size, (size_t)schema_size, error);
 }

@@ -1,6 +1,7 @@
 /* The client's protocol with one shard: what it sends, and when. */
 #include <string.h>
 
+#include "ps/admission.h"
 #include "ps/remote_state.h"
 
 int64_t tw_peer_now(tw_remote *self)
@@ -208,7 +209,8 @@ static tw_status peer_send_push_part(tw_remote *self, tw_peer *peer, uint32_t pa
     tw_status status = tw_frame_begin(&self->out, &frame, keys, error);
     if (status < 0)
         return status;
-    unsigned char *at = tw_buffer_reserve(&self->out, frame.form == TW_FORM_ADD ? size * 2 : size, error);
+    size_t touches = tw_touches_size(&self->partition.spec, frame.n_keys, is_last);
+    unsigned char *at = tw_buffer_reserve(&self->out, (frame.form == TW_FORM_ADD ? size * 2 : size) + touches, error);
     if (at == NULL)
         return TW_STATUS_NO_MEMORY;
     if (frame.form == TW_FORM_ADD) {
@@ -217,6 +219,7 @@ static tw_status peer_send_push_part(tw_remote *self, tw_peer *peer, uint32_t pa
     }
     if (chunk != NULL)
         tw_flight_store(peer->push, &self->partition, peer->shard, chunk, false, at);
+    tw_admission_store(peer->push, chunk, is_last, at + size);
     status = tw_peer_send(self, peer, &frame, error);
     if (status == TW_STATUS_OK && is_last)
         peer->push_last = frame.sequence;

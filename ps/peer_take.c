@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "ps/admission.h"
 #include "ps/remote_state.h"
 
 enum { PEER_MAX_BAD = 5 };
@@ -115,9 +116,11 @@ static tw_status take_pulled(tw_remote *self, tw_peer *peer, const tw_frame *fra
         tw_flight_chunk *chunk = &peer->pull->chunk[peer->pull->chunk_first[peer->shard] + i];
         if (chunk->handle != frame->ack || chunk->session != peer->hello || chunk->is_pulled)
             continue;
-        if (frame->payload_size != tw_flight_chunk_size(&self->partition, peer->shard, chunk))
+        size_t size = tw_flight_chunk_size(&self->partition, peer->shard, chunk);
+        if (frame->payload_size != size + tw_sights_size(&self->partition.spec, chunk->n_keys))
             return peer_error(self, peer, TW_STATUS_PROTOCOL, "PULLED of a wrong length", error);
         tw_flight_load(peer->pull, &self->partition, peer->shard, chunk, frame->payload);
+        tw_admission_load(peer->pull, peer->shard, chunk, frame->payload + size);
         chunk->generation = frame->generation;
         chunk->incarnation = frame->incarnation;
         chunk->is_pulled = true;
@@ -182,10 +185,16 @@ static tw_status take_control(tw_remote *self, tw_peer *peer, const tw_frame *fr
         return TW_STATUS_OK;
     if (frame->type == TW_FRAME_SCANNED && control->type == TW_FRAME_SCAN)
         return take_scanned(self, peer, frame, error);
-    if (frame->type == TW_FRAME_STATS_ARE && control->type == TW_FRAME_STATS && frame->payload_size == 24) {
+    if (frame->type == TW_FRAME_STATS_ARE && control->type == TW_FRAME_STATS &&
+        (frame->payload_size == 24 || frame->payload_size == 48)) {
         control->stats = (tw_params_stats){.rows = tw_get_u64(frame->payload),
             .bytes = tw_get_u64(frame->payload + 8),
             .events_learned = tw_get_u64(frame->payload + 16)};
+        if (frame->payload_size == 48) {
+            control->stats.rows_expired = tw_get_u64(frame->payload + 24);
+            control->stats.rows_evicted = tw_get_u64(frame->payload + 32);
+            control->stats.touches_refused = tw_get_u64(frame->payload + 40);
+        }
         control->is_done = true;
     }
     if (frame->type == TW_FRAME_BARRIER_DONE && control->type == TW_FRAME_BARRIER &&

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "ps/admission.h"
 #include "ps/ahead.h"
 #include "ps/turn.h"
 
@@ -69,6 +70,8 @@ static void remote_hand_out(tw_remote *self, tw_flight *flight, tw_access access
     for (uint32_t s = 0; s < self->partition.n_shards; s++)
         self->peer[s].is_base_doubted = false;
     *out = (tw_rows){self->partition.spec.schema.row.size > 0 ? flight->row : NULL, flight->block};
+    if (flight->admission.has_clock)
+        self->clock = flight->admission.newest + 1;
 }
 
 /* Rows that were pulled ahead: the push of the batch before may be on its way. */
@@ -120,17 +123,28 @@ static tw_status remote_acquire(
     tw_ahead_resume(self);
     if (status == TW_STATUS_OK && is_write)
         status = remote_check_marks(self, batch, error);
+    if (status == TW_STATUS_OK && is_write)
+        tw_admission_resolve(flight, &self->partition, batch);
     if (status == TW_STATUS_OK)
         remote_hand_out(self, flight, access, out);
     return status;
 }
 
+/* Until a shard has told its clock, single events are safe. */
+static uint32_t remote_events_until_turn(const tw_params *params)
+{
+    const tw_remote *self = (const tw_remote *)params;
+    uint32_t until = tw_keep_until_turn(&self->partition.spec, self->clock > 0 ? self->clock - 1 : 0);
+    return until > 0 && self->clock == 0 ? 1 : until;
+}
+
 static tw_status remote_prefetch(tw_params *params, const tw_batch *batch, tw_error *error)
 {
     tw_remote *self = (tw_remote *)params;
-    /* Rounds begin with what all others left: nothing is pulled before. */
+    /* Rounds begin with what all others left: nothing is pulled before. Nor where what is learned now decides which keys
+     * of the next batch have rows. */
     bool has_rounds = self->pace.member.count > 0;
-    return self->is_acquired && !has_rounds ? tw_ahead_start(self, batch, error) : TW_STATUS_OK;
+    return self->is_acquired && !has_rounds && !tw_keep_is_on(&self->partition.spec) ? tw_ahead_start(self, batch, error) : TW_STATUS_OK;
 }
 
 static tw_status remote_release(
@@ -145,6 +159,7 @@ static tw_status remote_release(
     self->is_acquired = false;
     if (status != TW_STATUS_OK)
         return status;
+    self->clock += self->clock > 0 ? self->current->admission.n_ticks : 0;
     for (uint32_t s = 0; s < self->partition.n_shards; s++) {
         tw_peer *peer = &self->peer[s];
         peer->push = self->current;
@@ -388,10 +403,14 @@ static void remote_stats(tw_params *params, tw_params_stats *out)
     if (has_asked && remote_settle(self, self->options.retry_ms * 2, TW_STATUS_TIMEOUT, NULL) == TW_STATUS_OK &&
         remote_control_status(self, NULL) == TW_STATUS_OK) {
         self->stats.rows = self->stats.bytes = 0;
+        self->stats.rows_expired = self->stats.rows_evicted = self->stats.touches_refused = 0;
         for (uint32_t s = 0; s < self->partition.n_shards; s++) {
             const tw_params_stats *stats = &self->peer[s].control.stats;
             self->stats.rows += stats->rows;
             self->stats.bytes += stats->bytes;
+            self->stats.rows_expired += stats->rows_expired;
+            self->stats.rows_evicted += stats->rows_evicted;
+            self->stats.touches_refused += stats->touches_refused;
         }
     }
     if (has_asked)
@@ -453,6 +472,7 @@ static const tw_params_ops remote_ops = {
     .stats = remote_stats,
     .events_learned = remote_events_learned,
     .prefetch = remote_prefetch,
+    .events_until_turn = remote_events_until_turn,
     .close = remote_close,
 };
 

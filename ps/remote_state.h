@@ -107,6 +107,7 @@ typedef struct tw_remote {
     tw_flight flight[TW_REMOTE_FLIGHTS];
     tw_flight *current; /* the flight handed out last */
     tw_ahead ahead;
+    uint64_t clock; /* 1 + ticks of the shards as far as known; 0: not known. See tw_keep */
     bool is_acquired, has_snapshot;
     tw_buffer out;
     void *record; /* aligned copy of one scanned record */

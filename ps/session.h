@@ -40,6 +40,7 @@ typedef struct tw_session {
     size_t n_parts, capacity_parts;
     uint64_t *key;
     size_t n_keys, capacity_keys;
+    uint64_t n_ticks; /* of the push whose last part has come: tw_keep */
     tw_buffer values;
     tw_pending hold;
 } tw_session;

@@ -58,6 +58,8 @@ void tw_shard_destroy(tw_shard **self)
     tw_free(shard->session);
     tw_leases_fini(&shard->leases);
     tw_free(shard->place);
+    tw_free(shard->sight);
+    tw_free(shard->touch);
     tw_free(shard->row);
     tw_free(shard->key);
     tw_free(shard->out.bytes);
@@ -177,8 +179,11 @@ static tw_status shard_create_table(tw_shard *self, const tw_hello *hello, tw_er
 {
     tw_table_spec spec = hello->spec;
     tw_table *table = NULL;
-    if (self->options.max_bytes != 0 && (spec.max_bytes == 0 || spec.max_bytes > self->options.max_bytes))
-        spec.max_bytes = self->options.max_bytes;
+    uint64_t own = self->options.max_bytes;
+    if (spec.keep.evicts) /* max_bytes is of all shards then */
+        own = own / (self->last_slot - self->first_slot + 1) * TW_N_SLOTS;
+    if (own != 0 && (spec.max_bytes == 0 || spec.max_bytes > own))
+        spec.max_bytes = own;
     tw_status status = schema_check_size(&spec.schema, error);
     if (status == TW_STATUS_OK)
         status = tw_table_create(&spec, self->first_slot, self->last_slot, &table, error);
@@ -229,7 +234,9 @@ static tw_nack_reason hello_check(const tw_shard *self, const tw_frame *frame, c
             error, TW_STATUS_CONFLICT, "this shard holds the model \"%s\", wanted \"%s\"", self->name, hello->name);
         return TW_NACK_SCHEMA;
     }
-    return tw_spec_compare(tw_table_spec_of(self->table), &hello->spec, error) < 0 ? TW_NACK_SCHEMA : TW_NACK_NONE;
+    const tw_table_spec *spec = tw_table_spec_of(self->table);
+    bool differs = tw_spec_compare(spec, &hello->spec, error) < 0 || tw_keep_compare(spec, &hello->spec, error) < 0;
+    return differs ? TW_NACK_SCHEMA : TW_NACK_NONE;
 }
 
 static tw_session *session_find(tw_shard *self, const void *peer, size_t peer_size)

@@ -71,7 +71,7 @@ void tw_shard_scan(tw_shard *self, const tw_session *session, const tw_frame *fr
         tw_shard_nack(self, session->peer, session->peer_size, frame, TW_NACK_FAILED, NULL, error.message);
 }
 
-/* Payload: rows, bytes, events learned, u64 each. */
+/* Payload: rows, bytes, events learned, u64 each; with tw_keep also rows expired, rows evicted, touches refused. */
 void tw_shard_stats(tw_shard *self, const tw_session *session, const tw_frame *frame)
 {
     tw_params_stats stats = {0};
@@ -79,12 +79,18 @@ void tw_shard_stats(tw_shard *self, const tw_session *session, const tw_frame *f
     tw_frame answer = tw_shard_answer(self, session, frame, TW_FRAME_STATS_ARE);
     if (tw_frame_begin(&self->out, &answer, NULL, NULL) < 0)
         return;
-    unsigned char *at = tw_buffer_reserve(&self->out, 24, NULL);
+    bool keeps = tw_keep_is_on(tw_table_spec_of(self->table));
+    unsigned char *at = tw_buffer_reserve(&self->out, keeps ? 48 : 24, NULL);
     if (at == NULL)
         return;
     tw_put_u64(at, stats.rows);
     tw_put_u64(at + 8, stats.bytes);
     tw_put_u64(at + 16, tw_table_events_learned(self->table));
+    if (keeps) {
+        tw_put_u64(at + 24, stats.rows_expired);
+        tw_put_u64(at + 32, stats.rows_evicted);
+        tw_put_u64(at + 40, stats.touches_refused);
+    }
     tw_shard_send(self, session->peer, session->peer_size, &answer);
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "net/socket.h"
+#include "ps/admission.h"
 #include "ps/shard_state.h"
 
 static const tw_schema *shard_schema(const tw_shard *self)
@@ -88,12 +89,14 @@ static tw_status rows_find(tw_shard *self, const uint64_t *key, size_t n, tw_acc
 
 static tw_status pull_fill(tw_shard *self, const tw_frame *frame, const uint64_t *key, tw_error *error)
 {
-    size_t size = shard_schema(self)->row.size;
+    size_t size = shard_schema(self)->row.size, sights = tw_sights_size(tw_table_spec_of(self->table), frame->n_keys);
     tw_status status = rows_find(self, key, frame->n_keys, TW_ACCESS_READ, error);
+    if (status == TW_STATUS_OK && sights > 0)
+        status = tw_grow(&self->sight, sizeof *self->sight, &self->capacity_sight, frame->n_keys, error);
     if (status < 0)
         return status;
     unsigned char *at = tw_buffer_reserve(
-        &self->out, frame->n_keys * size + places_size(self, frame->block_first, frame->n_blocks), error);
+        &self->out, frame->n_keys * size + places_size(self, frame->block_first, frame->n_blocks) + sights, error);
     if (at == NULL)
         return TW_STATUS_NO_MEMORY;
     for (uint32_t i = 0; i < frame->n_keys; i++, at += size)
@@ -107,6 +110,8 @@ static tw_status pull_fill(tw_shard *self, const tw_frame *frame, const uint64_t
         memcpy(at, record, place->size);
         at += place->size;
     }
+    if (tw_keep_is_on(tw_table_spec_of(self->table)))
+        tw_sights_write(self->table, key, frame->n_keys, self->sight, at);
     return TW_STATUS_OK;
 }
 
@@ -209,7 +214,8 @@ static tw_nack_reason push_check_part(
     if (!range_is_valid(self, n_keys, first, n_blocks))
         return TW_NACK_BAD_FRAME;
     uint64_t size = (uint64_t)n_keys * shard_schema(self)->row.size + places_size(self, first, n_blocks);
-    uint64_t wanted = frame->form == TW_FORM_ADD ? size * 2 : size;
+    uint64_t wanted = (frame->form == TW_FORM_ADD ? size * 2 : size) +
+                      tw_touches_size(tw_table_spec_of(self->table), n_keys, (frame->flags & TW_FRAME_MORE) == 0);
     if (frame->form == TW_FORM_NONE && (n_keys != 0 || n_blocks != 0))
         return TW_NACK_BAD_FRAME;
     if (wanted != frame->payload_size)
@@ -256,7 +262,8 @@ static void part_apply(tw_shard *self, const tw_session *session, const tw_stage
         part->n_keys * (size_t)schema->row.size + (size_t)places_size(self, part->block_first, part->n_blocks);
     const unsigned char *after = part->form == TW_FORM_ADD ? before + size : before;
     for (uint32_t i = 0; i < part->n_keys; i++) {
-        record_apply(&schema->row, part->form, self->row[part->key_at + i], before, after);
+        if (self->row[part->key_at + i] != NULL)
+            record_apply(&schema->row, part->form, self->row[part->key_at + i], before, after);
         before += schema->row.size;
         after += schema->row.size;
     }
@@ -266,6 +273,27 @@ static void part_apply(tw_shard *self, const tw_session *session, const tw_stage
         before += place->size;
         after += place->size;
     }
+}
+
+/* Row pointers of all keys that are staged; NULL: a key that has no row. */
+static tw_status push_find(tw_shard *self, const tw_session *session, tw_error *error)
+{
+    size_t n = session->n_keys, size = shard_schema(self)->row.size;
+    if (!tw_keep_is_on(tw_table_spec_of(self->table)))
+        return rows_find(self, session->key, n, TW_ACCESS_WRITE, error);
+    tw_status status = tw_grow(&self->row, sizeof *self->row, &self->capacity_rows, n, error);
+    if (status == TW_STATUS_OK)
+        status = tw_grow(&self->touch, sizeof *self->touch, &self->capacity_touch, n, error);
+    if (status < 0)
+        return status;
+    for (size_t p = 0; p < session->n_parts; p++) {
+        const tw_staged_part *part = &session->part[p];
+        size_t records = part->n_keys * size + (size_t)places_size(self, part->block_first, part->n_blocks);
+        const unsigned char *at =
+            session->values.bytes + part->value_at + (part->form == TW_FORM_ADD ? records * 2 : records);
+        tw_touches_read(self->touch + part->key_at, part->n_keys, at);
+    }
+    return tw_table_touch(self->table, session->key, self->touch, (uint32_t)n, self->row, error);
 }
 
 /* Pointers of all block records that the staged parts change, behind the row pointers in self->row. */
@@ -294,7 +322,7 @@ static tw_status push_apply(tw_shard *self, const tw_session *session, const tw_
     if (status == TW_STATUS_OK)
         status = blocks_find(self, session, error);
     if (status == TW_STATUS_OK)
-        status = rows_find(self, session->key, session->n_keys, TW_ACCESS_WRITE, error);
+        status = push_find(self, session, error);
     if (status < 0)
         return status;
     size_t block_at = session->n_keys;
@@ -308,6 +336,8 @@ static tw_status push_apply(tw_shard *self, const tw_session *session, const tw_
     tw_sketch_touch(&self->sketch, session->key, session->n_keys);
     self->generation++;
     tw_feed_log(self, session, frame);
+    if (tw_keep_is_on(tw_table_spec_of(self->table)))
+        tw_table_tick(self->table, session->n_ticks);
     return status;
 }
 
@@ -418,5 +448,7 @@ void tw_shard_push(tw_shard *self, tw_session *session, const tw_frame *frame)
             tw_shard_send(self, session->peer, session->peer_size, &answer);
         return;
     }
+    if (tw_keep_is_on(tw_table_spec_of(self->table)))
+        session->n_ticks = tw_get_u64(frame->payload + frame->payload_size - TW_TICKS_SIZE);
     push_finish(self, session, frame);
 }

@@ -25,7 +25,9 @@ struct tw_shard {
     size_t barrier_peer_size;
     void **row;
     uint64_t *key;
-    size_t capacity_rows, capacity_keys;
+    tw_sight *sight;     /* of a pull, with tw_keep */
+    tw_key_touch *touch; /* of a push */
+    size_t capacity_rows, capacity_keys, capacity_sight, capacity_touch;
     tw_buffer out;
     tw_refusals refusals;
     tw_feed feed; /* to its standby */

@@ -168,6 +168,7 @@ tw_status assembly_build(assembly *self, tw_error *error)
         .table_kind = pipeline->is_hashed ? TW_TABLE_HASHED : TW_TABLE_EXACT,
         .bits = pipeline->bits,
         .max_bytes = pipeline->max_bytes,
+        .keep = pipeline->keep,
         .ignores_labels = self->ignores_labels,
         .drift = drift_of(&pipeline->drift),
     };

@@ -127,6 +127,9 @@ static void put_run(json_t *out, const tw_report *report)
     put(out, "positives", is_binary ? json_count(report->figures.positives) : json_null());
     put(out, "weights", report->weights != UINT64_MAX ? json_count(report->weights) : json_null());
     put(out, "rows", json_count(report->rows));
+    put(out, "rows_expired", json_count(report->rows_expired));
+    put(out, "rows_evicted", json_count(report->rows_evicted));
+    put(out, "touches_refused", json_count(report->touches_refused));
 }
 
 static void put_solver(json_t *out, const tw_report *report)

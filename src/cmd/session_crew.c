@@ -46,8 +46,7 @@ static void take_stats(crew_run *self)
     double before = report->seconds;
     uint64_t learned = stats.events_learned - (self->started_events < stats.events_learned ? self->started_events : 0);
     report->events = stats.events_learned;
-    report->rows = stats.rows;
-    report->table_bytes = stats.bytes;
+    tw_report_rows(report, &stats);
     report->seconds = (double)(tw_clock_monotonic_us() - self->started_us) / 1e6;
     report->events_per_second = report->seconds > 0 ? (double)learned / report->seconds : before;
 }

@@ -248,6 +248,30 @@ static void check_table(checker *self)
             (long long)tw_option_int(hash->values, "bits"), (long long)tw_option_int(model->values, "bits"));
 }
 
+/* Admission, expiry and eviction. */
+static void check_keep(checker *self)
+{
+    const tw_bound *model = tw_bound_map(self->root, "model"), *hash = tw_bound_map(self->root, "features");
+    const tw_bound *admission = tw_bound_map(model, "admission"), *expiry = tw_bound_map(model, "expiry");
+    const tw_bound *servers = tw_bound_map(self->root, "parameter_servers");
+    bool evicts = is_word(model, "evict", "oldest");
+    bool admits = is_given(admission, "count") || is_given(admission, "probability");
+    bool is_hashed =
+        is_word(model, "table", "hashed") || is_given(model, "bits") || is_given(tw_bound_map(hash, "hash"), "bits");
+    if (is_given(admission, "count") && is_given(admission, "probability"))
+        (void)COMPLAIN(self, admission, "probability", "E135",
+            "model.admission: by count or by probability, not both; remove one of them");
+    if (is_hashed && (admits || evicts || is_given(expiry, "after")))
+        (void)COMPLAIN(self, model, "table", "E135",
+            "model: a hashed table has no keys that could be admitted, expire or give way; use table: exact");
+    if (evicts && tw_option_int(model->values, "max_bytes") == 0)
+        (void)COMPLAIN(self, model, "evict", "E135", "model.evict: oldest needs a cap: set model.max_bytes");
+    if (is_given(servers, "standby") && !is_word(servers, "standby", "none") &&
+        (admits || evicts || is_given(expiry, "after")))
+        (void)COMPLAIN(self, servers, "standby", "E120",
+            "parameter_servers.standby: a standby does not follow admission, expiry or eviction; remove one of them");
+}
+
 /* model.loss stands for params.loss. */
 static tw_status apply_loss(checker *self)
 {
@@ -502,6 +526,7 @@ tw_status tw_check_pipeline(const tw_tree *tree, tw_bound *pipeline, tw_problems
     check_sources(&self);
     check_features(&self);
     check_table(&self);
+    check_keep(&self);
     check_servers(&self);
     check_run(&self);
     tw_check_publish(tree, pipeline, problems);

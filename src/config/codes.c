@@ -171,6 +171,10 @@ static const tw_code codes[] = {
         "发布条件不匹配",
         "publish.require 至少要有一个适合学习器任务的指标，写成带引号的 >=、<=、> 或 < 加数字，并且需要 "
         "checkpoint.dir。"},
+    {"E135", "table options do not fit",
+        "Admission is by count or by probability; admission, expiry and eviction are for exact tables; evict: oldest "
+        "needs max_bytes.",
+        "表的选项不匹配", "准入按次数或按概率二选一；准入、过期与淘汰只用于 exact 表；evict: oldest 需要 max_bytes。"},
     {"E201", "no checkpoint", "The directory holds no checkpoint, or does not exist. Check the path, or train first.",
         "没有检查点", "目录中没有检查点或目录不存在。请检查路径，或先进行训练。"},
     {"E202", "damaged checkpoint",
@@ -187,8 +191,9 @@ static const tw_code codes[] = {
         "The directory is not writable or the disk is full. Learning goes on, the last good checkpoint stays.",
         "无法写入检查点", "目录不可写或磁盘已满。学习继续进行，最后一个完好的检查点仍然保留。"},
     {"E205", "table is full",
-        "Rows have reached model.max_bytes. Raise the limit, use table: hashed, or use fewer features.", "表已满",
-        "行占用达到 model.max_bytes。请提高上限、使用 table: hashed 或减少特征。"},
+        "Rows have reached model.max_bytes. Raise the limit, let rows give way (evict: oldest), use table: hashed, or "
+        "use fewer features.",
+        "表已满", "行占用达到 model.max_bytes。请提高上限、让旧行让位（evict: oldest）、使用 table: hashed 或减少特征。"},
     {"E206", "no version is published",
         "There are checkpoints, but publish.require refused all of them, so that none may be served. `thalweg model "
         "ls` says why. Learn on, or change the requirement: it holds for the versions that come.",

@@ -165,6 +165,8 @@ static tw_change class_of(const char *path)
     if (strcmp(path, "model.max_bytes") == 0 || strcmp(path, "model.loss") == 0 ||
         strcmp(path, "features.hash.bits") == 0)
         return TW_CHANGE_NONE;
+    if (starts_with(path, "model.admission.") || starts_with(path, "model.expiry.") || strcmp(path, "model.evict") == 0)
+        return TW_CHANGE_NEEDS_ACCEPT;
     bool is_model = starts_with(path, "features.") || starts_with(path, "label.") || starts_with(path, "model.");
     return is_model ? TW_CHANGE_REFUSED : TW_CHANGE_NONE;
 }

@@ -137,6 +137,21 @@ static tw_status settle_table(tw_pipeline *self, tw_error *error)
     return status == TW_STATUS_OK ? tw_option_set(model->values, "bits", number, error) : status;
 }
 
+static void fill_keep(const tw_bound *model, tw_keep *out)
+{
+    const tw_option_values *admission = tw_bound_map(model, "admission")->values;
+    const tw_option_values *expiry = tw_bound_map(model, "expiry")->values;
+    if (tw_option_has(admission, "count"))
+        out->admit_count = (uint32_t)tw_option_int(admission, "count");
+    if (tw_option_has(admission, "probability"))
+        out->admit_probability = tw_option_real(admission, "probability");
+    if (tw_option_has(admission, "memory"))
+        out->admit_bytes = (uint64_t)tw_option_int(admission, "memory");
+    if (tw_option_has(expiry, "after"))
+        out->expire_after = (uint64_t)tw_option_int(expiry, "after");
+    out->evicts = tw_option_has(model->values, "evict") && is_word(model->values, "evict", "oldest");
+}
+
 static tw_status fill_model(tw_pipeline *self, tw_error *error)
 {
     const tw_bound *label = tw_bound_map(self->bound, "label"), *model = tw_bound_map(self->bound, "model");
@@ -145,6 +160,7 @@ static tw_status fill_model(tw_pipeline *self, tw_error *error)
     self->learner = tw_option_text(model->values, "type");
     self->learner_options = tw_bound_child_of(model, "params")->params;
     self->max_bytes = (uint64_t)tw_option_int(model->values, "max_bytes");
+    fill_keep(model, &self->keep);
     tw_status status = settle_table(self, error);
     return status == TW_STATUS_OK ? fill_texts(label->values, "positive", &self->positive, error) : status;
 }

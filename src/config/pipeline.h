@@ -30,6 +30,7 @@
 #include "base/limit.h"
 #include "config/schema.h"
 #include "config/tree.h"
+#include "thalweg/params.h"
 
 enum {
     TW_PIPELINE_MAX_CROSS_FIELDS = 4,
@@ -146,6 +147,7 @@ typedef struct tw_pipeline {
     bool is_hashed;
     uint32_t bits;      /* hashed: 12 .. 31; exact: 0 */
     uint64_t max_bytes; /* 0: no cap */
+    tw_keep keep;       /* admission, expiry, eviction */
 
     uint32_t workers;            /* 1 */
     uint32_t shards;             /* started with the run; 0: none */

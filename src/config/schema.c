@@ -178,9 +178,35 @@ static const tw_option model_options[] = {
         "table", "exact", "exact|hashed", "exact: one row a key, no collisions; hashed: 2^bits rows, no keys kept"),
     {"bits", TW_OPTION_INT, NULL, 12, 31, NULL, false, "log2 of the rows of a hashed table; absent: 22"},
     OPTION_SIZE("max_bytes", "0", 0, 9e18, "cap on the memory of rows, reaching it is an error; 0 = none"),
+    OPTION_CHOICE("evict",
+        NULL,
+        "none|oldest",
+        "oldest: at max_bytes the rows learned longest ago give way, slot by slot; absent: none"),
     OPTION_END,
 };
+static const tw_option admission_options[] = {
+    OPTION_INT("count", NULL, 2, 4095, "a key gets a row at its n-th event; absent: by probability, or at once"),
+    {"probability", TW_OPTION_RATIO, NULL, 0, 0, NULL, false,
+        "a key gets a row at each of its events with this chance, the same one in every run"},
+    OPTION_SIZE("memory",
+        NULL,
+        786432,
+        1e13,
+        "of the counts of keys without a row, 12 bytes each; absent: 12 MiB; the keys seen longest ago are forgotten"),
+    OPTION_END,
+};
+static const tw_config_block admission_block = {"model.admission",
+    "When a key of an exact table gets a row. Until then it has the initial one and what is learned of it is dropped.",
+    admission_options, no_children, TW_PLUGIN_NONE};
+static const tw_option expiry_options[] = {
+    OPTION_INT("after", NULL, 1000, 1073741824, "events without its key after which a row is forgotten; absent: never"),
+    OPTION_END,
+};
+static const tw_config_block expiry_block = {"model.expiry",
+    "How long a row of an exact table lasts without being learned.", expiry_options, no_children, TW_PLUGIN_NONE};
 static const tw_config_child model_children[] = {
+    CHILD("admission", TW_CHILD_MAP, &admission_block),
+    CHILD("expiry", TW_CHILD_MAP, &expiry_block),
     {"params", TW_CHILD_PARAMS, NULL, TW_PLUGIN_LEARNER, "options of the learner", "type"},
     CHILD_END,
 };

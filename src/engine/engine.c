@@ -446,8 +446,7 @@ void tw_engine_report(tw_engine *self, bool is_last_reset, tw_report *out)
     (void)pthread_mutex_unlock(&self->mutex);
     out->weights = UINT64_MAX;
     out->model_version = stamp.version;
-    out->rows = stats.rows;
-    out->table_bytes = stats.bytes;
+    tw_report_rows(out, &stats);
     out->conflicts = stats.conflicts;
     out->reconnects = stats.reconnects;
     report_machine(out);

@@ -100,6 +100,7 @@ static tw_status model_open_learner(tw_model *self, tw_error *error)
         .bits = self->spec.table_kind == TW_TABLE_HASHED ? self->spec.bits : 0,
         .hash_seed = self->spec.plan.hash_seed,
         .max_bytes = self->spec.max_bytes,
+        .keep = self->spec.keep,
     };
     return TW_STATUS_OK;
 }
@@ -306,11 +307,13 @@ static tw_status model_learn_slice(
  * is in flight. */
 static uint32_t model_slice_events(const tw_model *self, uint32_t n_events)
 {
+    const tw_params_ops *ops = self->params->ops;
+    uint32_t until = ops->events_until_turn != NULL && self->n_workers <= 1 ? ops->events_until_turn(self->params) : 0;
+    n_events = until > 0 && until < n_events ? until : n_events;
     if (self->n_workers <= 1 || self->is_flight_free || self->spec.learner->flight == NULL ||
-        self->params->ops->events_learned == NULL)
+        ops->events_learned == NULL)
         return n_events;
-    uint64_t learned = self->params->ops->events_learned(self->params);
-    double share = self->spec.learner->flight(self->learner, learned) / self->n_workers;
+    double share = self->spec.learner->flight(self->learner, ops->events_learned(self->params)) / self->n_workers;
     return share >= n_events ? n_events : share < 1.0 ? 1 : (uint32_t)share;
 }
 

@@ -33,6 +33,7 @@ typedef struct tw_model_spec {
     tw_table_kind table_kind;
     uint32_t bits;
     uint64_t max_bytes;
+    tw_keep keep;           /* of the table; zeroed: none */
     bool ignores_labels;    /* rows are only scored: a label is not needed and not read */
     tw_drift_options drift; /* zeroed: nothing is watched */
 } tw_model_spec;

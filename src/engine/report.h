@@ -39,10 +39,20 @@ typedef struct tw_report {
     uint64_t checkpoint_bytes;
     int64_t checkpoint_wall_us; /* when the last one became durable; 0: none */
     uint64_t rows, table_bytes;
+    uint64_t rows_expired, rows_evicted, touches_refused; /* since the run began: tw_keep */
     uint64_t conflicts, reconnects;
     bool is_drift_watched;
     tw_drift_counts drift; /* zeroed unless it is watched */
     uint64_t peak_rss_bytes;
 } tw_report;
+
+static inline void tw_report_rows(tw_report *self, const tw_params_stats *stats)
+{
+    self->rows = stats->rows;
+    self->table_bytes = stats->bytes;
+    self->rows_expired = stats->rows_expired;
+    self->rows_evicted = stats->rows_evicted;
+    self->touches_refused = stats->touches_refused;
+}
 
 #endif

@@ -96,6 +96,12 @@ static void write_report(text_writer *self, const tw_report *report)
         report->drift.drifts > 0 ? (double)report->drift.last_event : (double)NAN);
     write_one(self, "thalweg_model_rows", gauge, "Rows in the parameter store.", (double)report->rows);
     write_one(self, "thalweg_model_memory_bytes", gauge, "Memory of rows and index.", (double)report->table_bytes);
+    write_one(self, "thalweg_rows_expired_total", counter, "Rows that were not learned for too long.",
+        (double)report->rows_expired);
+    write_one(
+        self, "thalweg_rows_evicted_total", counter, "Rows that gave way to others.", (double)report->rows_evicted);
+    write_one(self, "thalweg_touches_refused_total", counter, "Events of keys that have no row yet.",
+        (double)report->touches_refused);
     write_one(self, "thalweg_ps_rewinds_total", counter, "Times that events were read again after a shard was lost.",
         (double)report->rewinds);
     write_one(self, "thalweg_ps_reconnects_total", counter, "Reconnections to shards.", (double)report->reconnects);

@@ -52,13 +52,23 @@ static tw_status keep_check(const tw_table_spec *spec, tw_error *error)
     return TW_STATUS_OK;
 }
 
+static bool spec_counts(const tw_table_spec *spec)
+{
+    return spec->keep.admit_probability <= 0 && spec->keep.admit_count > 1;
+}
+
+static uint32_t spec_sets_a_slot(const tw_table_spec *spec)
+{
+    uint64_t bytes = spec->keep.admit_bytes != 0 ? spec->keep.admit_bytes : KEEP_ADMIT_BYTES;
+    uint64_t sets = bytes / ((uint64_t)TW_N_SLOTS * sizeof(tw_seen_set));
+    return sets < 1 ? 1 : sets > 1 << 24 ? 1 << 24 : (uint32_t)sets;
+}
+
 /* Sets of the slots that the table holds. */
 static tw_status seen_init(tw_table *self, tw_error *error)
 {
     tw_keeper *keep = &self->keep;
-    uint64_t bytes = self->spec.keep.admit_bytes != 0 ? self->spec.keep.admit_bytes : KEEP_ADMIT_BYTES;
-    uint64_t sets = bytes / ((uint64_t)TW_N_SLOTS * sizeof(tw_seen_set));
-    keep->sets_a_slot = sets < 1 ? 1 : sets > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)sets;
+    keep->sets_a_slot = spec_sets_a_slot(&self->spec);
     keep->n_sets = (size_t)(self->last_slot - self->first_slot + 1) * keep->sets_a_slot;
     keep->set = tw_map_pages(keep->n_sets * sizeof *keep->set);
     if (keep->set == NULL)
@@ -67,23 +77,28 @@ static tw_status seen_init(tw_table *self, tw_error *error)
     return TW_STATUS_OK;
 }
 
-/* Rows that a slot may have: as segments are filled at worst. */
+/* Rows that a slot may have, segments being filled as at worst; `least`: max_bytes for KEEP_MIN_ROOM of them. */
+static uint32_t spec_room(const tw_table_spec *spec, uint64_t *least)
+{
+    uint64_t own = spec_counts(spec) ? (uint64_t)spec_sets_a_slot(spec) * TW_N_SLOTS * sizeof(tw_seen_set) : 0;
+    for (uint32_t i = 0; i < spec->schema.n_blocks; i++)
+        own += (uint64_t)spec->schema.block[i].count * spec->schema.block[i].record.size;
+    uint64_t place = TW_BUCKET_KEY_BYTES / TW_BUCKET_KEYS + spec->schema.row.size + sizeof(uint32_t);
+    uint64_t left = spec->max_bytes > own ? spec->max_bytes - own : 0, rows = left / place;
+    bool is_half_empty = place > KEEP_WIDE_PLACE || rows < (uint64_t)TW_N_SLOTS * KEEP_MIN_ROOM * 4;
+    uint64_t room = rows / 100 * (is_half_empty ? 44 : 68) / TW_N_SLOTS;
+    *least = own + (place * TW_N_SLOTS * (KEEP_MIN_ROOM + 1) * 100 + 43) / 44;
+    return room > UINT32_MAX / 8 ? UINT32_MAX / 8 : (uint32_t)room;
+}
+
 static tw_status room_init(tw_table *self, tw_error *error)
 {
-    uint64_t own = 0, share = self->last_slot - self->first_slot + 1;
-    for (uint32_t i = 0; i < self->spec.schema.n_blocks; i++)
-        own += (uint64_t)self->spec.schema.block[i].count * self->spec.schema.block[i].record.size;
-    own += (uint64_t)self->keep.n_sets * sizeof *self->keep.set / share * TW_N_SLOTS;
-    uint64_t place = (TW_BUCKET_KEY_BYTES / TW_BUCKET_KEYS) + self->row_size + sizeof(uint32_t);
-    uint64_t left = self->spec.max_bytes > own ? self->spec.max_bytes - own : 0, rows = left / place;
-    bool is_half_empty = place > KEEP_WIDE_PLACE || rows < (uint64_t)TW_N_SLOTS * KEEP_MIN_ROOM * 4;
-    uint64_t percent = is_half_empty ? 44 : 68, room = rows / 100 * percent / TW_N_SLOTS;
-    if (room < KEEP_MIN_ROOM)
+    uint64_t least;
+    self->keep.room = spec_room(&self->spec, &least);
+    if (self->keep.room < KEEP_MIN_ROOM)
         return tw_error_set(error, TW_STATUS_INVALID,
             "table: max_bytes %llu is too small to evict rows: at least %llu with these rows, blocks and counts",
-            (unsigned long long)self->spec.max_bytes,
-            (unsigned long long)(own + (place * TW_N_SLOTS * (KEEP_MIN_ROOM + 1) * 100 + 43) / 44));
-    self->keep.room = room > UINT32_MAX / 8 ? UINT32_MAX / 8 : (uint32_t)room;
+            (unsigned long long)self->spec.max_bytes, (unsigned long long)least);
     self->keep.slot_rows = tw_alloc_zero(TW_N_SLOTS * sizeof *self->keep.slot_rows);
     return self->keep.slot_rows == NULL ? tw_no_memory(error, TW_N_SLOTS * sizeof *self->keep.slot_rows) : TW_STATUS_OK;
 }
@@ -91,6 +106,14 @@ static tw_status room_init(tw_table *self, tw_error *error)
 static uint64_t clamped(uint64_t value, uint64_t low, uint64_t high)
 {
     return value < low ? low : value > high ? high : value;
+}
+
+static uint64_t spec_turn(const tw_table_spec *spec, uint32_t room)
+{
+    uint64_t turn = KEEP_TURN_MAX;
+    if (spec->keep.expire_after > 0)
+        turn = clamped(spec->keep.expire_after / 4 / KEEP_GROUPS, KEEP_TURN_MIN, turn);
+    return room > 0 ? clamped(room / 8, KEEP_TURN_MIN, turn) : turn;
 }
 
 /* Sizes of the table's rows are known; its segments are not made yet. */
@@ -105,17 +128,13 @@ tw_status tw_keeper_init(tw_table *self, tw_error *error)
     if (status < 0 || !keep->is_on)
         return status;
     keep->expires = spec->expire_after > 0;
-    keep->counts = spec->admit_probability == 0 && spec->admit_count > 1;
+    keep->counts = spec_counts(&self->spec);
     self->is_stamped = keep->expires || spec->evicts;
-    keep->turn = KEEP_TURN_MAX;
-    if (keep->expires)
-        keep->turn = clamped(spec->expire_after / 4 / KEEP_GROUPS, KEEP_TURN_MIN, keep->turn);
     if (keep->counts)
         status = seen_init(self, error);
     if (status == TW_STATUS_OK && spec->evicts)
         status = room_init(self, error);
-    if (status == TW_STATUS_OK && spec->evicts)
-        keep->turn = clamped(keep->room / 8, KEEP_TURN_MIN, keep->turn);
+    keep->turn = spec_turn(&self->spec, keep->room);
     return status;
 }
 
@@ -531,13 +550,11 @@ uint64_t tw_table_clock(const tw_table *self)
     return self->keep.clock;
 }
 
-uint32_t tw_table_until_turn(const tw_table *self, uint64_t clock)
+uint32_t tw_keep_until_turn(const tw_table_spec *spec, uint64_t clock)
 {
-    uint64_t most = 0;
-    if (self->keep.expires)
-        most = self->spec.keep.expire_after;
-    if (self->keep.room > 0) {
-        uint64_t left = self->keep.turn - clock % self->keep.turn;
+    uint64_t least, most = spec->keep.expire_after;
+    if (spec->keep.evicts && spec->schema.row.size > 0) {
+        uint64_t turn = spec_turn(spec, spec_room(spec, &least)), left = turn - clock % turn;
         most = most == 0 || left < most ? left : most;
     }
     return (uint32_t)most;

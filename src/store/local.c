@@ -160,7 +160,7 @@ static uint64_t local_events_learned(const tw_params *params)
 static uint32_t local_events_until_turn(const tw_params *params)
 {
     const tw_table *table = ((const local *)(const void *)params)->table;
-    return tw_table_until_turn(table, tw_table_clock(table));
+    return tw_keep_until_turn(tw_table_spec_of(table), tw_table_clock(table));
 }
 
 static void local_close(tw_params *params)

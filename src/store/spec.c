@@ -77,3 +77,17 @@ void tw_keep_decode(tw_keep *self, tw_wire_in *in)
     self->admit_count = (uint32_t)tw_wire_get(in, 4);
     self->evicts = tw_wire_get(in, 4) != 0;
 }
+
+tw_status tw_keep_compare(const tw_table_spec *there, const tw_table_spec *wanted, tw_error *error)
+{
+    const tw_keep *a = &there->keep, *b = &wanted->keep;
+    if (a->admit_count == b->admit_count && a->admit_bytes == b->admit_bytes && a->expire_after == b->expire_after &&
+        a->evicts == b->evicts && !(a->admit_probability < b->admit_probability) &&
+        !(a->admit_probability > b->admit_probability))
+        return TW_STATUS_OK;
+    return tw_error_set(error, TW_STATUS_CONFLICT,
+        "there keys are admitted by count %u or probability %g, expire after %llu and are %sevicted; wanted %u, %g, "
+        "%llu, %sevicted (model.admission, model.expiry, model.evict)",
+        a->admit_count, a->admit_probability, (unsigned long long)a->expire_after, a->evicts ? "" : "not ",
+        b->admit_count, b->admit_probability, (unsigned long long)b->expire_after, b->evicts ? "" : "not ");
+}

@@ -54,8 +54,8 @@ TW_MUST_USE tw_status tw_table_touch(
 /* `n` events have passed: sweeps and evicts what is due. Rows may move. */
 void tw_table_tick(tw_table *self, uint64_t n);
 uint64_t tw_table_clock(const tw_table *self);
-/* Events until something is due that a batch should not reach across; 0: any number. */
-uint32_t tw_table_until_turn(const tw_table *self, uint64_t clock);
+/* Events until something is due, at tick `clock`, that a batch should not reach across; 0: any number. */
+uint32_t tw_keep_until_turn(const tw_table_spec *spec, uint64_t clock);
 
 /* True where the draw of a touch admits the key: the rule of tw_keep.admit_probability. */
 bool tw_keep_draw(const tw_table_spec *spec, uint64_t key, uint64_t tick);
