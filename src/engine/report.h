@@ -7,6 +7,7 @@
 
 #include "engine/drift.h"
 #include "engine/window.h"
+#include "thalweg/params.h"
 
 typedef struct tw_report {
     tw_task task;
