@@ -393,8 +393,6 @@ static bool can_be_copied(tw_shard *self)
 
 static tw_status stream_begin(tw_shard *self, tw_error *error)
 {
-    if (tw_keep_is_on(tw_table_spec_of(self->table)))
-        return tw_error_set(error, TW_STATUS_UNSUPPORTED, "a table with admission, expiry or eviction has no standby");
     tw_feed *feed = &self->feed;
     tw_hello hello = {.role = TW_ROLE_OWNER, .index = self->options.index, .count = self->options.count};
     memcpy(hello.name, self->name, sizeof hello.name);

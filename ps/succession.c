@@ -39,11 +39,6 @@ static void take_subscribe(tw_shard *self, const void *peer, size_t peer_size, c
         tw_shard_nack(self, peer, peer_size, frame, TW_NACK_SCHEMA, NULL, "SUBSCRIBE of another shard");
         return;
     }
-    if (self->table != NULL && tw_keep_is_on(tw_table_spec_of(self->table))) {
-        tw_shard_nack(self, peer, peer_size, frame, TW_NACK_FAILED, NULL,
-            "SUBSCRIBE: a table with admission, expiry or eviction has no standby");
-        return;
-    }
     if (feed->has_peer && feed->sender != frame->sender && feed->now_us - feed->heard_us < FEED_ABANDONED_US) {
         tw_shard_nack(self, peer, peer_size, frame, TW_NACK_OVERLOAD, NULL, "this shard has a standby already");
         return;
