@@ -55,8 +55,7 @@ tw_status tw_hello_encode(const tw_hello *self, tw_buffer *out, tw_error *error)
     size_t name_size = strlen(self->name), schema_size = tw_schema_encode(&self->spec.schema, NULL, 0);
     size_t worker_size = self->worker.count > 0 ? HELLO_WORKER : 0;
     size_t keep_size = tw_keep_is_on(&self->spec) ? TW_KEEP_SIZE : 0;
-    unsigned char *at =
-        tw_buffer_reserve(out, HELLO_FIXED + name_size + schema_size + worker_size + keep_size, error);
+    unsigned char *at = tw_buffer_reserve(out, HELLO_FIXED + name_size + schema_size + worker_size + keep_size, error);
     if (at == NULL)
         return TW_STATUS_NO_MEMORY;
     tw_put_u32(at, (uint32_t)self->role);

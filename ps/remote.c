@@ -141,10 +141,12 @@ static uint32_t remote_events_until_turn(const tw_params *params)
 static tw_status remote_prefetch(tw_params *params, const tw_batch *batch, tw_error *error)
 {
     tw_remote *self = (tw_remote *)params;
-    /* Rounds begin with what all others left: nothing is pulled before. Nor where what is learned now decides which keys
-     * of the next batch have rows. */
+    /* Rounds begin with what all others left: nothing is pulled before. Nor where what is learned now decides which
+     * keys of the next batch have rows. */
     bool has_rounds = self->pace.member.count > 0;
-    return self->is_acquired && !has_rounds && !tw_keep_is_on(&self->partition.spec) ? tw_ahead_start(self, batch, error) : TW_STATUS_OK;
+    return self->is_acquired && !has_rounds && !tw_keep_is_on(&self->partition.spec)
+               ? tw_ahead_start(self, batch, error)
+               : TW_STATUS_OK;
 }
 
 static tw_status remote_release(
