@@ -105,6 +105,8 @@ static tw_status serve_grant(share_run *run, tw_error *error)
 /* END: nothing is left to do. */
 static tw_status confirm_end(share_run *run, tw_error *error)
 {
+    const simulation *world = run->life->simulation;
+    run->life->n_lost_at_look = world->shard_deaths + world->n_promotions + 1;
     tw_status status = run->params->ops->flush(run->params, 100000000, error);
     if (status < 0 || tw_remote_shards(run->params) == run->told_shards)
         return status < 0 ? status : TW_STATUS_END;

@@ -121,7 +121,7 @@ static void resume(simulation *self, life *of)
         abort();
     if (of->state == LIFE_OVER) {
         if (of->has_finished)
-            self->n_lost_at_end = self->shard_deaths + self->n_promotions + 1;
+            self->n_lost_at_end = of->n_lost_at_look;
         for (uint32_t s = 0; s < MAX_SHARDS * MAX_SIDES; s++)
             wire_clear(&of->to_worker[s / MAX_SIDES][s % MAX_SIDES]);
         for (uint32_t s = 0; s < MAX_SHARDS; s++)
@@ -385,7 +385,8 @@ static bool run_seed(simulation *self, uint64_t seed)
     if (self->failure[0] == '\0' && !all_over(self))
         fail(self, "the workers do not come to an end", (long long)self->n_steps, self->n_lives);
     shards_settle(self);
-    /* A coordinator lets nobody leave before all is learned: whoever left after the last loss needs no successor. */
+    /* A coordinator lets nobody leave before all is learned: whoever left by a look that began after the
+     * last loss needs no successor. */
     bool is_done = self->has_coordinator && self->n_lost_at_end == self->shard_deaths + self->n_promotions + 1;
     for (uint32_t i = 0; i < self->n_shares && !is_done && self->failure[0] == '\0'; i++)
         life_begin(self, i, false);

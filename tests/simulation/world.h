@@ -54,6 +54,7 @@ typedef struct life {
     uint32_t number, share;
     life_state state;
     bool is_killed, has_finished, is_replaced;
+    uint64_t n_lost_at_look;           /* shards lost when its last look at them began, and 1 */
     int64_t asleep_until_us, clock_us; /* its clock is so far ahead */
     uint64_t born_lost;                /* shards that were lost before */
     ucontext_t context;
@@ -103,7 +104,7 @@ typedef struct simulation {
     int64_t coordinator_back_us, wall_us;
     uint32_t n_coordinators, n_all_shares; /* shares of the input that it gives */
     uint64_t n_fenced, n_final, n_lost_seen;
-    uint64_t n_lost_at_end; /* shards lost when the latest life ended by itself, and 1 */
+    uint64_t n_lost_at_end; /* of the latest life that ended by itself */
     uint32_t n_deltas;      /* snapshots between two that hold every row */
     uint32_t chance;        /* of a fault in a step, of 65536 */
     bool has_faults;
