@@ -193,7 +193,8 @@ static const tw_code codes[] = {
     {"E205", "table is full",
         "Rows have reached model.max_bytes. Raise the limit, let rows give way (evict: oldest), use table: hashed, or "
         "use fewer features.",
-        "表已满", "行占用达到 model.max_bytes。请提高上限、让旧行让位（evict: oldest）、使用 table: hashed 或减少特征。"},
+        "表已满",
+        "行占用达到 model.max_bytes。请提高上限、让旧行让位（evict: oldest）、使用 table: hashed 或减少特征。"},
     {"E206", "no version is published",
         "There are checkpoints, but publish.require refused all of them, so that none may be served. `thalweg model "
         "ls` says why. Learn on, or change the requirement: it holds for the versions that come.",

@@ -166,8 +166,7 @@ enum { TW_NO_SEGMENT = 0xffff };
 void tw_segments_uncover(tw_table *self);
 TW_MUST_USE tw_status tw_segment_make(
     tw_table *table, tw_segment *self, uint32_t first_slot, uint32_t last_slot, uint64_t count, tw_error *error);
-bool tw_segment_fill(
-    const tw_table *table, tw_segment *self, const unsigned char *pair, size_t pair_size, uint64_t n);
+bool tw_segment_fill(const tw_table *table, tw_segment *self, const unsigned char *pair, size_t pair_size, uint64_t n);
 TW_MUST_USE tw_status tw_segments_add(tw_table *self, const tw_segment *segment, tw_error *error);
 void tw_segment_drop(tw_segment *self);
 void tw_segment_memory_free(void *bytes, size_t size);
