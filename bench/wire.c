@@ -1,7 +1,10 @@
 /* Measures one shard behind its socket: pulls and pushes of `keys` rows of 8 bytes, one or many in flight, beside a
- * plain echo over the same sockets with messages of the same sizes, in the same run. CPU is that of both processes: on
- * a busy machine it says more than the rate. Usage: wire [address] [keys] [distinct batches]; without arguments
- * tcp://127.0.0.1:*, 1000 and 64. */
+ * plain echo over the same sockets with messages of the same sizes, in the same run. A push names the keys of an
+ * earlier pull by its handle, as a worker's does; "keyed" pushes carry their keys. CPU is that of both processes: on a
+ * busy machine it says more than the rate. Usage: wire [address] [keys] [distinct batches] [core of the client] [core
+ * of the shard]; without arguments tcp://127.0.0.1:*, 1000, 64 and any core. */
+#define _GNU_SOURCE
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +19,7 @@
 #include "net/socket.h"
 #include "ps/server.h"
 
-enum { MAX_KEYS = 100000, MAX_BATCHES = 4096, MAX_SAMPLES = 1 << 20 };
+enum { MAX_KEYS = 100000, MAX_BATCHES = 64, MAX_SAMPLES = 1 << 20 }; /* batches: lists that a shard keeps */
 
 typedef struct wire {
     tw_net *net;
@@ -26,7 +29,8 @@ typedef struct wire {
     tw_frame base;
     uint64_t generation, mark;
     uint32_t n_keys, n_batches;
-    uint64_t *key; /* [n_batches x n_keys] */
+    uint64_t *key;    /* [n_batches x n_keys] */
+    uint64_t *handle; /* [n_batches] of the last pull of a batch */
     unsigned char *value;
     pid_t other; /* the process that answers */
 } wire;
@@ -170,13 +174,14 @@ static void send_pull(wire *self, uint32_t batch)
     frame.type = TW_FRAME_PULL;
     frame.sequence = ++self->base.sequence;
     frame.n_keys = self->n_keys;
+    self->handle[batch] = frame.sequence;
     if (tw_frame_begin(&self->out, &frame, self->key + (size_t)batch * self->n_keys, NULL) < 0)
         die("memory", NULL);
     tw_frame_finish(&self->out, &frame);
     wire_send(self, self->out.bytes, self->out.size);
 }
 
-static void send_push(wire *self, uint32_t batch)
+static void push(wire *self, uint64_t handle, const uint64_t *key)
 {
     tw_frame frame = self->base;
     frame.type = TW_FRAME_PUSH;
@@ -187,11 +192,22 @@ static void send_push(wire *self, uint32_t batch)
     frame.n_marks = 1;
     frame.mark[0] = (tw_frame_mark){1, self->mark, self->mark + 1};
     self->mark++;
-    if (tw_frame_begin(&self->out, &frame, self->key + (size_t)batch * self->n_keys, NULL) < 0 ||
+    frame.handle = handle;
+    if (tw_frame_begin(&self->out, &frame, key, NULL) < 0 ||
         tw_buffer_append(&self->out, self->value, (size_t)self->n_keys * 8, NULL) < 0)
         die("memory", NULL);
     tw_frame_finish(&self->out, &frame);
     wire_send(self, self->out.bytes, self->out.size);
+}
+
+static void send_push(wire *self, uint32_t batch)
+{
+    push(self, self->handle[batch], NULL);
+}
+
+static void send_keyed(wire *self, uint32_t batch)
+{
+    push(self, 0, self->key + (size_t)batch * self->n_keys);
 }
 
 static void take_answer(wire *self)
@@ -270,10 +286,23 @@ static void make_keys(wire *self)
     size_t n = (size_t)self->n_keys * self->n_batches;
     self->key = calloc(n, sizeof *self->key);
     self->value = calloc(self->n_keys, 8);
-    if (self->key == NULL || self->value == NULL)
+    self->handle = calloc(self->n_batches, 8);
+    if (self->key == NULL || self->value == NULL || self->handle == NULL)
         die("memory", NULL);
     for (size_t i = 0; i < n; i++)
         self->key[i] = tw_key_nonzero(tw_mix64(i + 1));
+}
+
+/* For this process and the threads and children that it starts. */
+static void stay_on(int argc, char **argv, int index)
+{
+    cpu_set_t set;
+    if (argc <= index)
+        return;
+    CPU_ZERO(&set);
+    CPU_SET(atoi(argv[index]), &set);
+    if (sched_setaffinity(0, sizeof set, &set) < 0)
+        die("no such core", NULL);
 }
 
 int main(int argc, char **argv)
@@ -281,14 +310,16 @@ int main(int argc, char **argv)
     const char *address = argc > 1 ? argv[1] : "tcp://127.0.0.1:*";
     wire self = {
         .n_keys = argc > 2 ? (uint32_t)atoi(argv[2]) : 1000, .n_batches = argc > 3 ? (uint32_t)atoi(argv[3]) : 64};
-    static const traffic push = {"push", send_push, take_answer}, pull = {"pull", send_pull, take_answer},
-                         echo = {"echo", send_echo, wire_receive};
+    static const traffic push = {"push", send_push, take_answer}, keyed = {"keyed", send_keyed, take_answer},
+                         pull = {"pull", send_pull, take_answer}, echo = {"echo", send_echo, wire_receive};
     if (self.n_keys == 0 || self.n_keys > MAX_KEYS || self.n_batches == 0 || self.n_batches > MAX_BATCHES)
         die("keys or batches out of range", NULL);
+    stay_on(argc, argv, 5);
     char shard_at[TW_ADDRESS_SIZE], echo_at[TW_ADDRESS_SIZE];
     pid_t shard = start(address, false, shard_at, sizeof shard_at);
     pid_t echoer = start(
         strncmp(address, "ipc", 3) == 0 ? "ipc:///tmp/thalweg-wire-echo" : address, true, echo_at, sizeof echo_at);
+    stay_on(argc, argv, 4);
     make_keys(&self);
     tw_error error = {0};
     if (tw_net_create(1, &self.net, &error) < 0 || tw_message_create(&self.message, &error) < 0)
@@ -297,9 +328,10 @@ int main(int argc, char **argv)
     self.other = shard;
     wire_connect(&self, shard_at);
     wire_hello(&self);
-    (void)measure(&self, &push, 1);
     (void)measure(&self, &pull, 1);
-    double pushed = measure(&self, &push, 16), pulled = measure(&self, &pull, 16);
+    (void)measure(&self, &push, 1);
+    double pulled = measure(&self, &pull, 16), pushed = measure(&self, &push, 16);
+    (void)measure(&self, &keyed, 16);
     self.other = echoer;
     wire_connect(&self, echo_at);
     (void)measure(&self, &echo, 1);

@@ -72,6 +72,8 @@ int main(int argc, char **argv)
 {
     /* Nothing allocates in steady state: more arenas only keep memory that bursts of requests have touched. */
     (void)mallopt(M_ARENA_MAX, MAX_ARENAS);
+    /* The processes of a run share standard error: each line is one write. */
+    (void)setvbuf(stderr, NULL, _IOLBF, BUFSIZ);
     /* A batch solver may load OpenBLAS, which would start threads that wait for work as they spin. */
     tw_blas_prefer_one_thread();
     console_take_log();
