@@ -120,6 +120,8 @@ tw_status tw_claim_take_refusal(tw_remote *self, const tw_peer *peer, const tw_f
     claim->is_stale = true;
     if (frame->mark[0].to > claim->highest)
         claim->highest = frame->mark[0].to;
-    return tw_error_set(error, TW_STATUS_CONFLICT, "shard %u of %u: share %llu was given to another worker",
+    tw_status status = tw_error_set(error, TW_STATUS_CONFLICT, "shard %u of %u: share %llu was given to another worker",
         peer->shard, self->partition.n_shards, (unsigned long long)self->claim.lease.share);
+    tw_error_code(error, "E305");
+    return status;
 }

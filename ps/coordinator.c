@@ -5,13 +5,19 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/hash.h"
 #include "net/socket.h"
 #include "ps/coordinator_state.h"
 
-enum { DEAD_AFTER_US = 2000000, SAVE_TIMEOUT_US = 30000000 };
+enum {
+    DEAD_AFTER_US = 2000000,
+    SAVE_TIMEOUT_US = 30000000,
+    QUIET_PARTS = 3, /* of the time after which a worker is dead: then a newcomer of its name is its successor */
+};
 
-/* No honest epoch comes near: whoever names one above does not drive those of all others there. */
-static const uint64_t max_epoch = (uint64_t)1 << 62;
+/* Owner epochs and incarnations begin at a time in us: no honest one, not even of a clock that was wrong, is 140 years
+ * ahead. Whoever names such a one does not drive those of all others there. */
+static const uint64_t max_ahead = (uint64_t)1 << 52;
 
 static tw_status copy_addresses(tw_coordinator *self, const tw_coordinator_options *options, tw_error *error)
 {
@@ -22,7 +28,8 @@ static tw_status copy_addresses(tw_coordinator *self, const tw_coordinator_optio
     tw_status status = TW_STATUS_OK;
     for (uint32_t i = 0; i < options->n_shards && status == TW_STATUS_OK; i++)
         status = tw_coordinator_set_shard(self, i, options->address[i], 0, error);
-    self->map_version = 1;
+    /* Another coordinator's versions mean nothing here. */
+    self->map_version = (uint32_t)tw_mix64(options->incarnation) | 1;
     return status;
 }
 
@@ -40,7 +47,7 @@ tw_status tw_coordinator_create(
     self->options.dead_after_us = options->dead_after_us ? options->dead_after_us : DEAD_AFTER_US;
     self->options.save_timeout_us = options->save_timeout_us ? options->save_timeout_us : SAVE_TIMEOUT_US;
     self->options.max_members = options->max_members ? options->max_members : TW_MAX_MEMBERS;
-    self->next_epoch = options->incarnation;
+    self->next_epoch = self->born = options->incarnation;
     self->save.id = options->incarnation;
     self->started_us = self->now_us = now_us;
     tw_status status = copy_addresses(self, options, error);
@@ -143,6 +150,17 @@ void tw_coordinator_order_all(tw_coordinator *self)
         order(self, &self->member[i]);
 }
 
+/* What was finished may be lost: everything is looked at again. */
+static void job_reopen(tw_coordinator *self, const char *why)
+{
+    for (uint32_t i = 0; i < self->n_shares; i++)
+        self->share[i].n_passes = 0;
+    for (size_t i = 0; i < self->n_members; i++)
+        self->member[i].is_tainted = true;
+    self->figures.resets++;
+    tw_coordinator_tell(self, "%s: every share is looked at again", why);
+}
+
 tw_status tw_coordinator_set_shard(
     tw_coordinator *self, uint32_t shard, const char *address, uint64_t epoch, tw_error *error)
 {
@@ -151,9 +169,12 @@ tw_status tw_coordinator_set_shard(
             "shard %u of %u at \"%.40s\": no such shard, or an address of "
             "more than %zu bytes",
             shard, self->options.n_shards, address, sizeof self->address[0] - 1);
+    bool is_takeover = epoch > self->shard_epoch[shard];
     memcpy(self->address[shard], address, strlen(address) + 1);
     self->shard_epoch[shard] = epoch;
     self->map_version++;
+    if (is_takeover && self->n_shares > 0)
+        job_reopen(self, "another process serves a shard");
     tw_coordinator_order_all(self);
     return TW_STATUS_OK;
 }
@@ -235,17 +256,6 @@ static bool shards_are_known(tw_coordinator *self, uint64_t shards)
     return self->n_seen == 1;
 }
 
-/* What was finished may be lost: everything is looked at again. */
-static void job_reopen(tw_coordinator *self)
-{
-    for (uint32_t i = 0; i < self->n_shares; i++)
-        self->share[i].n_passes = 0;
-    for (size_t i = 0; i < self->n_members; i++)
-        self->member[i].is_tainted = true;
-    self->figures.resets++;
-    tw_coordinator_tell(self, "a shard was started again: every share is looked at again");
-}
-
 /* --- members ------------------------------------------------------------------------------------------------------ */
 
 static void member_remove(tw_coordinator *self, member *gone, bool is_orphan)
@@ -310,12 +320,32 @@ static tw_status job_start(tw_coordinator *self, const tw_frame *frame, const tw
     return TW_STATUS_OK;
 }
 
+/* Whether the member of that name still speaks: then the newcomer waits, and is refused once it is certain that both
+ * live. One that was killed and started again finds its predecessor silent soon. */
+static bool is_name_taken(
+    tw_coordinator *self, member *same, const void *peer, size_t peer_size, const tw_frame *newcomer)
+{
+    char why[TW_ERROR_MESSAGE_SIZE];
+    if (self->now_us - same->heard_us > self->options.dead_after_us / QUIET_PARTS)
+        return false;
+    if (same->rival != newcomer->sender)
+        same->rival_us = self->now_us;
+    same->rival = newcomer->sender;
+    bool is_certain = same->heard_us - same->rival_us > self->options.dead_after_us;
+    (void)snprintf(
+        why, sizeof why, "a worker named %s is here already: start this one with another --name", same->standing.name);
+    tw_coordinator_nack(self, peer, peer_size, newcomer, is_certain ? TW_NACK_CONFLICT : TW_NACK_OVERLOAD, why);
+    return true;
+}
+
 /* NULL: refused, with a NACK. */
 static member *member_join(
     tw_coordinator *self, const void *peer, size_t peer_size, const tw_frame *frame, const tw_standing *standing)
 {
     tw_error error = {0};
     member *same = member_named(self, standing->name);
+    if (same != NULL && is_name_taken(self, same, peer, peer_size, frame))
+        return NULL;
     if (same != NULL)
         member_give_up(self, same, "was started again");
     tw_status status = TW_STATUS_OK;
@@ -346,8 +376,12 @@ static void take_standing(tw_coordinator *self, member *from)
     const tw_standing *standing = &from->standing;
     bool is_its_own = from->grant.epoch != 0 && from->grant.epoch == standing->grant.epoch;
     uint64_t named = standing->grant.epoch > standing->highest_epoch ? standing->grant.epoch : standing->highest_epoch;
-    if (named > self->next_epoch && named < max_epoch)
+    if (named > self->next_epoch && named - self->born < max_ahead)
         self->next_epoch = named;
+    else if (named > self->next_epoch && !from->is_absurd)
+        tw_coordinator_tell(self, "worker %s names owner epoch %llu, which no coordinator gave: it is passed over",
+            standing->name, (unsigned long long)named);
+    from->is_absurd = named > self->next_epoch;
     if (is_its_own && standing->hold == TW_HOLD_FINISHED)
         grant_finish(self, from);
     else if (is_its_own && standing->hold == TW_HOLD_RETURNED)
@@ -367,7 +401,7 @@ static void receive_report(tw_coordinator *self, const void *peer, size_t peer_s
         return;
     }
     /* A clock that was set back must not make these orders older than those of the coordinator before. */
-    if (frame->incarnation > self->options.incarnation && frame->incarnation < max_epoch)
+    if (frame->incarnation > self->options.incarnation && frame->incarnation - self->born < max_ahead)
         self->options.incarnation = frame->incarnation + 1;
     member *from = member_find(self, frame->sender);
     if (from != NULL && frame->sequence <= from->sequence)
@@ -386,7 +420,7 @@ static void receive_report(tw_coordinator *self, const void *peer, size_t peer_s
     from->heard_us = self->now_us;
     from->standing = standing;
     if (standing.shards != 0 && !shards_are_known(self, standing.shards))
-        job_reopen(self);
+        job_reopen(self, "a shard was started again");
     bool was_over = is_over(self);
     take_standing(self, from);
     if (is_over(self) && !was_over)

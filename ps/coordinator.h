@@ -34,6 +34,7 @@ typedef struct tw_coordinator_options {
     int64_t save_timeout_us;    /* 30 s for the workers to stand still, else a named checkpoint is cancelled */
     uint32_t max_members;       /* TW_MAX_MEMBERS */
     bool can_save;              /* somebody serves tw_coordinator_save_wanted */
+    const char *why_not;        /* else: why there is none, for whoever asks; a constant. NULL: it saves nothing */
     tw_coordinator_emit emit;
     tw_coordinator_note note;
     void *context, *note_context;

@@ -63,8 +63,9 @@ void tw_coordinator_save_request(tw_coordinator *self, const void *peer, size_t 
         return;
     }
     if (!self->options.can_save) {
+        const char *why = self->options.why_not;
         tw_coordinator_nack(self, peer, peer_size, frame, TW_NACK_FAILED,
-            "this coordinator saves nothing: ask the run that owns the shards");
+            why != NULL ? why : "this coordinator saves nothing: its shards save by themselves");
         return;
     }
     if (!name_is_good(frame->payload, frame->payload_size)) {

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "net/guard.h"
+#include "ps/lookout_edge.h"
 
 enum { TURN_MS = 20, TURN_FRAMES = 256, MAX_MESSAGE_BYTES = 256 << 10 };
 
@@ -15,6 +16,7 @@ struct tw_coordinator_server {
     tw_guard *guard; /* NULL: plain */
     tw_socket *socket;
     tw_message *message;
+    tw_lookout_edge *lookout; /* the thread's; NULL: it does not watch the shards */
     pthread_t thread;
     bool is_started;
     atomic_bool stop;
@@ -55,6 +57,20 @@ static tw_status server_receive(tw_coordinator_server *self, tw_error *error)
     return TW_STATUS_OK;
 }
 
+/* With the mutex held: what was found out about shards goes to the workers. */
+static tw_status server_watch(tw_coordinator_server *self, tw_error *error)
+{
+    char address[TW_ADDRESS_SIZE];
+    uint32_t shard = 0;
+    uint64_t epoch = 0;
+    if (self->lookout == NULL)
+        return TW_STATUS_OK;
+    tw_status status = tw_lookout_edge_turn(self->lookout, tw_clock_monotonic_us(), error);
+    while (status == TW_STATUS_OK && tw_lookout_moved(tw_lookout_edge_state(self->lookout), &shard, address, &epoch))
+        status = tw_coordinator_set_shard(self->coordinator, shard, address, epoch, error);
+    return status;
+}
+
 static void *server_main(void *argument)
 {
     tw_coordinator_server *self = argument;
@@ -66,6 +82,8 @@ static void *server_main(void *argument)
         if (status >= 0 && is_readable)
             status = server_receive(self, &error);
         (void)pthread_mutex_lock(&self->mutex);
+        if (status >= 0)
+            status = server_watch(self, &error);
         tw_coordinator_tick(self->coordinator, tw_clock_monotonic_us());
         if (status < 0) {
             self->failure = status;
@@ -99,6 +117,20 @@ static tw_status server_bind(tw_coordinator_server *self, const tw_coordinator_s
     return status;
 }
 
+static tw_status server_open_lookout(
+    tw_coordinator_server *self, const tw_coordinator_server_options *options, tw_error *error)
+{
+    tw_lookout_edge_options lookout = {
+        .address = options->shard,
+        .n_shards = options->n_shards,
+        .security = options->shard_security,
+        .silence_us = (int64_t)options->takeover_after_ms * 1000,
+        .note = options->note,
+        .context = options->context,
+    };
+    return options->is_watching ? tw_lookout_edge_create(&lookout, &self->lookout, error) : TW_STATUS_OK;
+}
+
 static tw_status server_open(tw_coordinator_server *self, const tw_coordinator_server_options *options, tw_error *error)
 {
     tw_coordinator_options coordinator = {
@@ -109,6 +141,7 @@ static tw_status server_open(tw_coordinator_server *self, const tw_coordinator_s
         .grace_us = (int64_t)options->grace_ms * 1000,
         .save_timeout_us = (int64_t)options->save_timeout_ms * 1000,
         .can_save = options->can_save,
+        .why_not = options->why_not,
         .emit = server_emit,
         .note = options->note,
         .context = self,
@@ -121,6 +154,8 @@ static tw_status server_open(tw_coordinator_server *self, const tw_coordinator_s
         status = tw_message_create(&self->message, error);
     if (status == TW_STATUS_OK)
         status = server_bind(self, options, error);
+    if (status == TW_STATUS_OK)
+        status = server_open_lookout(self, options, error);
     return status;
 }
 
@@ -154,6 +189,7 @@ void tw_coordinator_server_stop(tw_coordinator_server **self)
     atomic_store(&server->stop, true);
     if (server->is_started)
         (void)pthread_join(server->thread, NULL);
+    tw_lookout_edge_destroy(&server->lookout);
     tw_coordinator_destroy(&server->coordinator);
     tw_message_destroy(&server->message);
     tw_socket_destroy(&server->socket);

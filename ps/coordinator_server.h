@@ -4,6 +4,7 @@
 #define TW_PS_COORDINATOR_SERVER_H
 
 #include "net/keys.h"
+#include "net/socket.h"
 #include "ps/coordinator.h"
 
 typedef struct tw_coordinator_server tw_coordinator_server;
@@ -19,7 +20,11 @@ typedef struct tw_coordinator_server_options {
     uint32_t grace_ms;      /* 0: none */
     uint32_t save_timeout_ms;
     bool can_save;
-    tw_coordinator_note note; /* from the server's thread; may be NULL */
+    const char *why_not;                      /* as of tw_coordinator_options */
+    bool is_watching;                         /* the shards: finds those that died and has their standbys take over */
+    const tw_socket_security *shard_security; /* then: towards them; NULL: plain. Borrowed for the call */
+    uint32_t takeover_after_ms;               /* then: their silence; 0: 1000 */
+    tw_coordinator_note note;                 /* from the server's thread; may be NULL */
     void *context;
 } tw_coordinator_server_options;
 

@@ -15,6 +15,9 @@ typedef struct member {
     tw_standing standing; /* as last reported */
     tw_grant grant;       /* epoch 0: none */
     bool is_tainted;      /* shards lost rows since the grant: that it is finished does not count */
+    bool is_absurd;       /* it named an owner epoch that cannot be */
+    uint64_t rival;       /* another process of its name, first heard of at rival_us; 0: none */
+    int64_t rival_us;
 } member;
 
 typedef struct share {
@@ -51,8 +54,8 @@ struct tw_coordinator {
     share *share; /* [n_shares]; none while there is no job */
     uint32_t n_shares, passes, next_number;
     uint64_t model;
-    uint64_t next_epoch;
-    uint64_t seen[MAX_SEEN]; /* the latest states of the shards that workers named */
+    uint64_t next_epoch, born; /* born: the incarnation at the start */
+    uint64_t seen[MAX_SEEN];   /* the latest states of the shards that workers named */
     uint32_t n_seen;
     int64_t started_us, now_us;
     tw_coordinator_figures figures;

@@ -506,5 +506,6 @@ void tw_shard_replication(const tw_shard *self, tw_replication *out)
         .epoch = feed->epoch,
         .is_standby = feed->is_standby,
         .is_deposed = feed->is_deposed,
+        .known_epoch = feed->known_epoch,
     };
 }

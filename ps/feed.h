@@ -49,7 +49,7 @@ typedef struct tw_feed {
     uint64_t held_bytes;
     uint64_t n_copies, n_dropped, n_alone;
 
-    uint64_t epoch;
+    uint64_t epoch, known_epoch;
     bool is_standby, is_deposed, has_promotion;
     tw_promotion promotion;
     unsigned char promoter[TW_PEER_SIZE];
@@ -78,5 +78,7 @@ void tw_feed_pump(tw_shard *self);
 bool tw_feed_receive(tw_shard *self, uint32_t roles, const void *peer, size_t peer_size, const tw_frame *frame);
 /* Whether a HELLO that knows of `epoch` is to be turned away. */
 bool tw_feed_is_behind(const tw_shard *self, uint64_t epoch);
+/* A client named this epoch: whoever watches over shards may ask what the highest was. */
+void tw_feed_hear_of(tw_shard *self, uint64_t epoch);
 
 #endif

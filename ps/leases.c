@@ -78,10 +78,10 @@ void tw_shard_acquire(tw_shard *self, tw_session *session, const tw_frame *frame
     tw_lease lease = {frame->handle, frame->generation};
     tw_error error = {0};
     bool has_keys = frame->n_keys == 0 || frame->keys != NULL;
-    if (session->role == TW_ROLE_READER || lease.epoch == 0 || !has_keys || frame->n_keys > TW_LEASE_MAX_SPLITS ||
-        frame->payload_size != 0 || frame->n_marks != 0) {
+    if (session->role == TW_ROLE_READER || lease.epoch == 0 || lease.epoch > TW_LEASE_MAX_EPOCH || !has_keys ||
+        frame->n_keys > TW_LEASE_MAX_SPLITS || frame->payload_size != 0 || frame->n_marks != 0) {
         tw_shard_nack(self, session->peer, session->peer_size, frame, TW_NACK_BAD_FRAME, NULL,
-            "ACQUIRE: no owner epoch, too many splits, or a peer that may not push");
+            "ACQUIRE: no owner epoch or one that nobody gives, too many splits, or a peer that may not push");
         return;
     }
     tw_status status = tw_leases_take(&self->leases, lease, &error);

@@ -14,6 +14,9 @@ enum {
     TW_LEASE_MAX_SPLITS = 65536, /* whose marks one ACQUIRE asks for */
 };
 
+/* Above every time in us: coordinators give none above. */
+#define TW_LEASE_MAX_EPOCH ((uint64_t)1 << 62)
+
 /* A share and the highest owner epoch that was told, or that a session holds it with; epoch 0: none. */
 typedef struct tw_lease {
     uint64_t share, epoch;

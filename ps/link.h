@@ -24,8 +24,8 @@ typedef struct tw_link_ops {
     tw_status (*prepare)(tw_link *self, const char *directory, tw_error *error);
     /* NULL: shards restore themselves. */
     tw_status (*restore)(tw_link *self, const char *directory, const tw_row_files *files, tw_error *error);
-    /* Frames of the shard go to `address` from now on, NULL: to its next address. NULL: every shard has one for good.
-     */
+    /* Frames of the shard go to the first of the alternatives in `address` from now on, NULL: to its next address.
+     * NULL: every shard has one for good. */
     tw_status (*retarget)(tw_link *self, uint32_t shard, const char *address, tw_error *error);
     void (*close)(tw_link *self);
 } tw_link_ops;

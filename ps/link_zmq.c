@@ -11,6 +11,7 @@ static const int64_t first_patience_us = 1000000, max_patience_us = 8000000, tur
 typedef struct zmq_link {
     tw_link link;
     uint32_t n_shards;
+    bool is_open; /* to other machines */
     tw_net *net;
     tw_message *message;
     tw_socket *socket[TW_MAX_SHARDS];
@@ -27,6 +28,30 @@ static const char *zmq_link_at(const zmq_link *self, uint32_t shard)
     return self->alternative[shard][self->current[shard]];
 }
 
+/* "A|B" as its parts, every one of them an address; what was there stays when it is none. */
+static tw_status zmq_link_split(zmq_link *self, uint32_t shard, const char *text, tw_error *error)
+{
+    char part[TW_LINK_ALTERNATIVES][TW_ADDRESS_SIZE] = {{0}};
+    uint32_t n = 0;
+    for (const char *at = text;; at++) {
+        size_t size = strcspn(at, "|");
+        if (n == TW_LINK_ALTERNATIVES || size >= TW_ADDRESS_SIZE)
+            return tw_error_set(error, TW_STATUS_INVALID, "%s: at most %d addresses of %d bytes for one shard", text,
+                TW_LINK_ALTERNATIVES, TW_ADDRESS_SIZE - 1);
+        memcpy(part[n], at, size);
+        tw_status status = tw_address_check(part[n++], self->is_open, error);
+        at += size;
+        if (status < 0)
+            return status;
+        if (*at == '\0')
+            break;
+    }
+    memcpy(self->alternative[shard], part, sizeof part);
+    self->n_alternatives[shard] = n;
+    self->current[shard] = 0;
+    return TW_STATUS_OK;
+}
+
 static tw_status zmq_link_retarget(tw_link *link, uint32_t shard, const char *address, tw_error *error)
 {
     zmq_link *self = (zmq_link *)link;
@@ -34,16 +59,12 @@ static tw_status zmq_link_retarget(tw_link *link, uint32_t shard, const char *ad
     memcpy(from, zmq_link_at(self, shard), sizeof from);
     if (address == NULL && self->n_alternatives[shard] == 1)
         return TW_STATUS_OK;
-    if (address != NULL && strcmp(address, from) == 0)
-        return TW_STATUS_OK;
-    if (address != NULL && strlen(address) >= TW_ADDRESS_SIZE)
-        return tw_error_set(error, TW_STATUS_INVALID, "an address of %zu bytes", strlen(address));
-    if (address != NULL) {
-        self->n_alternatives[shard] = 1;
-        self->current[shard] = 0;
-        memcpy(self->alternative[shard][0], address, strlen(address) + 1);
-    } else {
+    if (address == NULL) {
         self->current[shard] = (self->current[shard] + 1) % self->n_alternatives[shard];
+    } else {
+        tw_status status = zmq_link_split(self, shard, address, error);
+        if (status < 0 || strcmp(zmq_link_at(self, shard), from) == 0)
+            return status;
     }
     self->stuck_us[shard] = 0;
     return tw_socket_move(self->socket[shard], from, zmq_link_at(self, shard), error);
@@ -132,23 +153,6 @@ static const tw_link_ops zmq_link_ops = {
     .close = zmq_link_close,
 };
 
-/* "A|B" as its parts, every one of them an address. */
-static tw_status zmq_link_split(zmq_link *self, uint32_t shard, const char *text, bool is_open, tw_error *error)
-{
-    for (const char *at = text;; at++) {
-        size_t size = strcspn(at, "|");
-        uint32_t n = self->n_alternatives[shard]++;
-        if (n == TW_LINK_ALTERNATIVES || size >= TW_ADDRESS_SIZE)
-            return tw_error_set(error, TW_STATUS_INVALID, "%s: at most %d addresses of %d bytes for one shard", text,
-                TW_LINK_ALTERNATIVES, TW_ADDRESS_SIZE - 1);
-        memcpy(self->alternative[shard][n], at, size);
-        tw_status status = tw_address_check(self->alternative[shard][n], is_open, error);
-        at += size;
-        if (status < 0 || *at == '\0')
-            return status;
-    }
-}
-
 tw_status tw_link_zmq_create(
     const char *const *address, uint32_t n, const tw_socket_security *security, tw_link **out, tw_error *error)
 {
@@ -158,10 +162,11 @@ tw_status tw_link_zmq_create(
     if (self == NULL)
         return tw_no_memory(error, sizeof *self);
     self->link.ops = &zmq_link_ops;
+    self->is_open = security != NULL;
     self->alternative = tw_alloc_zero(n * sizeof *self->alternative);
     tw_status status = self->alternative != NULL ? TW_STATUS_OK : tw_no_memory(error, n * sizeof *self->alternative);
     for (uint32_t s = 0; s < n && status == TW_STATUS_OK; s++)
-        status = zmq_link_split(self, s, address[s], security != NULL, error);
+        status = zmq_link_split(self, s, address[s], error);
     self->n_shards = status == TW_STATUS_OK ? n : 0;
     if (status == TW_STATUS_OK)
         status = tw_net_create(1, &self->net, error);

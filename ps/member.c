@@ -218,8 +218,10 @@ tw_status tw_member_wait(tw_member *self, int timeout_ms, tw_orders *out, int64_
     while (self->failure >= 0 && !state->has_orders && state->refusal[0] == '\0' && errnum == 0)
         errnum = pthread_cond_timedwait(&self->heard, &self->mutex, &at);
     tw_status status = state->has_orders ? TW_STATUS_OK : TW_STATUS_IDLE;
-    if (state->refusal[0] != '\0')
+    if (state->refusal[0] != '\0') {
         status = tw_error_set(error, TW_STATUS_CONFLICT, "the coordinator refuses this worker: %.200s", state->refusal);
+        tw_error_code(error, "E306");
+    }
     if (self->failure < 0) {
         status = self->failure;
         if (error != NULL)
@@ -236,12 +238,23 @@ const atomic_bool *tw_member_pause(const tw_member *self)
     return &self->pause;
 }
 
-uint32_t tw_member_map(tw_member *self, char (*address)[TW_ADDRESS_SIZE])
+uint32_t tw_member_map(tw_member *self, uint32_t *version, char (*address)[TW_ADDRESS_SIZE], uint64_t *epoch)
 {
     (void)pthread_mutex_lock(&self->mutex);
-    uint32_t n = self->state.n_shards;
-    for (uint32_t i = 0; i < n; i++)
-        memcpy(address[i], self->state.address[i], TW_ADDRESS_SIZE);
+    const tw_membership *state = &self->state;
+    uint32_t n = state->standing.map_version != *version ? state->n_shards : 0;
+    for (uint32_t i = 0; i < n; i++) {
+        memcpy(address[i], state->address[i], TW_ADDRESS_SIZE);
+        epoch[i] = state->shard_epoch[i];
+    }
+    *version = state->standing.map_version;
     (void)pthread_mutex_unlock(&self->mutex);
     return n;
+}
+
+void tw_member_delay(tw_member *self, char text[TW_ERROR_MESSAGE_SIZE])
+{
+    (void)pthread_mutex_lock(&self->mutex);
+    memcpy(text, self->state.delay, TW_ERROR_MESSAGE_SIZE);
+    (void)pthread_mutex_unlock(&self->mutex);
 }

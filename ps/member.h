@@ -37,7 +37,11 @@ TW_MUST_USE tw_status tw_member_wait(
 /* Set while the grant that is learned has to be left, and once the process is to stop. */
 const atomic_bool *tw_member_pause(const tw_member *self);
 
-/* Copies the newest shard map: address [TW_MAX_SHARDS]. Returns its number of shards; 0: none yet. */
-uint32_t tw_member_map(tw_member *self, char (*address)[TW_ADDRESS_SIZE]);
+/* Copies the newest shard map unless *version is that already: address and epoch [TW_MAX_SHARDS]. Returns its number of
+ * shards; 0: nothing new. */
+uint32_t tw_member_map(tw_member *self, uint32_t *version, char (*address)[TW_ADDRESS_SIZE], uint64_t *epoch);
+
+/* Why the coordinator has no place for it yet; "": it has. */
+void tw_member_delay(tw_member *self, char text[TW_ERROR_MESSAGE_SIZE]);
 
 #endif

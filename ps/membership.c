@@ -84,6 +84,13 @@ static tw_status take_map(tw_membership *self, const tw_orders *orders, tw_error
     return TW_STATUS_OK;
 }
 
+static void take_text(char text[TW_ERROR_MESSAGE_SIZE], const tw_frame *frame)
+{
+    size_t n = frame->payload_size < TW_ERROR_MESSAGE_SIZE - 1 ? frame->payload_size : TW_ERROR_MESSAGE_SIZE - 1;
+    memcpy(text, frame->payload, n);
+    text[n] = '\0';
+}
+
 tw_status tw_membership_take(tw_membership *self, int64_t now_us, const void *bytes, size_t size, tw_error *error)
 {
     tw_frame frame;
@@ -94,15 +101,14 @@ tw_status tw_membership_take(tw_membership *self, int64_t now_us, const void *by
     if (frame.incarnation < self->incarnation)
         return TW_STATUS_OK;
     self->heard_us = now_us;
-    if (frame.type == TW_FRAME_NACK && frame.reason == TW_NACK_SCHEMA) {
-        size_t n = frame.payload_size < sizeof self->refusal - 1 ? frame.payload_size : sizeof self->refusal - 1;
-        memcpy(self->refusal, frame.payload, n);
-        self->refusal[n] = '\0';
-        return TW_STATUS_OK;
-    }
+    if (frame.type == TW_FRAME_NACK && (frame.reason == TW_NACK_SCHEMA || frame.reason == TW_NACK_CONFLICT))
+        take_text(self->refusal, &frame);
+    if (frame.type == TW_FRAME_NACK && frame.reason == TW_NACK_OVERLOAD)
+        take_text(self->delay, &frame);
     if (frame.type != TW_FRAME_ORDERS || tw_orders_decode(&orders, frame.payload, frame.payload_size, NULL) < 0)
         return TW_STATUS_OK;
     self->incarnation = frame.incarnation;
+    self->delay[0] = '\0';
     tw_status status = take_map(self, &orders, error);
     if (status < 0 || frame.ack < self->needed)
         return status;

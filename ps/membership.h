@@ -17,6 +17,7 @@ typedef struct tw_membership {
     uint64_t *shard_epoch;
     uint32_t n_shards;
     char refusal[TW_ERROR_MESSAGE_SIZE]; /* "": not refused */
+    char delay[TW_ERROR_MESSAGE_SIZE];   /* why there is no place for it yet; "": there is */
 } tw_membership;
 
 /* `name` below TW_MEMBER_NAME_SIZE bytes; sender: random, not 0. */

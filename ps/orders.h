@@ -30,7 +30,7 @@ typedef enum tw_hold {
 } tw_hold;
 
 typedef struct tw_standing {
-    char name[TW_MEMBER_NAME_SIZE]; /* a second worker of a name takes the place of the first */
+    char name[TW_MEMBER_NAME_SIZE]; /* a second worker of a name takes its place once the first is silent */
     uint32_t n_shares, passes;      /* of the job; the same for all of its workers */
     tw_hold hold;
     tw_grant grant;

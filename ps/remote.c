@@ -431,7 +431,9 @@ tw_status tw_remote_retarget(tw_params *params, uint32_t shard, const char *addr
     tw_peer *peer = &self->peer[shard];
     if (epoch < peer->shard_epoch)
         return TW_STATUS_OK;
-    bool is_new = epoch > peer->shard_epoch || strcmp(address, self->link->ops->address(self->link, shard)) != 0;
+    const char *now = self->link->ops->address(self->link, shard);
+    size_t size = strcspn(address, "|");
+    bool is_new = epoch > peer->shard_epoch || strlen(now) != size || memcmp(now, address, size) != 0;
     peer->shard_epoch = epoch;
     if (!is_new)
         return TW_STATUS_OK;

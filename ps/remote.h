@@ -45,8 +45,9 @@ TW_MUST_USE tw_status tw_remote_create(
 TW_MUST_USE tw_status tw_remote_create_over_take(
     tw_link *link, const tw_table_spec *spec, const tw_remote_options *options, tw_params **out, tw_error *error);
 
-/* The shard is served at `address` now, with this epoch (replication.h): the session goes on there, or starts anew. For
- * whoever knows the shards' whereabouts; between two calls of the store. UNSUPPORTED over links of one address. */
+/* The shard is served at `address` now, or at the first of several, "A|B", with this epoch (replication.h): the session
+ * goes on there, or starts anew; a lower epoch than is known is passed over. For whoever knows the shards' whereabouts;
+ * between two calls of the store, or from tw_remote_progress. UNSUPPORTED over links of one address. */
 TW_MUST_USE tw_status tw_remote_retarget(
     tw_params *params, uint32_t shard, const char *address, uint64_t epoch, tw_error *error);
 

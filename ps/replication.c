@@ -32,6 +32,26 @@ tw_status tw_promote_encode(
     return status;
 }
 
+tw_status tw_promoted_encode(tw_buffer *out,
+    uint64_t sender,
+    uint64_t sequence,
+    uint64_t model,
+    uint64_t epoch,
+    const tw_subscription *which,
+    tw_error *error)
+{
+    unsigned char payload[TW_SUBSCRIBE_SIZE];
+    tw_frame frame = {
+        .type = TW_FRAME_PROMOTED, .model = model, .sender = sender, .sequence = sequence, .handle = epoch};
+    tw_subscription_put(which, payload);
+    tw_status status = tw_frame_begin(out, &frame, NULL, error);
+    if (status == TW_STATUS_OK)
+        status = tw_buffer_append(out, payload, sizeof payload, error);
+    if (status == TW_STATUS_OK)
+        tw_frame_finish(out, &frame);
+    return status;
+}
+
 typedef struct digest {
     const tw_schema *schema;
     uint64_t sum, n_records;

@@ -23,7 +23,7 @@ typedef struct tw_replication {
     uint64_t lag_entries, lag_bytes;
     int64_t lag_us;                        /* age of the oldest entry that the standby has not confirmed */
     uint64_t n_copies, n_dropped, n_alone; /* copies begun; standbys given up; times that it went on alone */
-    uint64_t epoch;
+    uint64_t epoch, known_epoch;           /* known: the highest that a client named, if it came near */
     bool is_standby, is_deposed;
 } tw_replication;
 
@@ -60,6 +60,15 @@ typedef struct tw_subscription {
 } tw_subscription;
 void tw_subscription_put(const tw_subscription *self, unsigned char at[TW_SUBSCRIBE_SIZE]);
 bool tw_subscription_get(tw_subscription *self, const tw_frame *frame);
+
+/* A PROMOTED frame to a shard that was taken over from with `epoch`; model 0: not known. */
+TW_MUST_USE tw_status tw_promoted_encode(tw_buffer *out,
+    uint64_t sender,
+    uint64_t sequence,
+    uint64_t model,
+    uint64_t epoch,
+    const tw_subscription *which,
+    tw_error *error);
 
 /* Digest of the records of a part, whatever order they lie in. */
 TW_MUST_USE tw_status tw_part_digest(

@@ -45,6 +45,11 @@ static tw_status request_take(request *self, const void *bytes, size_t size, uin
     if (tw_frame_decode(bytes, size, &frame, NULL) < 0 || frame.sender != self->sender)
         return TW_STATUS_IDLE;
     self->is_heard = true;
+    if (frame.type == TW_FRAME_NACK && frame.reason == TW_NACK_FAILED) {
+        (void)refused(self, &frame, TW_STATUS_CONFLICT, error);
+        tw_error_code(error, "E307");
+        return TW_STATUS_CONFLICT;
+    }
     if (frame.type == TW_FRAME_NACK)
         return refused(self, &frame,
             frame.reason == TW_NACK_OVERLOAD    ? TW_STATUS_BUSY

@@ -304,6 +304,7 @@ static void shard_hello(tw_shard *self, uint32_t roles, const void *peer, size_t
             self, peer, peer_size, frame, TW_NACK_DENIED, NULL, "the key of this peer does not allow this role");
         return;
     }
+    tw_feed_hear_of(self, frame->handle);
     tw_nack_reason reason = hello_check(self, frame, &hello, &error);
     uint32_t clock = frame->clock;
     if (reason == TW_NACK_NONE)
@@ -395,12 +396,12 @@ void tw_shard_receive_from(
         tw_shard_nack(self, peer, peer_size, &frame, frame.reason, NULL, error.message);
         return;
     }
-    if (tw_feed_receive(self, roles, peer, peer_size, &frame))
-        return;
     if (frame.type == TW_FRAME_STATUS) {
         tw_shard_status_answer(self, peer, peer_size, &frame);
         return;
     }
+    if (tw_feed_receive(self, roles, peer, peer_size, &frame))
+        return;
     tw_session *session = session_find(self, peer, peer_size);
     /* A frame seen before: its answer went out, and marks alone would not tell parts of a push apart. */
     if (session != NULL && session->sender == frame.sender && frame.sequence <= session->sequence) {

@@ -50,6 +50,8 @@ static void take_replication(const tw_shard *self, tw_shard_status *out)
     out->figure[TW_STATUS_IS_STANDBY] = is.is_standby;
     out->figure[TW_STATUS_HAS_STANDBY] = is.has_standby;
     out->figure[TW_STATUS_ALONE] = is.n_alone;
+    out->figure[TW_STATUS_IS_DEPOSED] = is.is_deposed;
+    out->figure[TW_STATUS_KNOWN_EPOCH] = is.known_epoch;
     if (!is.has_standby)
         return;
     out->figure[TW_STATUS_IS_CAUGHT_UP] = is.is_caught_up;
@@ -91,6 +93,8 @@ void tw_shard_status_answer(tw_shard *self, const void *peer, size_t peer_size, 
     tw_shard_status status;
     tw_frame answer = tw_shard_answer(self, NULL, frame, TW_FRAME_STATUS_ARE);
     tw_shard_status_now(self, &status);
+    if (frame->handle == TW_STATUS_BRIEF)
+        status.n_marks = 0;
     /* Without memory the asker's deadline does its work. */
     if (tw_frame_begin(&self->out, &answer, NULL, NULL) == TW_STATUS_OK &&
         tw_shard_status_encode(&status, &self->out, NULL) == TW_STATUS_OK)

@@ -124,14 +124,9 @@ static void edge_tell_predecessor(tw_standby_edge *self)
         return;
     self->next_tell_us = now_us + EDGE_TELL_US;
     tw_buffer out = {0};
-    unsigned char payload[TW_SUBSCRIBE_SIZE];
-    tw_subscription_put(&(tw_subscription){self->index, self->count, false}, payload);
-    tw_frame frame = {.type = TW_FRAME_PROMOTED, .model = self->model, .sender = self->sender, .handle = self->epoch};
-    if (tw_frame_begin(&out, &frame, NULL, NULL) == TW_STATUS_OK &&
-        tw_buffer_append(&out, payload, sizeof payload, NULL) == TW_STATUS_OK) {
-        tw_frame_finish(&out, &frame);
+    tw_subscription which = {self->index, self->count, false};
+    if (tw_promoted_encode(&out, self->sender, 0, self->model, self->epoch, &which, NULL) == TW_STATUS_OK)
         edge_emit(self, out.bytes, out.size);
-    }
     tw_free(out.bytes);
 }
 

@@ -52,6 +52,9 @@ const tw_status_entry *tw_status_table(void)
         [TW_STATUS_LAG_MS] = {"replication_lag_ms", "replication_lag_seconds", gauge, 1e-3, "Age of the oldest."},
         [TW_STATUS_ALONE] = {"replication_alone", "replication_alone_total", counter, 1,
             "Times that a shard did not wait for a standby that it should wait for."},
+        [TW_STATUS_IS_DEPOSED] = {"is_deposed", "is_deposed", gauge, 1,
+            "1: its standby has taken over, and it serves nobody."},
+        [TW_STATUS_KNOWN_EPOCH] = {"known_takeovers", NULL, gauge, 1, "The most takeovers that a client named."},
     };
     return table;
 }

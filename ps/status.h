@@ -3,7 +3,7 @@
  *
  * Payload of STATUS_ARE: parts, each tag u32, size u32, bytes. Of parts and figures that a reader does not know it
  * passes over; figures that the writer does not know are TW_STATUS_UNKNOWN. Numbers are never used again for something
- * else. */
+ * else. `handle` of STATUS: TW_STATUS_BRIEF leaves marks out, which may be many. */
 #ifndef TW_PS_STATUS_H
 #define TW_PS_STATUS_H
 
@@ -11,6 +11,7 @@
 #include "ps/sketch.h"
 
 #define TW_STATUS_UNKNOWN UINT64_MAX
+#define TW_STATUS_BRIEF   1
 
 /* Indices of the figures. A figure more: one line here, one in the table of status.c, and whoever knows it fills it in
  * tw_shard_status_now or in tw_shard_edge. */
@@ -47,6 +48,8 @@ typedef enum tw_status_figure {
     TW_STATUS_LAG_BYTES,
     TW_STATUS_LAG_MS,
     TW_STATUS_ALONE,
+    TW_STATUS_IS_DEPOSED,
+    TW_STATUS_KNOWN_EPOCH,
     TW_STATUS_N_FIGURES,
 } tw_status_figure;
 

@@ -7,6 +7,7 @@
 enum {
     FEED_QUIET_US = 200000,      /* without sending, after which a standby that heard nothing is sent all again */
     FEED_ABANDONED_US = 3000000, /* silence after which another standby may take the place */
+    MAX_EPOCHS_AHEAD = 1 << 20,  /* no honest client is further ahead */
 };
 
 static void feed_say(tw_shard *self, const tw_frame *frame)
@@ -84,6 +85,13 @@ static void take_ack(tw_shard *self, const void *peer, size_t peer_size, const t
 bool tw_feed_is_behind(const tw_shard *self, uint64_t epoch)
 {
     return self->feed.is_standby || self->feed.is_deposed || epoch > self->feed.epoch;
+}
+
+void tw_feed_hear_of(tw_shard *self, uint64_t epoch)
+{
+    tw_feed *feed = &self->feed;
+    if (epoch > feed->known_epoch && epoch < feed->epoch + MAX_EPOCHS_AHEAD)
+        feed->known_epoch = epoch;
 }
 
 static void say_promoted(tw_shard *self, const void *peer, size_t peer_size, const tw_frame *request)

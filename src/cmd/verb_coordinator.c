@@ -15,9 +15,11 @@ static const flag_spec coordinator_flags[] = {
     {"bind", 0, "ADDR", "tcp://127.0.0.1:PORT or ipc://PATH"},
     {"shards", 0, "A,B,...", "addresses of the shards, in the order of their numbers, each A or A|STANDBY"},
     {"dead-after", 0, "TIME", "a worker that is silent so long loses its share (2s)"},
+    {"takeover-after", 0, "TIME", "the standby of a shard that is silent so long takes over (1s)"},
     {"key", 0, "FILE", "its secret key (thalweg keygen): only peers of the allow-list get in"},
     {"allow", 0, "FILE", "lines \"ROLE KEY NAME\": who may connect; needed with --key"},
-    {"insecure", 0, NULL, "plain connections, also from other machines"},
+    {"server-key", 0, "KEY", "of --key: public key of the shards, as text or as a file; in their list it is an admin"},
+    {"insecure", 0, NULL, "plain connections, also from and to other machines"},
     {"child-of", 0, "PID", "ends when that process does"},
     {NULL, 0, NULL, NULL},
 };
@@ -28,6 +30,13 @@ typedef struct shard_list {
     const char *address[TW_MAX_SHARDS];
     uint32_t n;
 } shard_list;
+
+typedef struct coordinator_keys {
+    tw_key_pair own;
+    tw_allow_list allow;
+    char shards[TW_KEY_SIZE];
+    tw_socket_security view; /* towards the shards */
+} coordinator_keys;
 
 /* "A" or "A|B": a shard and its standby. */
 static tw_status check_alternatives(const char *text, tw_error *error)
@@ -76,20 +85,53 @@ static void on_note(void *context, const char *message)
 static tw_status read_options(
     const flags *given, shard_list *shards, tw_coordinator_server_options *out, tw_error *error)
 {
-    int64_t dead_after_us = 0;
+    int64_t dead_after_us = 0, takeover_us = 0;
     tw_status status = flags_duration("dead-after", flags_text(given, "dead-after", "2s"), &dead_after_us, error);
+    if (status == TW_STATUS_OK)
+        status = flags_duration("takeover-after", flags_text(given, "takeover-after", "1s"), &takeover_us, error);
     for (size_t i = 0; i < given->n_values && status == TW_STATUS_OK; i++) {
         if (strcmp(given->value[i].flag->name, "shards") == 0)
             status = add_shards(shards, given->value[i].text, error);
     }
     if (status == TW_STATUS_OK && (dead_after_us < 500000 || dead_after_us / 1000 > MAX_DEAD_AFTER_MS))
         status = tw_error_set(error, TW_STATUS_INVALID, "--dead-after: 500ms to 10m; workers report every 200ms");
+    if (status == TW_STATUS_OK && (takeover_us < 200000 || takeover_us / 1000 > MAX_DEAD_AFTER_MS))
+        status = tw_error_set(error, TW_STATUS_INVALID, "--takeover-after: 200ms to 10m");
+    out->takeover_after_ms = (uint32_t)(takeover_us / 1000);
     out->address = flags_text(given, "bind", NULL);
     out->shard = shards->address;
     out->n_shards = shards->n;
     out->dead_after_ms = out->grace_ms = (uint32_t)(dead_after_us / 1000);
     out->note = on_note;
     return status;
+}
+
+/* Without the shards' key they are not watched. */
+static tw_status read_keys(
+    const flags *given, coordinator_keys *self, tw_coordinator_server_options *out, tw_error *error)
+{
+    const char *shards = flags_text(given, "server-key", NULL);
+    tw_status status = security_of_server(given, &self->own, &self->allow, &out->is_insecure, error);
+    bool has_keys = flags_has(given, "key");
+    if (status == TW_STATUS_OK && shards != NULL && !has_keys)
+        status = tw_error_set(error, TW_STATUS_INVALID, "--server-key belongs to --key");
+    if (status == TW_STATUS_OK && shards != NULL)
+        status = tw_public_key_read(shards, self->shards, error);
+    if (status < 0)
+        return status;
+    self->view = (tw_socket_security){.is_insecure = !has_keys,
+        .public_key = has_keys ? self->own.public_key : NULL,
+        .secret_key = has_keys ? self->own.secret_key : NULL,
+        .server_key = has_keys ? self->shards : NULL};
+    out->is_watching = !has_keys || shards != NULL;
+    out->shard_security = shards != NULL || out->is_insecure ? &self->view : NULL;
+    if (has_keys) {
+        out->keys = &self->own;
+        out->allow = &self->allow;
+    }
+    if (!out->is_watching)
+        console_note("thalweg: warning: without --server-key the coordinator does not watch the shards");
+    return TW_STATUS_OK;
 }
 
 static tw_status serve(const tw_coordinator_server_options *options, const atomic_bool *stop, tw_error *error)
@@ -122,18 +164,13 @@ static int coordinator_main(const verb *self, int argc, char **argv)
     const char *parent = flags_text(&given, "child-of", NULL);
     if (parent != NULL && !stop_with_parent(parent))
         return tw_status_exit_code(TW_STATUS_UNAVAILABLE);
-    tw_key_pair keys;
-    tw_allow_list allow = {0};
+    coordinator_keys keys = {.allow = {0}};
     tw_status status = read_options(&given, &shards, &options, &error);
     if (status == TW_STATUS_OK)
-        status = security_of_server(&given, &keys, &allow, &options.is_insecure, &error);
-    if (flags_has(&given, "key")) {
-        options.keys = &keys;
-        options.allow = &allow;
-    }
+        status = read_keys(&given, &keys, &options, &error);
     if (status == TW_STATUS_OK)
         status = serve(&options, stop, &error);
-    tw_allow_list_fini(&allow);
+    tw_allow_list_fini(&keys.allow);
     for (size_t i = 0; i < shards.n_texts; i++)
         tw_free(shards.text[i]);
     if (status < 0)

@@ -19,7 +19,7 @@ static const flag_spec worker_flags[] = {
     {"worker", 0, "I/N", "this worker's number, from 0, of how many: it reads every N-th stripe of the files"},
     {"connect", 0, "ADDR", "a shard's address, in the order of their numbers; repeat it (parameter_servers.connect)"},
     {"coordinator", 0, "ADDR", "instead of both: gives it shares of the input and says where the shards are"},
-    {"name", 0, "NAME", "of this worker, for messages; a second one of a name takes its place (the process id)"},
+    {"name", 0, "NAME", "of this worker; no two may live at a time (the process id)"},
     {"set", 's', "PATH=VALUE", "overrides a value of the pipeline; may be repeated"},
     {"figures", 0, "FILE", "where its figures go when it finishes"},
     {"child-of", 0, "PID", "ends when that process does"},
@@ -78,7 +78,9 @@ tw_status worker_take_share(worker_run *self, uint32_t index, uint32_t count, tw
 
 static void tell_waiting(void *context, uint32_t shard, const char *address, int64_t waited_ms)
 {
-    const worker_run *self = context;
+    worker_run *self = context;
+    if (self->member != NULL)
+        worker_follow_map(self);
     if (waited_ms >= 3000)
         console_note("worker %s: waiting for shard %u at %s for %lld s", self->name, shard, address,
             (long long)(waited_ms / 1000));
@@ -113,7 +115,8 @@ tw_status worker_attach(worker_run *self, tw_error *error)
     client_security keys;
     const tw_socket_security *security = NULL;
     tw_status status = TW_STATUS_OK;
-    if (pipeline->connect.count > 0)
+    bool is_far = self->coordinator != NULL && strncmp(self->coordinator, "ipc://", strlen("ipc://")) != 0;
+    if (pipeline->connect.count > 0 || is_far)
         status = security_of_pipeline(&keys, pipeline, &security, error);
     tw_remote_options remote = {
         .address = self->address,

@@ -12,7 +12,10 @@ enum { WAIT_MS = 100, FLUSH_MS = 60000, SHARES = 128, NOTE_AFTER_US = 3000000, I
 struct share_run {
     worker_run *worker;
     tw_grant grant;
-    char (*address)[TW_ADDRESS_SIZE]; /* [TW_MAX_SHARDS] the shards, as first heard */
+    char (*address)[TW_ADDRESS_SIZE]; /* [TW_MAX_SHARDS] the shards, as last heard */
+    uint64_t *shard_epoch;            /* [TW_MAX_SHARDS] */
+    uint32_t map_version;             /* of both */
+    bool is_told;                     /* that there is no place for it yet */
     uint64_t *split;                  /* of the share [n_splits] */
     size_t n_splits, capacity;
     int64_t noted_us;     /* silence that was told of */
@@ -39,23 +42,73 @@ static void take_workers(worker_run *self, const tw_orders *orders)
     tw_model_set_workers(self->all.model, self->count);
 }
 
+/* Whoever took over from a shard is talked to from here on. */
+static tw_status apply_map(share_run *run, tw_error *error)
+{
+    worker_run *worker = run->worker;
+    tw_status status = TW_STATUS_OK;
+    for (uint32_t i = 0; i < worker->n_shards && status == TW_STATUS_OK; i++)
+        status = tw_remote_retarget(worker->params, i, run->address[i], run->shard_epoch[i], error);
+    return status;
+}
+
+static tw_status take_map(share_run *run, tw_error *error)
+{
+    worker_run *worker = run->worker;
+    uint32_t n = tw_member_map(worker->member, &run->map_version, run->address, run->shard_epoch);
+    if (n == 0)
+        return TW_STATUS_OK;
+    if (worker->params == NULL) {
+        worker->n_shards = n;
+        return TW_STATUS_OK;
+    }
+    if (n == worker->n_shards)
+        return apply_map(run, error);
+    run->map_version = 0;
+    tw_status status = tw_error_set(error, TW_STATUS_CONFLICT,
+        "the coordinator at %s names %u shards now, and named %u before", worker->coordinator, n, worker->n_shards);
+    tw_error_code(error, "E306");
+    return status;
+}
+
+void worker_follow_map(worker_run *self)
+{
+    /* What is wrong with it is said where orders are taken. */
+    if (self->share != NULL)
+        (void)!take_map(self->share, NULL);
+}
+
 void worker_follow_members(worker_run *self)
 {
     tw_orders orders;
     int64_t silent_us = 0;
+    worker_follow_map(self);
     if (tw_member_wait(self->member, 0, &orders, &silent_us, NULL) == TW_STATUS_OK)
         take_workers(self, &orders);
 }
 
-/* Orders that answer what was told last; CANCELLED: the process is to stop. */
+/* Says once why the coordinator lets it wait. */
+static void tell_delay(share_run *run)
+{
+    char why[TW_ERROR_MESSAGE_SIZE];
+    tw_member_delay(run->worker->member, why);
+    if (why[0] != '\0' && !run->is_told)
+        console_note("worker %s: the coordinator lets it wait: %s", run->worker->name, why);
+    run->is_told = why[0] != '\0';
+}
+
+/* Orders that answer what was told last, with the map that came with them; CANCELLED: the process is to stop. */
 static tw_status await_orders(share_run *run, tw_orders *out, tw_error *error)
 {
     int64_t patience_us = run->worker->all.pipeline->shard_timeout_us;
     while (!is_stopping(run)) {
         int64_t silent_us = 0;
         tw_status status = tw_member_wait(run->worker->member, WAIT_MS, out, &silent_us, error);
+        if (status == TW_STATUS_OK)
+            status = take_map(run, error);
         if (status != TW_STATUS_IDLE)
             return status;
+        tell_delay(run);
         if (silent_us > patience_us) {
             status = tw_error_set(error, TW_STATUS_UNAVAILABLE,
                 "the coordinator at %s has not answered for %g s; check that it runs and that the address is its",
@@ -76,13 +129,12 @@ static tw_status await_orders(share_run *run, tw_orders *out, tw_error *error)
 static tw_status join_shards(share_run *run, tw_error *error)
 {
     worker_run *worker = run->worker;
-    worker->n_shards = tw_member_map(worker->member, run->address);
     for (uint32_t i = 0; i < worker->n_shards; i++)
         worker->address[i] = run->address[i];
     tw_status status = worker_attach(worker, error);
     for (uint32_t i = 0; i < worker->n_shards; i++)
         worker->address[i] = NULL;
-    return status;
+    return status == TW_STATUS_OK ? apply_map(run, error) : status;
 }
 
 /* Stands still until everybody may go on. OK: go on with the grant; CANCELLED: it is gone, or the process stops. */
@@ -165,8 +217,8 @@ static tw_status serve_grant(share_run *run, tw_error *error)
     if (status < 0 && tw_remote_is_fenced(worker->params, &highest))
         status = TW_STATUS_CANCELLED;
     if (status == TW_STATUS_CANCELLED && !is_stopping(run))
-        console_note("thalweg: warning: worker %s: share %u was given to another worker meanwhile; going on with other "
-                     "work",
+        console_note("thalweg: warning: E305: worker %s: share %u was given to another worker meanwhile; going on with "
+                     "other work",
             worker->name, run->grant.share);
     if (status == TW_STATUS_OK)
         tell(run, TW_HOLD_FINISHED);
@@ -235,8 +287,12 @@ static tw_status join(share_run *run, tw_error *error)
 
 tw_status worker_learn_shares(worker_run *self, tw_error *error)
 {
-    share_run run = {.worker = self, .address = tw_alloc_zero(TW_MAX_SHARDS * TW_ADDRESS_SIZE)};
-    tw_status status = run.address != NULL ? TW_STATUS_OK : tw_no_memory(error, TW_MAX_SHARDS * TW_ADDRESS_SIZE);
+    share_run run = {.worker = self,
+        .address = tw_alloc_zero(TW_MAX_SHARDS * TW_ADDRESS_SIZE),
+        .shard_epoch = tw_alloc_zero(TW_MAX_SHARDS * sizeof(uint64_t))};
+    tw_status status = run.address != NULL && run.shard_epoch != NULL
+                           ? TW_STATUS_OK
+                           : tw_no_memory(error, TW_MAX_SHARDS * TW_ADDRESS_SIZE);
     self->share = &run;
     if (status == TW_STATUS_OK)
         status = join(&run, error);
@@ -247,5 +303,6 @@ tw_status worker_learn_shares(worker_run *self, tw_error *error)
     self->share = NULL;
     tw_free(run.split);
     tw_free(run.address);
+    tw_free(run.shard_epoch);
     return status == TW_STATUS_CANCELLED ? TW_STATUS_OK : status;
 }

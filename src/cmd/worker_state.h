@@ -55,7 +55,9 @@ TW_MUST_USE tw_status worker_run_engine(worker_run *self, uint64_t passes, const
 
 /* Share after share from the coordinator, until all are learned. */
 TW_MUST_USE tw_status worker_learn_shares(worker_run *self, tw_error *error);
-/* Takes over how many workers there are. */
+/* Takes over how many workers there are, and where the shards are. */
 void worker_follow_members(worker_run *self);
+/* The second of these alone: also while a shard is waited for. */
+void worker_follow_map(worker_run *self);
 
 #endif

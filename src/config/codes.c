@@ -217,6 +217,36 @@ static const tw_code codes[] = {
         "在有限陈旧度下，分片等待消息中指出的工作进程超过 "
         "parameter_servers.timeout：该进程挂起、被暂停或从未启动。请结束它"
         "（会被重新启动）或启动它。"},
+    {"E305", "share was given to another worker",
+        "A worker was silent for longer than the coordinator's --dead-after, so that its share of the input was given "
+        "to "
+        "another one; the shards refuse what it still pushes for it (STALE_OWNER). Nothing is lost or counted twice; "
+        "it "
+        "takes other work. If it happens again and again, the worker's machine is overloaded: raise --dead-after.",
+        "份额已分配给其他 worker",
+        "该 worker 静默时间超过协调器的 --dead-after，其输入份额已分配给其他 "
+        "worker；分片会拒绝它为该份额继续推送的内容（STALE_OWNER）。没有事件丢失或重复计数，它会领取其他工作。"
+        "若反复出现，说明该机器过载：请调大 --dead-after。"},
+    {"E306", "coordinator refuses the worker",
+        "Its job is another one than that of the workers that are there (another model, other passes), a live worker "
+        "has "
+        "the same name, or the coordinator was started again with other shards. The message says which. Use the same "
+        "pipeline for all workers of a coordinator, and another --name for each.",
+        "协调器拒绝该 worker",
+        "它的任务与已在场的 worker 不同（模型或遍数不同），或已有同名的 worker "
+        "在运行，或协调器以不同的分片重新启动。消息会指出原因。"
+        "同一协调器的所有 worker 应使用同一流水线，并各用不同的 --name。"},
+    {"E307", "no named checkpoints here",
+        "Only a run with several workers, a checkpoint directory and unlimited staleness saves by name. `thalweg "
+        "coordinator` saves nothing: its shards save by themselves (thalweg ps --checkpoint). The workers of a run "
+        "with "
+        "staleness wait for one another within a round and cannot stand still at one point; its checkpoints on a "
+        "period "
+        "hold every event once all the same.",
+        "此处没有命名检查点",
+        "只有使用多个 worker、设置了检查点目录且 staleness 为 unlimited 的运行才能按名保存。`thalweg coordinator` "
+        "不保存任何内容：其分片自行保存（thalweg ps --checkpoint）。使用 staleness 的运行中，worker "
+        "在一轮之内相互等待，无法停在同一点；其周期性检查点同样保证每个事件只计一次。"},
     {"E401", "port in use", "The address is taken by another process. Choose another one or stop that process.",
         "端口被占用", "该地址已被其他进程占用。请换一个地址或停止该进程。"},
     {"E402", "bad request", "A prediction request cannot be understood. One bad row fails only that row.", "请求无效",

@@ -47,7 +47,73 @@ static void a_worker_that_is_started_again_takes_its_own_place(void **state)
     start_worker(self, 0);
     run_for(self, 50 * MS);
     assert_int_equal(figures(self).n_members, 2);
+    assert_int_equal(figures(self).evictions, 0);
+    assert_string_not_equal(self->worker[0].state.delay, "");
+    run_for(self, 900 * MS);
+    assert_int_equal(figures(self).n_members, 2);
     assert_int_equal(figures(self).evictions, 1);
+    assert_string_equal(self->worker[0].state.delay, "");
+    run_to_end(self);
+    world_destroy(self);
+}
+
+static void of_two_live_workers_of_a_name_the_second_is_refused(void **state)
+{
+    (void)state;
+    world *self = world_create(13, 2);
+    run_for(self, 100 * MS);
+    start_worker(self, 2);
+    self->n_workers = 3;
+    memcpy(self->worker[2].state.standing.name, "w0", 3);
+    self->worker[0].is_stuck = self->worker[1].is_stuck = true;
+    run_for(self, 1500 * MS);
+    assert_string_equal(self->worker[2].state.refusal, "");
+    assert_string_not_equal(self->worker[2].state.delay, "");
+    run_for(self, 1500 * MS);
+    assert_non_null(strstr(self->worker[2].state.refusal, "w0"));
+    assert_int_equal(figures(self).evictions, 0);
+    assert_int_equal(figures(self).n_members, 2);
+    self->worker[2].is_alive = self->worker[0].is_stuck = self->worker[1].is_stuck = false;
+    run_to_end(self);
+    world_destroy(self);
+}
+
+/* Whatever a member says, the epochs of the others' grants stay near the time. */
+static void an_owner_epoch_that_nobody_gave_does_not_drive_those_of_others(void **state)
+{
+    (void)state;
+    world *self = world_create(14, 3);
+    run_for(self, 100 * MS);
+    self->worker[2].state.standing.highest_epoch = (uint64_t)1 << 61;
+    self->worker[1].state.incarnation = (uint64_t)1 << 61;
+    run_for(self, 1000 * MS);
+    assert_non_null(strstr(self->note, "worker w2 names owner epoch 2305843009213693952"));
+    for (int i = 0; i < 3; i++)
+        assert_true(self->worker[i].grant.epoch < self->incarnation + 1000);
+    tw_coordinator_forget(self->coordinator, self->now_us, "w1");
+    start_worker(self, 1);
+    run_to_end(self);
+    assert_int_equal(self->n_fenced, 0);
+    world_destroy(self);
+}
+
+static void when_another_process_serves_a_shard_workers_hear_where_and_every_share_is_looked_at_again(void **state)
+{
+    (void)state;
+    world *self = world_create(15, 2);
+    run_for(self, 700 * MS);
+    uint32_t version = self->worker[0].state.standing.map_version;
+    assert_int_equal(self->worker[0].state.shard_epoch[1], 0);
+    assert_true(figures(self).n_finished == 0 && figures(self).grants > 2);
+    assert_int_equal(tw_coordinator_set_shard(self->coordinator, 1, "ipc:///c|ipc:///b", 3, NULL), TW_STATUS_OK);
+    run_for(self, 20 * MS);
+    for (int i = 0; i < 2; i++) {
+        assert_int_not_equal(self->worker[i].state.standing.map_version, version);
+        assert_string_equal(self->worker[i].state.address[1], "ipc:///c|ipc:///b");
+        assert_int_equal(self->worker[i].state.shard_epoch[1], 3);
+    }
+    assert_int_equal(figures(self).resets, 1);
+    assert_non_null(strstr(self->note, "another process serves a shard"));
     run_to_end(self);
     world_destroy(self);
 }
@@ -243,6 +309,9 @@ int main(void)
         cmocka_unit_test(every_share_is_given_once_a_pass_and_the_workers_leave),
         cmocka_unit_test(the_share_of_a_worker_that_falls_silent_goes_to_another_with_a_higher_epoch),
         cmocka_unit_test(a_worker_that_is_started_again_takes_its_own_place),
+        cmocka_unit_test(of_two_live_workers_of_a_name_the_second_is_refused),
+        cmocka_unit_test(an_owner_epoch_that_nobody_gave_does_not_drive_those_of_others),
+        cmocka_unit_test(when_another_process_serves_a_shard_workers_hear_where_and_every_share_is_looked_at_again),
         cmocka_unit_test(a_worker_that_is_known_to_be_gone_loses_its_share_at_once),
         cmocka_unit_test(a_coordinator_that_was_started_again_leaves_every_share_to_its_holder),
         cmocka_unit_test(a_coordinator_of_an_earlier_time_is_heard_and_numbers_upwards),
