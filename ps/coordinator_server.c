@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "net/guard.h"
+#include "ps/coordinator_state.h"
 #include "ps/lookout_edge.h"
 
 enum { TURN_MS = 20, TURN_FRAMES = 256, MAX_MESSAGE_BYTES = 256 << 10 };
@@ -22,14 +23,21 @@ struct tw_coordinator_server {
     atomic_bool stop;
     pthread_mutex_t mutex; /* guards what follows */
     tw_coordinator *coordinator;
+    bool is_elsewhere; /* a thread that is not the server's calls the coordinator */
+    bool has_orders;   /* it had something to say */
     tw_status failure;
     tw_error error;
 };
 
-/* What cannot be sent now is asked for again. */
+/* What cannot be sent now is asked for again. The socket is the server's thread's: what others cause it sends in its
+ * next turn. */
 static void server_emit(void *context, const void *peer, size_t peer_size, const void *bytes, size_t size)
 {
     tw_coordinator_server *self = context;
+    if (self->is_elsewhere) {
+        self->has_orders = true;
+        return;
+    }
     tw_part part[2] = {{peer, peer_size}, {bytes, size}};
     (void)!tw_socket_send(self->socket, part, 2, NULL);
 }
@@ -85,6 +93,9 @@ static void *server_main(void *argument)
         if (status >= 0)
             status = server_watch(self, &error);
         tw_coordinator_tick(self->coordinator, tw_clock_monotonic_us());
+        if (self->has_orders)
+            tw_coordinator_order_all(self->coordinator);
+        self->has_orders = false;
         if (status < 0) {
             self->failure = status;
             self->error = error;
@@ -204,6 +215,19 @@ const char *tw_coordinator_server_address(const tw_coordinator_server *self)
     return tw_socket_address(self->socket);
 }
 
+static tw_coordinator *enter(tw_coordinator_server *self)
+{
+    (void)pthread_mutex_lock(&self->mutex);
+    self->is_elsewhere = true;
+    return self->coordinator;
+}
+
+static void leave(tw_coordinator_server *self)
+{
+    self->is_elsewhere = false;
+    (void)pthread_mutex_unlock(&self->mutex);
+}
+
 tw_status tw_coordinator_server_check(tw_coordinator_server *self, tw_error *error)
 {
     (void)pthread_mutex_lock(&self->mutex);
@@ -216,37 +240,32 @@ tw_status tw_coordinator_server_check(tw_coordinator_server *self, tw_error *err
 
 void tw_coordinator_server_stats(tw_coordinator_server *self, tw_coordinator_figures *out)
 {
-    (void)pthread_mutex_lock(&self->mutex);
-    tw_coordinator_stats(self->coordinator, out);
-    (void)pthread_mutex_unlock(&self->mutex);
+    tw_coordinator_stats(enter(self), out);
+    leave(self);
 }
 
 void tw_coordinator_server_forget(tw_coordinator_server *self, const char *name)
 {
-    (void)pthread_mutex_lock(&self->mutex);
-    tw_coordinator_forget(self->coordinator, tw_clock_monotonic_us(), name);
-    (void)pthread_mutex_unlock(&self->mutex);
+    tw_coordinator_forget(enter(self), tw_clock_monotonic_us(), name);
+    leave(self);
 }
 
 void tw_coordinator_server_save_cut(tw_coordinator_server *self, tw_status status, const char *message)
 {
-    (void)pthread_mutex_lock(&self->mutex);
-    tw_coordinator_save_cut(self->coordinator, status, message);
-    (void)pthread_mutex_unlock(&self->mutex);
+    tw_coordinator_save_cut(enter(self), status, message);
+    leave(self);
 }
 
 void tw_coordinator_server_save_done(tw_coordinator_server *self, tw_status status, uint64_t id, const char *message)
 {
-    (void)pthread_mutex_lock(&self->mutex);
-    tw_coordinator_save_done(self->coordinator, status, id, message);
-    (void)pthread_mutex_unlock(&self->mutex);
+    tw_coordinator_save_done(enter(self), status, id, message);
+    leave(self);
 }
 
 bool tw_coordinator_server_save_wanted(
     tw_coordinator_server *self, char name[TW_SAVE_NAME_SIZE], tw_grant *orphan, uint32_t *n)
 {
-    (void)pthread_mutex_lock(&self->mutex);
-    bool is_wanted = tw_coordinator_save_wanted(self->coordinator, name, orphan, n);
-    (void)pthread_mutex_unlock(&self->mutex);
+    bool is_wanted = tw_coordinator_save_wanted(enter(self), name, orphan, n);
+    leave(self);
     return is_wanted;
 }

@@ -146,4 +146,20 @@ TW_MUST_USE tw_status tw_peer_send(tw_remote *self, tw_peer *peer, tw_frame *fra
 uint64_t tw_remote_events_learned(const tw_remote *self);
 void tw_peer_start_control(tw_peer *peer, tw_frame_type type, uint64_t handle);
 
+/* --- remote_control.c --- */
+
+/* Until nothing is left to be sent or answered; `failure` is the status when that takes too long. */
+TW_MUST_USE tw_status tw_remote_settle(tw_remote *self, int timeout_ms, tw_status failure, tw_error *error);
+TW_MUST_USE tw_status tw_remote_settle_default(tw_remote *self, tw_error *error);
+/* A round trip to every shard: one that restarted unnoticed is greeted again and tells its marks. */
+TW_MUST_USE tw_status tw_remote_verify(tw_remote *self, tw_error *error);
+
+/* As the members of tw_params_ops. */
+TW_MUST_USE tw_status tw_remote_snapshot_start(tw_params *params, const char *directory, uint64_t id, tw_error *error);
+TW_MUST_USE tw_status tw_remote_snapshot_poll(tw_params *params, int timeout_ms, tw_row_files *out, tw_error *error);
+TW_MUST_USE tw_status tw_remote_restore(
+    tw_params *params, const char *directory, const tw_row_files *files, tw_error *error);
+TW_MUST_USE tw_status tw_remote_scan(tw_params *params, tw_record_visit visit, void *context, tw_error *error);
+void tw_remote_stats(tw_params *params, tw_params_stats *out);
+
 #endif

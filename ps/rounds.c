@@ -85,6 +85,9 @@ tw_status tw_rounds_join(
     tw_rounds *self, const tw_round_member *who, int64_t now_us, int64_t grace_us, uint32_t *clock, tw_error *error)
 {
     tw_status status = join_check(self, who, now_us, error);
+    if (status == TW_STATUS_OK && *clock > TW_ROUNDS_LAST)
+        status = tw_error_set(error, TW_STATUS_INVALID, "worker %u of %u is in round %u, at most %u can be counted",
+            who->index, who->count, *clock, TW_ROUNDS_LAST);
     if (status < 0)
         return status;
     bool is_other = self->count != who->count || self->staleness != who->staleness;

@@ -21,6 +21,7 @@
 #include "thalweg/status.h"
 
 #define TW_STALENESS_UNLIMITED UINT32_MAX
+#define TW_ROUNDS_LAST         (UINT32_MAX - 1) /* no worker may say that it is further: the next one is still a number */
 enum { TW_ROUNDS_MAX_WORKERS = 1024, TW_ROUNDS_SILENT_S = 60 };
 
 /* Who a worker is, as its HELLO says. */

@@ -58,6 +58,22 @@ static void rounds_end(tw_shard *self)
     self->rounds.is_resumed = false;
 }
 
+/* What the worker's earlier connection, or its predecessor, left waiting is sent again or learned again. What those
+ * left who have no place any more, as another crew has come, goes nowhere: their places may not even be there. */
+static void drop_waiting(tw_shard *self, uint32_t index)
+{
+    for (uint32_t i = 0; i < self->options.max_sessions; i++) {
+        tw_session *session = &self->session[i];
+        tw_pending *hold = &session->hold;
+        bool is_other = hold->worker != index + 1 && tw_rounds_holds(&self->rounds.of, hold->worker - 1, hold->birth);
+        if (hold->worker == 0 || is_other)
+            continue;
+        hold->is_staged = false;
+        hold->first = hold->queue.size = 0;
+        tw_session_unstage(session);
+    }
+}
+
 tw_nack_reason tw_shard_join(
     tw_shard *self, const tw_hello *hello, const tw_frame *request, uint32_t *clock, tw_error *error)
 {
@@ -77,15 +93,7 @@ tw_nack_reason tw_shard_join(
         return error->status == TW_STATUS_NO_MEMORY ? TW_NACK_OVERLOAD : TW_NACK_SCHEMA;
     if (self->rounds.is_resumed)
         tw_rounds_resume(&self->rounds.of, self->rounds.now_us, grace_us);
-    /* What its earlier connection, or its predecessor, left waiting is sent again or learned again. */
-    for (uint32_t i = 0; i < self->options.max_sessions; i++) {
-        tw_session *session = &self->session[i];
-        if (session->hold.worker != who->index + 1)
-            continue;
-        session->hold.is_staged = false;
-        session->hold.first = session->hold.queue.size = 0;
-        tw_session_unstage(session);
-    }
+    drop_waiting(self, who->index);
     return TW_NACK_NONE;
 }
 
@@ -143,6 +151,11 @@ bool tw_shard_holds(tw_shard *self, tw_session *session, const tw_frame *frame, 
     if (!tw_rounds_holds(&self->rounds.of, hold->worker - 1, hold->birth)) {
         tw_shard_nack(self, session->peer, session->peer_size, frame, TW_NACK_STALE_EPOCH, NULL,
             "another process has the place of this worker");
+        return true;
+    }
+    if (frame->clock > TW_ROUNDS_LAST) {
+        tw_shard_nack(self, session->peer, session->peer_size, frame, TW_NACK_BAD_FRAME, NULL,
+            "a round behind the last one that can be counted");
         return true;
     }
     tw_rounds_hear(&self->rounds.of, hold->worker - 1, self->rounds.now_us);
@@ -212,6 +225,7 @@ static bool apply_round(tw_shard *self)
             continue;
         tw_session *session = find_staged(self, i);
         tw_rounds_advance(rounds, i, round + 1);
+        tw_rounds_unstage(rounds, i); /* in the last round there is nowhere to advance to */
         if (session == NULL)
             continue;
         session->hold.is_staged = false;

@@ -123,8 +123,9 @@ void tw_shard_pull(tw_shard *self, tw_session *session, const tw_frame *frame)
         session_nack(self, session, frame, TW_NACK_BAD_FRAME, "PULL: counts do not fit the model or the body");
         return;
     }
-    uint64_t size =
-        (uint64_t)frame->n_keys * shard_schema(self)->row.size + places_size(self, frame->block_first, frame->n_blocks);
+    uint64_t size = (uint64_t)frame->n_keys * shard_schema(self)->row.size +
+                    places_size(self, frame->block_first, frame->n_blocks) +
+                    tw_sights_size(tw_table_spec_of(self->table), frame->n_keys);
     if (size > TW_DATA_MAX_BYTES - TW_FRAME_HEADER) {
         session_nack(self, session, frame, TW_NACK_BAD_FRAME, "PULL: the answer would exceed a frame");
         return;
@@ -448,7 +449,11 @@ void tw_shard_push(tw_shard *self, tw_session *session, const tw_frame *frame)
             tw_shard_send(self, session->peer, session->peer_size, &answer);
         return;
     }
+    session->n_ticks = 0;
     if (tw_keep_is_on(tw_table_spec_of(self->table)))
         session->n_ticks = tw_get_u64(frame->payload + frame->payload_size - TW_TICKS_SIZE);
-    push_finish(self, session, frame);
+    if (session->n_ticks >= TW_TOUCH_EVENTS) /* the clock would jump */
+        push_refuse(self, session, frame, TW_NACK_BAD_FRAME, NULL, "PUSH: more ticks than a batch can have");
+    else
+        push_finish(self, session, frame);
 }

@@ -10,6 +10,9 @@ enum {
     MAX_EPOCHS_AHEAD = 1 << 20,  /* no honest client is further ahead */
 };
 
+/* No honest epoch comes near; behind the last number there would be no successor. */
+static const uint64_t feed_last_epoch = (uint64_t)1 << 62;
+
 static void feed_say(tw_shard *self, const tw_frame *frame)
 {
     if (tw_frame_begin(&self->out, frame, NULL, NULL) < 0)
@@ -112,8 +115,9 @@ static void take_promote(tw_shard *self, const void *peer, size_t peer_size, con
             self, peer, peer_size, frame, TW_NACK_STALE_EPOCH, NULL, "PROMOTE: this shard knows a later epoch");
         return;
     }
-    if (frame->payload_size >= sizeof feed->promotion.address) {
-        tw_shard_nack(self, peer, peer_size, frame, TW_NACK_BAD_FRAME, NULL, "PROMOTE: the address is too long");
+    if (frame->payload_size >= sizeof feed->promotion.address || frame->handle > feed_last_epoch) {
+        tw_shard_nack(self, peer, peer_size, frame, TW_NACK_BAD_FRAME, NULL,
+            "PROMOTE: the address is too long, or the epoch is one that nobody could follow");
         return;
     }
     if (!feed->is_standby) {

@@ -15,6 +15,9 @@
 
 struct tw_socket {
     void *socket;
+#ifdef __SANITIZE_THREAD__
+    unsigned n_uses;
+#endif
     tw_socket_kind kind;
     bool is_open; /* keys, or no objection: addresses of other machines are fine */
     char address[TW_ADDRESS_SIZE];
@@ -26,6 +29,17 @@ struct tw_message {
 };
 
 enum { SOCKET_MAX_WAIT = 256 };
+
+/* The library is not built with the thread sanitizer, and its reports are suppressed: this write shows it two threads
+ * that use a socket at once. */
+static inline void socket_use(tw_socket *self)
+{
+#ifdef __SANITIZE_THREAD__
+    self->n_uses++;
+#else
+    (void)self;
+#endif
+}
 
 static tw_status socket_error(tw_error *error, int errnum, const char *call)
 {
@@ -206,6 +220,7 @@ static tw_status bind_error(tw_error *error, int errnum, const char *address)
 
 tw_status tw_socket_bind(tw_socket *self, const char *address, tw_error *error)
 {
+    socket_use(self);
     tw_status status = tw_address_check(address, self->is_open, error);
     if (status < 0)
         return status;
@@ -221,6 +236,7 @@ tw_status tw_socket_bind(tw_socket *self, const char *address, tw_error *error)
 
 tw_status tw_socket_connect(tw_socket *self, const char *address, tw_error *error)
 {
+    socket_use(self);
     tw_status status = tw_address_check(address, self->is_open, error);
     if (status < 0)
         return status;
@@ -233,6 +249,7 @@ tw_status tw_socket_connect(tw_socket *self, const char *address, tw_error *erro
 
 tw_status tw_socket_move(tw_socket *self, const char *from, const char *to, tw_error *error)
 {
+    socket_use(self);
     (void)zmq_disconnect(self->socket, from);
     return tw_socket_connect(self, to, error);
 }
@@ -263,6 +280,7 @@ static tw_status send_error(tw_error *error, int errnum)
 
 tw_status tw_socket_send(tw_socket *self, const tw_part *part, uint32_t n_parts, tw_error *error)
 {
+    socket_use(self);
     for (uint32_t i = 0; i < n_parts; i++) {
         int flags = ZMQ_DONTWAIT | (i + 1 < n_parts ? ZMQ_SNDMORE : 0);
         int result;
@@ -288,6 +306,7 @@ static void message_clear(tw_message *self)
 tw_status tw_socket_receive(tw_socket *self, tw_message *message, tw_error *error)
 {
     bool has_more = true, is_too_long = false;
+    socket_use(self);
     message_clear(message);
     while (has_more) {
         zmq_msg_t part;
@@ -324,12 +343,15 @@ tw_status tw_socket_wait(tw_socket *const *socket, uint32_t n, int timeout_ms, b
     if (n > SOCKET_MAX_WAIT)
         return tw_error_set(error, TW_STATUS_INVALID, "%u sockets to wait for, at most %d", n, SOCKET_MAX_WAIT);
     for (uint32_t i = 0; i < n; i++) {
+        socket_use(socket[i]);
         item[i] = (zmq_pollitem_t){.socket = socket[i]->socket, .events = ZMQ_POLLIN};
         is_readable[i] = false;
     }
     int result = tw_fault_hit(TW_FAULT_SOCKET) ? -1 : zmq_poll(item, (int)n, timeout_ms);
     if (result < 0)
         return errno == EINTR ? TW_STATUS_IDLE : socket_error(error, errno, "poll");
+    for (uint32_t i = 0; i < n; i++)
+        socket_use(socket[i]);
     for (uint32_t i = 0; i < n; i++)
         is_readable[i] = (item[i].revents & ZMQ_POLLIN) != 0;
     return result > 0 ? TW_STATUS_OK : TW_STATUS_IDLE;

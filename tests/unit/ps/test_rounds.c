@@ -219,18 +219,20 @@ static void party_send(
     tw_shard_receive(self->shard, &worker, sizeof worker, self->out.bytes, self->out.size);
 }
 
-static void party_hello(party *self, uint32_t worker, uint32_t staleness, uint64_t birth)
+static void party_hello_of(party *self, uint32_t worker, tw_round_member who, uint32_t clock)
 {
-    tw_hello hello = {.role = TW_ROLE_PEER,
-        .count = 1,
-        .name = "m",
-        .spec = {.kind = TW_TABLE_EXACT, .hash_seed = 1},
-        .worker = {worker, N, staleness, birth}};
+    tw_hello hello = {
+        .role = TW_ROLE_PEER, .count = 1, .name = "m", .spec = {.kind = TW_TABLE_EXACT, .hash_seed = 1}, .worker = who};
     assert_int_equal(tw_record_add(&hello.spec.schema.row, "w", TW_FIELD_F32, 2, TW_MERGE_ADD, NULL), 0);
     tw_buffer body = {0};
     assert_int_equal(tw_hello_encode(&hello, &body, NULL), 0);
-    party_send(self, worker, (tw_frame){.type = TW_FRAME_HELLO}, NULL, body.bytes, body.size);
+    party_send(self, worker, (tw_frame){.type = TW_FRAME_HELLO, .clock = clock}, NULL, body.bytes, body.size);
     tw_free(body.bytes);
+}
+
+static void party_hello(party *self, uint32_t worker, uint32_t staleness, uint64_t birth)
+{
+    party_hello_of(self, worker, (tw_round_member){worker, N, staleness, birth}, 0);
 }
 
 static party *party_create(uint32_t staleness)
@@ -409,6 +411,66 @@ static void workers_without_rounds_are_not_held(void **state)
     party_destroy(self);
 }
 
+static void what_waits_of_a_larger_crew_is_dropped_when_a_smaller_one_comes(void **state)
+{
+    (void)state;
+    party *self = party_create(1);
+    pull(self, 2, 5);
+    uint32_t n = self->n_answers[2];
+    int64_t later_us = (TW_ROUNDS_SILENT_S + 2ll) * SECOND;
+    tw_shard_tick(self->shard, later_us);
+    assert_int_equal(self->n_answers[2], ++n);
+    assert_int_equal(self->last[2].type, TW_FRAME_WAITING);
+    for (uint32_t i = 0; i < 2; i++) {
+        party_hello_of(self, i, (tw_round_member){i, 2, 1, 20 + i}, 0);
+        assert_int_equal(self->last[i].type, TW_FRAME_WELCOME);
+    }
+    tw_shard_tick(self->shard, later_us + SECOND);
+    assert_int_equal(self->n_answers[2], n);
+    pull(self, 0, 2);
+    assert_int_equal(self->last[0].type, TW_FRAME_PULLED);
+    party_destroy(self);
+}
+
+static void rounds_that_cannot_be_counted_are_refused(void **state)
+{
+    (void)state;
+    party *self = party_create(0);
+    party_hello_of(self, 0, (tw_round_member){0, N, 0, 30}, UINT32_MAX);
+    assert_int_equal(self->last[0].type, TW_FRAME_NACK);
+    party_hello_of(self, 0, (tw_round_member){0, N, 0, 30}, 0);
+    assert_int_equal(self->last[0].type, TW_FRAME_WELCOME);
+    for (uint32_t i = 1; i < N; i++)
+        party_send(self, i, (tw_frame){.type = TW_FRAME_CLOCK, .clock = 1, .handle = 1}, NULL, NULL, 0);
+    push(self, 0, UINT32_MAX, 1);
+    assert_int_equal(self->last[0].type, TW_FRAME_NACK);
+    assert_int_equal(self->last[0].reason, TW_NACK_BAD_FRAME);
+    party_destroy(self);
+}
+
+static void the_last_round_that_can_be_counted_ends_too(void **state)
+{
+    (void)state;
+    party *self = party_create(0);
+    float row[2];
+    for (uint32_t i = 1; i < N; i++)
+        party_send(self, i, (tw_frame){.type = TW_FRAME_CLOCK, .clock = 1, .handle = 1}, NULL, NULL, 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        float values[4] = {0, 0, 1, 1};
+        tw_frame frame = {.type = TW_FRAME_PUSH,
+            .clock = TW_ROUNDS_LAST,
+            .form = TW_FORM_ADD,
+            .n_keys = 1,
+            .n_marks = 1,
+            .mark = {{1, i, i + 1}}};
+        party_send(self, 0, frame, some_key, values, sizeof values);
+        assert_int_equal(self->last[0].type, TW_FRAME_ACK);
+    }
+    row_of(self, row);
+    assert_float_equal(row[0], 2, 0);
+    party_destroy(self);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -429,6 +491,9 @@ int main(void)
         cmocka_unit_test(what_a_dead_worker_left_waiting_is_replaced_by_its_successor),
         cmocka_unit_test(a_finished_worker_lets_the_round_of_the_others_go_on),
         cmocka_unit_test(workers_without_rounds_are_not_held),
+        cmocka_unit_test(what_waits_of_a_larger_crew_is_dropped_when_a_smaller_one_comes),
+        cmocka_unit_test(rounds_that_cannot_be_counted_are_refused),
+        cmocka_unit_test(the_last_round_that_can_be_counted_ends_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -431,6 +431,48 @@ static void shares_without_end_and_owners_without_epoch_are_refused(void **state
     wire_destroy(self);
 }
 
+static void a_push_of_more_ticks_than_a_batch_has_events_is_refused(void **state)
+{
+    (void)state;
+    static const uint64_t key = 77;
+    wire *self = wire_create();
+    tw_hello body = counter_hello(TW_ROLE_OWNER);
+    body.spec.keep.expire_after = 1000;
+    tw_frame greeting = {.type = TW_FRAME_HELLO, .model = self->model, .sender = 1, .sequence = 1};
+    assert_int_equal(tw_frame_begin(&self->out, &greeting, NULL, NULL), 0);
+    assert_int_equal(tw_hello_encode(&body, &self->out, NULL), 0);
+    tw_frame_finish(&self->out, &greeting);
+    tw_shard_receive(self->shard, "a", 1, self->out.bytes, self->out.size);
+    assert_int_equal(self->last.type, TW_FRAME_WELCOME);
+    /* before, after, touch with a row, ticks */
+    uint64_t values[4] = {0, 1, 1ull << 63, UINT64_MAX};
+    uint64_t incarnation = self->last.incarnation;
+    send_frame(self, "a", push_frame(self, incarnation, 1, 2, 0, 5), &key, values, sizeof values);
+    assert_int_equal(self->last.type, TW_FRAME_NACK);
+    assert_int_equal(self->last.reason, TW_NACK_BAD_FRAME);
+    assert_int_equal(tw_table_clock(tw_shard_table(self->shard)), 0);
+    values[3] = 5;
+    send_frame(self, "a", push_frame(self, incarnation, 1, 3, 0, 5), &key, values, sizeof values);
+    assert_int_equal(self->last.type, TW_FRAME_ACK);
+    assert_int_equal(tw_table_clock(tw_shard_table(self->shard)), 5);
+    wire_destroy(self);
+}
+
+static void an_epoch_that_nobody_could_follow_is_refused(void **state)
+{
+    (void)state;
+    wire *self = wire_create();
+    tw_frame promote = {.type = TW_FRAME_PROMOTE, .sender = 3, .sequence = 1, .handle = UINT64_MAX};
+    send_frame(self, "a", promote, NULL, NULL, 0);
+    assert_int_equal(self->last.type, TW_FRAME_NACK);
+    assert_int_equal(self->last.reason, TW_NACK_BAD_FRAME);
+    promote.handle = 4;
+    send_frame(self, "a", promote, NULL, NULL, 0);
+    assert_int_equal(self->last.type, TW_FRAME_PROMOTED);
+    assert_int_equal(self->last.handle, 4);
+    wire_destroy(self);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -445,6 +487,8 @@ int main(void)
         cmocka_unit_test(the_last_owner_of_a_share_is_refused_once_another_has_acquired_it),
         cmocka_unit_test(shares_without_end_and_owners_without_epoch_are_refused),
         cmocka_unit_test(hostile_frames_change_nothing_and_take_no_memory),
+        cmocka_unit_test(a_push_of_more_ticks_than_a_batch_has_events_is_refused),
+        cmocka_unit_test(an_epoch_that_nobody_could_follow_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
