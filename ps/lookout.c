@@ -30,13 +30,13 @@ typedef struct place {
 } place;
 
 typedef struct watched {
-    uint32_t first, n; /* its places */
-    uint32_t at;       /* the one that serves, or served last; first: also before anybody was heard of */
+    uint32_t first, n;       /* its places */
+    uint32_t at;             /* the one that serves, or served last; first: also before anybody was heard of */
     uint64_t epoch, highest; /* of `at`; heard of, or given to anybody */
-    int64_t served_us; /* when it was last heard of as serving */
-    int64_t order_us;  /* an order to take over is under way since then; never_us: none */
-    uint32_t ordered;  /* to whom */
-    bool is_told;      /* that nobody serves */
+    int64_t served_us;       /* when it was last heard of as serving */
+    int64_t order_us;        /* an order to take over is under way since then; never_us: none */
+    uint32_t ordered;        /* to whom */
+    bool is_told;            /* that nobody serves */
     uint64_t takeovers;
     uint32_t shown_at; /* what was handed out by tw_lookout_moved */
     uint64_t shown_epoch;
@@ -57,8 +57,7 @@ struct tw_lookout {
 static tw_status add_places(tw_lookout *self, uint32_t shard, const char *text, tw_error *error)
 {
     watched *one = &self->shard[shard];
-    *one = (watched){
-        .first = self->n_places, .at = self->n_places, .shown_at = self->n_places, .order_us = never_us};
+    *one = (watched){.first = self->n_places, .at = self->n_places, .shown_at = self->n_places, .order_us = never_us};
     for (const char *at = text;; at++) {
         size_t size = strcspn(at, "|");
         if (size == 0 || size >= TW_ADDRESS_SIZE || one->n == TW_LINK_ALTERNATIVES || self->n_places == TW_MAX_SHARDS)
@@ -90,8 +89,8 @@ tw_status tw_lookout_create(const tw_lookout_options *options, int64_t now_us, t
     self->now_us = self->woken_us = now_us;
     self->place = tw_alloc_zero(TW_MAX_SHARDS * sizeof *self->place);
     self->shard = tw_alloc_zero(options->n_shards * sizeof *self->shard);
-    tw_status status = self->place != NULL && self->shard != NULL ? TW_STATUS_OK
-                                                                  : tw_no_memory(error, sizeof *self->place);
+    tw_status status =
+        self->place != NULL && self->shard != NULL ? TW_STATUS_OK : tw_no_memory(error, sizeof *self->place);
     for (uint32_t i = 0; i < options->n_shards && status == TW_STATUS_OK; i++) {
         status = add_places(self, i, options->address[i], error);
         self->shard[i].served_us = now_us;
@@ -148,10 +147,8 @@ static void say(tw_lookout *self, place *to, tw_status encoded)
 
 static void ask(tw_lookout *self, place *to)
 {
-    tw_frame frame = {.type = TW_FRAME_STATUS,
-        .sender = self->options.sender,
-        .sequence = ++to->sequence,
-        .handle = TW_STATUS_BRIEF};
+    tw_frame frame = {
+        .type = TW_FRAME_STATUS, .sender = self->options.sender, .sequence = ++to->sequence, .handle = TW_STATUS_BRIEF};
     tw_status status = tw_frame_begin(&self->out, &frame, NULL, NULL);
     if (status == TW_STATUS_OK)
         tw_frame_finish(&self->out, &frame);
@@ -169,8 +166,7 @@ static void order(tw_lookout *self, place *to)
 static void depose(tw_lookout *self, place *to, uint64_t epoch)
 {
     tw_subscription which = {to->shard, self->options.n_shards, false};
-    say(self, to,
-        tw_promoted_encode(&self->out, self->options.sender, ++to->sequence, to->model, epoch, &which, NULL));
+    say(self, to, tw_promoted_encode(&self->out, self->options.sender, ++to->sequence, to->model, epoch, &which, NULL));
     to->tell_us = self->now_us + PAUSE_US / 2;
 }
 
@@ -251,8 +247,7 @@ static void take_nack(tw_lookout *self, place *from, const tw_frame *frame)
 void tw_lookout_receive(tw_lookout *self, int64_t now_us, uint32_t at, const void *bytes, size_t size)
 {
     tw_frame frame;
-    if (at >= self->n_places || tw_frame_decode(bytes, size, &frame, NULL) < 0 ||
-        frame.sender != self->options.sender)
+    if (at >= self->n_places || tw_frame_decode(bytes, size, &frame, NULL) < 0 || frame.sender != self->options.sender)
         return;
     place *from = &self->place[at];
     if (frame.ack == 0 || frame.ack > from->sequence)

@@ -9,7 +9,8 @@
 #include "ps/link.h"
 #include "ps/orders.h"
 
-enum { ASK_EVERY_MS = 100, TURN_MS = 20 };
+/* A coordinator answers each question at once; one that has not done so for so long is not there. */
+enum { ASK_EVERY_MS = 100, TURN_MS = 20, SILENCE_MS = 10000 };
 
 typedef struct request {
     tw_link *link;
@@ -76,7 +77,8 @@ static tw_status request_run(request *self, int timeout_ms, uint64_t *id, tw_err
 {
     int64_t now_us = tw_clock_monotonic_us(), deadline_us = now_us + (int64_t)timeout_ms * 1000, ask_us = 0;
     tw_status status = TW_STATUS_IDLE;
-    while (status == TW_STATUS_IDLE && now_us < deadline_us) {
+    const int64_t silent_us = now_us + SILENCE_MS * 1000;
+    while (status == TW_STATUS_IDLE && now_us < deadline_us && (self->is_heard || now_us < silent_us)) {
         tw_status sent = now_us >= ask_us ? request_send(self, error) : TW_STATUS_OK;
         if (now_us >= ask_us)
             ask_us = now_us + ASK_EVERY_MS * 1000;
@@ -90,8 +92,9 @@ static tw_status request_run(request *self, int timeout_ms, uint64_t *id, tw_err
     if (self->is_heard)
         return tw_error_set(error, TW_STATUS_TIMEOUT, "checkpoint %s: not finished after %g s; it may yet come",
             self->name, timeout_ms / 1000.0);
-    status = tw_error_set(error, TW_STATUS_UNAVAILABLE, "the coordinator at %s has not answered for %g s",
-        self->address, timeout_ms / 1000.0);
+    status = tw_error_set(error, TW_STATUS_UNAVAILABLE,
+        "the coordinator at %s has not answered for %g s: does the run go on, and are its connections plain?",
+        self->address, (timeout_ms < SILENCE_MS ? timeout_ms : SILENCE_MS) / 1000.0);
     tw_error_code(error, "E301");
     return status;
 }

@@ -16,12 +16,13 @@ not_measured() { not_measured_lines+=("$*"); printf 'NOT MEASURED: %s\n' "$*"; }
 
 jobs=$(nproc)
 
-# build DIR TYPE [cmake arguments...]: configures DIR and builds everything in it; output only when it fails.
+# build DIR TYPE [cmake arguments...]: configures DIR and builds everything in it, or only the target $target; output only when
+# it fails.
 build() {
   local dir=$1 type=$2
   shift 2
   mkdir -p "$dir"
-  if ! { cmake -S "$root" -B "$dir" -G Ninja -DCMAKE_BUILD_TYPE="$type" "$@" && ninja -C "$dir" -j "$jobs"; } \
+  if ! { cmake -S "$root" -B "$dir" -G Ninja -DCMAKE_BUILD_TYPE="$type" "$@" && ninja -C "$dir" -j "$jobs" ${target:+"$target"}; } \
     >"$dir/build.log" 2>&1; then
     tail -n 60 "$dir/build.log" >&2
     die "the build in $dir failed (whole log: $dir/build.log)"

@@ -72,6 +72,12 @@ void console_note(const char *format, ...)
     (void)fputc('\n', stderr);
 }
 
+bool console_is_due(int64_t waited_ms)
+{
+    int64_t s = waited_ms / 1000;
+    return s == 3 || s == 5 || s == 10 || s == 20 || (s > 0 && s % 30 == 0);
+}
+
 bool console_problems(const assembly *self)
 {
     tw_text text = {0};
@@ -169,7 +175,12 @@ void console_start(const console *self, const char *resumed, uint64_t events)
     uint64_t fingerprint = 0;
     char place[64], table[32];
     uint32_t n_shards = pipeline->shards > 0 ? pipeline->shards : pipeline->connect.count;
-    (void)snprintf(place, sizeof place, n_shards > 0 ? "%u shards" : "local table", n_shards);
+    if (pipeline->workers > 1) /* without shards of its own such a run starts one */
+        (void)snprintf(place, sizeof place, "%u workers, %u shard%s", pipeline->workers, n_shards > 0 ? n_shards : 1,
+            n_shards > 1 ? "s" : "");
+    else
+        (void)snprintf(
+            place, sizeof place, n_shards > 0 ? "%u shard%s" : "local table", n_shards, n_shards > 1 ? "s" : "");
     (void)snprintf(table, sizeof table, pipeline->is_hashed ? "hashed 2^%u" : "exact", pipeline->bits);
     if (self->assembly->canonical.bytes != NULL)
         (void)!tw_fingerprint(self->assembly->canonical.bytes, &fingerprint, NULL);

@@ -12,6 +12,10 @@ typedef enum progress_style { PROGRESS_TABLE, PROGRESS_JSON, PROGRESS_NONE } pro
 void console_error(const tw_error *error);
 void console_note(const char *format, ...) TW_PRINTF(1, 2);
 
+/* Whether somebody who has waited so long, and asks about once a second, says so again: after 3, 5, 10, 20 and 30 s,
+ * then every 30 s. */
+bool console_is_due(int64_t waited_ms);
+
 /* Prints the problems of an assembly, all at once; true if there were any. */
 bool console_problems(const assembly *self);
 

@@ -35,6 +35,16 @@ bool verb_parse(const verb *self, int argc, char **argv, flags *out, int *code)
     return false;
 }
 
+bool verb_parse_options(const verb *self, int argc, char **argv, flags *out, int *code)
+{
+    if (!verb_parse(self, argc, argv, out, code))
+        return false;
+    if (out->n_arguments == 0)
+        return true;
+    *code = verb_misused(self, "unexpected \"%s\"", out->argument[0]);
+    return false;
+}
+
 int verb_misused(const verb *self, const char *format, ...)
 {
     char message[TW_ERROR_MESSAGE_SIZE];

@@ -23,6 +23,13 @@ tw_status security_of_pipeline(
     return status;
 }
 
+const char *security_hint(const tw_pipeline *pipeline)
+{
+    return pipeline->shard_key == NULL ? ""
+                                       : "; if it runs, is security.server_key its public key, and is this program's "
+                                         "key in its allow-list?";
+}
+
 void security_fini(client_security *self)
 {
     volatile unsigned char *at = (volatile unsigned char *)self;

@@ -19,6 +19,9 @@ TW_MUST_USE tw_status security_of_pipeline(
     client_security *self, const tw_pipeline *pipeline, const tw_socket_security **out, tw_error *error);
 void security_fini(client_security *self);
 
+/* What to add to "is not answered", where keys may be the reason; else "". */
+const char *security_hint(const tw_pipeline *pipeline);
+
 /* Of a server's flags --key, --allow and --insecure; keys and list are filled where --key is given. Release the list by
  * tw_allow_list_fini. */
 TW_MUST_USE tw_status security_of_server(

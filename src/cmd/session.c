@@ -133,9 +133,10 @@ static tw_status find_checkpoint(session *self, tw_error *error)
 
 static void tell_waiting(void *context, uint32_t shard, const char *address, int64_t waited_ms)
 {
-    (void)context;
-    if (waited_ms >= 3000)
-        console_note("waiting for shard %u at %s for %lld s", shard, address, (long long)(waited_ms / 1000));
+    const tw_pipeline *pipeline = ((const session *)context)->assembly->pipeline;
+    if (console_is_due(waited_ms))
+        console_note("waiting for shard %u at %s for %lld of %lld s%s", shard, address, (long long)(waited_ms / 1000),
+            (long long)(pipeline->shard_timeout_us / 1000000), security_hint(pipeline));
 }
 
 static tw_status attach_remote(session *self, const char *const *address, uint32_t n_shards, tw_error *error)
@@ -154,6 +155,7 @@ static tw_status attach_remote(session *self, const char *const *address, uint32
         .timeout_ms = (int)(self->assembly->pipeline->shard_timeout_us / 1000),
         .security = security,
         .progress = tell_waiting,
+        .context = self,
     };
     if (status == TW_STATUS_OK)
         status = tw_remote_create(tw_model_table_spec(self->assembly->model), &remote, &params, error);

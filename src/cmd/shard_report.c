@@ -195,8 +195,11 @@ void shard_report_print(FILE *out, const shard_view *view)
     for (uint32_t i = 0; i < view->n; i++)
         print_shard(out, view, &totals, i);
     if (isfinite(totals.shard_skew))
-        (void)fprintf(
-            out, "skew (largest by mean): %.2f over shards, %.2f over slots\n", totals.shard_skew, totals.slot_skew);
+        (void)fprintf(out, "skew (largest by mean): %.2f over shards", totals.shard_skew);
+    if (isfinite(totals.shard_skew) && isfinite(totals.slot_skew))
+        (void)fprintf(out, ", %.2f over slots", totals.slot_skew);
+    if (isfinite(totals.shard_skew))
+        (void)fputc('\n', out);
     print_hot(out, view);
 }
 

@@ -156,7 +156,7 @@ static int coordinator_main(const verb *self, int argc, char **argv)
     tw_coordinator_server_options options = {0};
     tw_error error = {0};
     int code = 0;
-    if (!verb_parse(self, argc, argv, &given, &code))
+    if (!verb_parse_options(self, argc, argv, &given, &code))
         return code;
     if (!flags_has(&given, "bind") || !flags_has(&given, "shards"))
         return verb_misused(self, "--bind and --shards are needed");

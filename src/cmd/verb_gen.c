@@ -153,7 +153,7 @@ static int init_main(const verb *self, int argc, char **argv)
         name = given.n_arguments > 0 ? given.argument[next++] : tw_template_at(0)->name;
     const tw_template *template = tw_template_find(name);
     if (template == NULL || given.n_arguments > next + 1)
-        return verb_misused(self, "%s: no such template; there are ctr, csv, sensors and vw", name);
+        return verb_misused(self, "%s: no such template; there are ctr, cluster, csv, sensors and vw", name);
     const char *directory = given.n_arguments > next ? given.argument[next] : template->name;
     tw_status status = write_project(template, directory, flags_has(&given, "force"), &error);
     if (status < 0) {

@@ -20,7 +20,7 @@ static void print_verbs(void)
 {
     (void)printf("thalweg %s: learns models from event streams while it serves them\n\ncommands:\n", TW_VERSION);
     for (size_t i = 0; verb_at(i) != NULL; i++)
-        (void)printf("  %-9s %s\n", verb_at(i)->name, verb_at(i)->summary);
+        (void)printf("  %-11s %s\n", verb_at(i)->name, verb_at(i)->summary);
     (void)printf(
         "\nthalweg COMMAND --help lists the options of a command; thalweg help CODE explains an error (E102);\n"
         "thalweg help NAME prints the options of a learner, source, format or sink; thalweg help pipeline prints\n"
@@ -94,7 +94,7 @@ static int version_main(const verb *self, int argc, char **argv)
 {
     flags given;
     int code = 0;
-    if (!verb_parse(self, argc, argv, &given, &code))
+    if (!verb_parse_options(self, argc, argv, &given, &code))
         return code;
     (void)printf("thalweg %s\n", TW_VERSION);
     return 0;
@@ -137,7 +137,7 @@ static int doctor_main(const verb *self, int argc, char **argv)
     struct utsname system;
     tw_error error = {0};
     int code = 0;
-    if (!verb_parse(self, argc, argv, &given, &code))
+    if (!verb_parse_options(self, argc, argv, &given, &code))
         return code;
     (void)printf("%-22s %s\n", "thalweg", TW_VERSION);
     if (uname(&system) == 0)

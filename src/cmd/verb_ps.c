@@ -213,7 +213,7 @@ static int ps_main(const verb *self, int argc, char **argv)
     ps_run run = {0};
     tw_error error = {0};
     int code = 0;
-    if (!verb_parse(self, argc, argv, &given, &code))
+    if (!verb_parse_options(self, argc, argv, &given, &code))
         return code;
     if (flags_has(&given, "promote"))
         return promote(&given);

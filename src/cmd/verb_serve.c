@@ -82,7 +82,7 @@ static int serve_main(const verb *self, int argc, char **argv)
     bool has_changed = false;
     tw_error error = {0};
     int code = 0;
-    if (!verb_parse(self, argc, argv, &given, &code))
+    if (!verb_parse_options(self, argc, argv, &given, &code))
         return code;
     const char *directory = flags_text(&given, "model", NULL);
     if (directory == NULL || (!flags_has(&given, "zmq") && !flags_has(&given, "http")))

@@ -81,9 +81,10 @@ static void tell_waiting(void *context, uint32_t shard, const char *address, int
     worker_run *self = context;
     if (self->member != NULL)
         worker_follow_map(self);
-    if (waited_ms >= 3000)
-        console_note("worker %s: waiting for shard %u at %s for %lld s", self->name, shard, address,
-            (long long)(waited_ms / 1000));
+    const tw_pipeline *pipeline = self->all.pipeline;
+    if (console_is_due(waited_ms))
+        console_note("worker %s: waiting for shard %u at %s for %lld of %lld s%s", self->name, shard, address,
+            (long long)(waited_ms / 1000), (long long)(pipeline->shard_timeout_us / 1000000), security_hint(pipeline));
 }
 
 static void tell_waiting_for_worker(void *context, const tw_remote_wait *wait)
@@ -137,6 +138,9 @@ tw_status worker_attach(worker_run *self, tw_error *error)
         return status;
     self->params = params;
     tw_model_attach(self->all.model, params);
+    if (!self->is_child)
+        console_note("worker %s: learns %s on %u shard%s", self->name, pipeline->name, self->n_shards,
+            self->n_shards == 1 ? "" : "s");
     tw_model_set_workers(self->all.model, self->count);
     if (pipeline->is_flight_free)
         tw_model_free_flight(self->all.model);
@@ -311,6 +315,18 @@ static tw_status learn_own_share(worker_run *self, tw_error *error)
     return status;
 }
 
+/* Of a worker that was started by hand. */
+static void tell_end(worker_run *self)
+{
+    tw_report learned = {.bad_events = self->report.bad_events};
+    if (self->metrics != NULL)
+        tw_metrics_report(self->metrics, false, &learned);
+    if (!self->is_child)
+        console_note("worker %s: %s: learned %llu events, %llu malformed", self->name,
+            atomic_load(self->stop) ? "stopped" : "finished", (unsigned long long)learned.figures.events,
+            (unsigned long long)self->report.bad_events);
+}
+
 static tw_status worker_learn(worker_run *self, tw_error *error)
 {
     tw_status status = assembly_check(&self->all, error);
@@ -326,6 +342,8 @@ static tw_status worker_learn(worker_run *self, tw_error *error)
         status = self->coordinator != NULL ? worker_learn_shares(self, error) : learn_own_share(self, error);
     if (status == TW_STATUS_OK)
         status = write_figures(self, error);
+    if (status == TW_STATUS_OK)
+        tell_end(self);
     return status;
 }
 
@@ -343,6 +361,7 @@ static void worker_fini(worker_run *self)
 
 static tw_status read_flags(worker_run *self, const flags *given, tw_error *error)
 {
+    self->is_child = flags_has(given, "child-of");
     self->figures_path = flags_text(given, "figures", NULL);
     self->coordinator = flags_text(given, "coordinator", NULL);
     const char *name = flags_text(given, "name", NULL);

@@ -19,6 +19,9 @@ const verb *verb_at(size_t index);
 /* Parses argv; prints help (stdout, *code 0) or the error (stderr, *code 64). False: the verb is over with *code. */
 bool verb_parse(const verb *self, int argc, char **argv, flags *out, int *code);
 
+/* As verb_parse, for a verb that takes options only: an argument is a usage error that names it. */
+bool verb_parse_options(const verb *self, int argc, char **argv, flags *out, int *code);
+
 /* The code for a usage error, after printing it with a hint to --help. */
 int verb_misused(const verb *self, const char *format, ...) TW_PRINTF(2, 3);
 

@@ -117,8 +117,9 @@ static tw_status await_orders(share_run *run, tw_orders *out, tw_error *error)
             return status;
         }
         if (silent_us - run->noted_us > NOTE_AFTER_US)
-            console_note("worker %s: waiting for the coordinator at %s for %lld s", run->worker->name,
-                run->worker->coordinator, (long long)(silent_us / 1000000));
+            console_note("worker %s: waiting for the coordinator at %s for %lld of %lld s%s", run->worker->name,
+                run->worker->coordinator, (long long)(silent_us / 1000000), (long long)(patience_us / 1000000),
+                security_hint(run->worker->all.pipeline));
         if (silent_us < run->noted_us || silent_us - run->noted_us > NOTE_AFTER_US)
             run->noted_us = silent_us;
     }

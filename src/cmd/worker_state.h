@@ -30,6 +30,7 @@ typedef struct worker_run {
     const char *address[TW_MAX_SHARDS];
     uint32_t n_shards;
     const char *figures_path;
+    bool is_child; /* of a run, which speaks for it */
     atomic_bool *stop;
     console console;
     stripe_choice *stripe; /* [n_sources] */

@@ -378,10 +378,14 @@ static void check_servers(checker *self)
     if (n_bind > 0 && (uint64_t)shards != n_bind)
         (void)COMPLAIN(self, servers, "bind", "E125", "parameter_servers.bind: %zu addresses for %lld shards", n_bind,
             (long long)shards);
-    if (shards == 0 && tw_option_int(self->root->values, "workers") <= 1 &&
+    if (shards == 0 && tw_option_int(self->root->values, "workers") <= 1 && n_connect == 0 &&
         strcmp(text_of(servers, "standby"), "none") != 0)
         (void)COMPLAIN(self, servers, "standby", "E125",
             "parameter_servers.standby: there is no shard to stand by for: set parameter_servers.shards");
+    if (n_connect > 0 && strcmp(text_of(servers, "standby"), "none") != 0)
+        (void)COMPLAIN(self, servers, "standby", "E125",
+            "parameter_servers.standby: shards that are joined have standbys of their own (thalweg ps --standby-of), "
+            "which connect names as A|B; remove it");
     for (size_t i = 0; i < 2; i++) {
         for (size_t k = 0; k < tw_option_count(servers->values, lists[i]); k++) {
             char path[64];
@@ -407,6 +411,23 @@ static void check_servers(checker *self)
 
 /* --- running ------------------------------------------------------------------------------------------------------ */
 
+static void check_shared_source(checker *self, const tw_bound *source)
+{
+    const tw_bound *bad = tw_bound_map(source, "bad_records");
+    bool is_file = is_word(source, "type", "file");
+    if (!is_file || tw_check_follows(source))
+        (void)COMPLAIN(self, source, tw_check_follows(source) ? "follow" : "type", "E120",
+            "%s: several workers read bounded files (type: file, without follow); use workers: 1", source->path);
+    for (size_t i = 0; is_file && source->plugin != NULL && i < tw_option_count(source->plugin, "path"); i++) {
+        if (strcmp(tw_option_item(source->plugin, "path", i), "-") == 0)
+            (void)COMPLAIN(self, source, "path", "E120",
+                "%s.path: standard input has one reader; use workers: 1, or files", source->path);
+    }
+    if (text_of(bad, "dead_letter") != NULL)
+        (void)COMPLAIN(self, bad, "dead_letter", "E120",
+            "%s.dead_letter: written by one worker only; use workers: 1 or remove it", bad->path);
+}
+
 /* Several workers share bounded files; what only one process can keep in order is refused. */
 static void check_workers(checker *self)
 {
@@ -417,18 +438,8 @@ static void check_workers(checker *self)
     if (is_batch(tw_bound_map(self->root, "train")))
         (void)COMPLAIN(self, self->root, "workers", "E130",
             "workers: train.mode: batch fits the data in one process; use workers: 1");
-    for (size_t i = 0; i < sources->n_items; i++) {
-        const tw_bound *source = sources->item[i];
-        if (!is_word(source, "type", "file") || tw_check_follows(source))
-            (void)COMPLAIN(self, source, tw_check_follows(source) ? "follow" : "type", "E120",
-                "%s: several workers read bounded files (type: file, without follow); use workers: 1", source->path);
-    }
-    for (size_t i = 0; i < sources->n_items; i++) {
-        const tw_bound *bad = tw_bound_map(sources->item[i], "bad_records");
-        if (text_of(bad, "dead_letter") != NULL)
-            (void)COMPLAIN(self, bad, "dead_letter", "E120",
-                "%s.dead_letter: written by one worker only; use workers: 1 or remove it", bad->path);
-    }
+    for (size_t i = 0; i < sources->n_items; i++)
+        check_shared_source(self, sources->item[i]);
     if (sinks->node != NULL && sinks->n_items > 0)
         (void)COMPLAIN(self, self->root, "workers", "E120",
             "workers: several workers score events in no fixed order, so sinks are not written; use workers: 1 or "

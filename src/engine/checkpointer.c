@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -116,13 +117,35 @@ tw_status tw_checkpointer_start(tw_checkpointer *self, tw_manifest *manifest, tw
     return status;
 }
 
+/* Shards that were joined write where they were told to, which only they know. */
+static tw_status check_files(const char *directory, const tw_row_files *files, tw_error *error)
+{
+    char path[TW_FILE_NAME_SIZE + 4096];
+    tw_file_info info;
+    for (uint32_t i = 0; i < files->n_files; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", directory, files->file[i].name);
+        tw_status status = tw_file_stat(path, &info, error);
+        if (status == TW_STATUS_NOT_FOUND) {
+            status = tw_error_set(error, TW_STATUS_IO,
+                "%s is not there: its shard saves somewhere else; joined shards want the run's checkpoint.dir as their "
+                "--checkpoint, the same directory for all",
+                path);
+            tw_error_code(error, "E204");
+        }
+        if (status < 0)
+            return status;
+    }
+    return TW_STATUS_OK;
+}
+
 static void *checkpointer_commit(void *argument)
 {
     tw_checkpointer *self = argument;
     const tw_checkpoint_policy *policy = &self->policy;
     tw_status status = TW_STATUS_OK;
     self->next_verdict = (tw_verdict){.is_published = true};
-    if (policy->gate.n_required > 0)
+    status = check_files(policy->directory, &self->manifest.files, &self->commit_error);
+    if (status == TW_STATUS_OK && policy->gate.n_required > 0)
         status = tw_gate_judge(&policy->gate, tw_model_traits(self->model), &self->verdict, &self->manifest,
             &self->next_verdict, &self->commit_error);
     if (status == TW_STATUS_OK)

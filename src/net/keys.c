@@ -10,7 +10,7 @@
 #include "base/fault.h"
 #include "base/file.h"
 
-enum { KEY_FILE_MAX = 4096, ALLOW_FILE_MAX = 4 << 20, WORD_SIZE = 128, MAX_WORDS = 3 };
+enum { KEY_FILE_MAX = 4096, ALLOW_FILE_MAX = 4 << 20, WORD_SIZE = 128, MAX_WORDS = 4 };
 
 /* One line cut into words. */
 typedef struct key_line {
@@ -179,19 +179,22 @@ static tw_status allow_add(
     tw_allow_list *self, const char *path, uint32_t number, const key_line *line, tw_error *error)
 {
     tw_allowed one = {0};
-    if (line->n_words != 3 || !role_of(line->word[0], &one.role) || !key_is_valid(line->word[1]) ||
-        strlen(line->word[2]) >= sizeof one.name)
+    /* The line of a .pub file may be pasted whole. */
+    bool is_pasted = line->n_words == 4 && strcmp(line->word[1], "public") == 0;
+    const char *key = line->word[is_pasted ? 2 : 1], *name = line->word[is_pasted ? 3 : 2];
+    if ((line->n_words != 3 && !is_pasted) || !role_of(line->word[0], &one.role) || !key_is_valid(key) ||
+        strlen(name) >= sizeof one.name)
         return line_error(path, number,
             "\"ROLE KEY NAME\": ROLE worker, replica or admin, KEY 40 characters of Z85, NAME of at most 63", error);
-    if (tw_allow_list_find(self, line->word[1]) != NULL)
+    if (tw_allow_list_find(self, key) != NULL)
         return line_error(path, number, "every key once", error);
     if (self->count == TW_ALLOW_MAX)
         return line_error(path, number, "at most 10000 keys", error);
     tw_status status = tw_grow(&self->item, sizeof *self->item, &self->capacity, self->count + 1, error);
     if (status < 0)
         return status;
-    memcpy(one.public_key, line->word[1], TW_KEY_SIZE);
-    (void)snprintf(one.name, sizeof one.name, "%.63s", line->word[2]);
+    memcpy(one.public_key, key, TW_KEY_SIZE);
+    (void)snprintf(one.name, sizeof one.name, "%.63s", name);
     self->item[self->count++] = one;
     return TW_STATUS_OK;
 }

@@ -248,7 +248,7 @@ static void every_template_has_a_pipeline_a_readme_and_a_known_generator(void **
         }
         assert_true(has_pipeline && has_readme);
     }
-    assert_int_equal(n_templates, 4);
+    assert_int_equal(n_templates, 5);
     assert_null(tw_template_find("unknown"));
     assert_string_equal(tw_template_find("sensors")->name, "sensors");
 }

@@ -113,6 +113,21 @@ static void make_list(fixture *self, tw_allow_list *list)
     assert_int_equal(tw_allow_list_load("allow", list, NULL), TW_STATUS_OK);
 }
 
+static void the_line_of_a_public_key_file_may_be_pasted_into_an_allow_list(void **state)
+{
+    fixture *self = *state;
+    char text[400];
+    tw_allow_list list;
+    (void)snprintf(text, sizeof text, "worker public %s first\n", self->worker.public_key);
+    write_text("allow", text);
+    assert_int_equal(tw_allow_list_load("allow", &list, NULL), TW_STATUS_OK);
+    assert_string_equal(tw_allow_list_find(&list, self->worker.public_key)->name, "first");
+    tw_allow_list_fini(&list);
+    (void)snprintf(text, sizeof text, "worker secret %s first\n", self->worker.public_key);
+    write_text("allow", text);
+    assert_int_equal(tw_allow_list_load("allow", &list, NULL), TW_STATUS_CORRUPT);
+}
+
 static void allow_lists_give_roles_and_names_and_their_errors_the_line(void **state)
 {
     fixture *self = *state;
@@ -239,6 +254,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_stored_pair_is_secret_reads_back_and_is_not_overwritten, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_secret_that_others_may_read_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(broken_key_files_name_file_and_line, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            the_line_of_a_public_key_file_may_be_pasted_into_an_allow_list, set_up, tear_down),
         cmocka_unit_test_setup_teardown(allow_lists_give_roles_and_names_and_their_errors_the_line, set_up, tear_down),
         cmocka_unit_test_setup_teardown(only_keys_of_the_list_get_in_and_say_who_they_are, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_server_that_lets_strangers_in_fails_its_test, set_up, tear_down),

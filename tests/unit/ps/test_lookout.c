@@ -154,8 +154,8 @@ static void answer_promote(world *self, uint32_t place, const tw_frame *asked)
     }
     one->role = SERVES;
     one->epoch = asked->handle;
-    answer(self, place, &(tw_frame){.type = TW_FRAME_PROMOTED, .ack = asked->sequence, .handle = one->epoch}, NULL,
-        NULL);
+    answer(
+        self, place, &(tw_frame){.type = TW_FRAME_PROMOTED, .ack = asked->sequence, .handle = one->epoch}, NULL, NULL);
 }
 
 static void deliver(world *self, const letter *one)
