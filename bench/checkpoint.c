@@ -277,7 +277,7 @@ static double recover(const bench *self, uint64_t *rows, double *cpu)
     tw_recovered found;
     *cpu = cpu_seconds(CLOCK_PROCESS_CPUTIME_ID);
     int64_t start = tw_clock_monotonic_us();
-    must(tw_table_recover(self->directory, 0, 1, 0, &found, &error), &error);
+    must(tw_table_recover(self->directory, 0, 1, 0, false, &found, &error), &error);
     double seconds = (double)(tw_clock_monotonic_us() - start) / 1e6;
     *cpu = cpu_seconds(CLOCK_PROCESS_CPUTIME_ID) - *cpu;
     tw_params_stats stats;

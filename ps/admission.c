@@ -25,6 +25,15 @@ void tw_touches_read(tw_key_touch *touch, uint32_t n, const unsigned char *at)
     }
 }
 
+void tw_touches_write(const tw_key_touch *touch, uint32_t n, unsigned char *at)
+{
+    for (uint32_t i = 0; i < n; i++, at += TW_TOUCH_SIZE) {
+        uint64_t count = touch[i].count < 0x7fff ? touch[i].count : 0x7fff;
+        tw_put_u64(
+            at, touch[i].first | (uint64_t)touch[i].last << 24 | count << 48 | (uint64_t)touch[i].is_admitted << 63);
+    }
+}
+
 tw_status tw_admission_plan(tw_flight *self, const tw_partition *partition, const tw_batch *batch, tw_error *error)
 {
     tw_admission *own = &self->admission;
@@ -72,13 +81,11 @@ void tw_admission_store(const tw_flight *self, const tw_flight_chunk *chunk, boo
     const tw_admission *own = &self->admission;
     if (!own->is_on)
         return;
-    for (uint32_t i = 0; chunk != NULL && i < chunk->n_keys; i++, at += TW_TOUCH_SIZE) {
-        const tw_key_touch *touch = &own->touch[chunk->key_first + i];
-        uint64_t count = touch->count < 0x7fff ? touch->count : 0x7fff;
-        tw_put_u64(at, touch->first | (uint64_t)touch->last << 24 | count << 48 | (uint64_t)touch->is_admitted << 63);
-    }
+    uint32_t n = chunk != NULL ? chunk->n_keys : 0;
+    if (n > 0)
+        tw_touches_write(own->touch + chunk->key_first, n, at);
     if (is_last)
-        tw_put_u64(at, own->n_ticks);
+        tw_put_u64(at + (size_t)n * TW_TOUCH_SIZE, own->n_ticks);
 }
 
 /* The first event of the batch that has the key. */

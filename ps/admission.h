@@ -25,6 +25,7 @@ static inline size_t tw_touches_size(const tw_table_spec *spec, uint32_t n_keys,
 /* Shard: `at` has tw_sights_size bytes. */
 void tw_sights_write(const tw_table *table, const uint64_t *key, uint32_t n, tw_sight *scratch, unsigned char *at);
 void tw_touches_read(tw_key_touch *touch, uint32_t n, const unsigned char *at);
+void tw_touches_write(const tw_key_touch *touch, uint32_t n, unsigned char *at);
 
 /* Worker. `load` and `store` as tw_flight_load and tw_flight_store, for what follows the records. */
 TW_MUST_USE tw_status tw_admission_plan(

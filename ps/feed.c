@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/hash.h"
+#include "ps/replay.h"
 #include "ps/shard_state.h"
 
 enum {
@@ -100,6 +101,7 @@ void tw_feed_init(tw_shard *self)
 {
     self->feed.is_standby = self->options.is_standby;
     self->feed.epoch = self->options.epoch;
+    self->feed.is_epoch_certain = true;
 }
 
 void tw_feed_fini(tw_shard *self)
@@ -133,7 +135,7 @@ void tw_feed_pump(tw_shard *self)
         feed_send_item(self, feed->unsent);
 }
 
-static tw_feed_item *item_begin(tw_shard *self, tw_frame *frame, const uint64_t *keys)
+tw_feed_item *tw_feed_item_begin(tw_shard *self, tw_frame *frame, const uint64_t *keys)
 {
     tw_feed_item *item = tw_alloc_zero(sizeof *item);
     frame->model = self->model;
@@ -142,6 +144,7 @@ static tw_feed_item *item_begin(tw_shard *self, tw_frame *frame, const uint64_t 
     frame->handle = self->feed.stream;
     frame->sequence = self->feed.last + 1;
     frame->generation = self->generation;
+    frame->epoch = self->feed.epoch;
     if (item == NULL || tw_frame_begin(&item->frame, frame, keys, NULL) == TW_STATUS_OK)
         return item;
     tw_free(item->frame.bytes);
@@ -149,14 +152,14 @@ static tw_feed_item *item_begin(tw_shard *self, tw_frame *frame, const uint64_t 
     return NULL;
 }
 
-static void item_discard(tw_feed_item *item)
+void tw_feed_item_discard(tw_feed_item *item)
 {
     if (item != NULL)
         tw_free(item->frame.bytes);
     tw_free(item);
 }
 
-static void item_end(tw_shard *self, tw_feed_item *item, const tw_frame *frame)
+void tw_feed_item_end(tw_shard *self, tw_feed_item *item, const tw_frame *frame)
 {
     tw_feed *feed = &self->feed;
     tw_frame_finish(&item->frame, frame);
@@ -186,12 +189,12 @@ static tw_status rows_end(tw_shard *self, tw_error *error)
         .n_keys = (uint32_t)feed->n_keys,
         .block_first = feed->block_first,
         .n_blocks = feed->n_blocks};
-    tw_feed_item *item = item_begin(self, &frame, feed->n_keys > 0 ? feed->key : NULL);
+    tw_feed_item *item = tw_feed_item_begin(self, &frame, feed->n_keys > 0 ? feed->key : NULL);
     if (item == NULL || tw_buffer_append(&item->frame, feed->values.bytes, feed->values.size, error) < 0) {
-        item_discard(item);
+        tw_feed_item_discard(item);
         return tw_no_memory(error, feed->values.size);
     }
-    item_end(self, item, &frame);
+    tw_feed_item_end(self, item, &frame);
     feed->n_keys = feed->n_blocks = 0;
     feed->values.size = 0;
     return TW_STATUS_OK;
@@ -239,10 +242,10 @@ static tw_status copy_end(tw_shard *self, tw_error *error)
     size_t n_marks = 0;
     const tw_mark *mark = tw_table_marks(self->table, &n_marks);
     tw_frame frame = {.type = TW_FRAME_ROWS};
-    tw_feed_item *item = item_begin(self, &frame, NULL);
+    tw_feed_item *item = tw_feed_item_begin(self, &frame, NULL);
     unsigned char *at = item != NULL ? tw_buffer_reserve(&item->frame, 16 + n_marks * 16, error) : NULL;
     if (at == NULL) {
-        item_discard(item);
+        tw_feed_item_discard(item);
         return tw_no_memory(error, 16 + n_marks * 16);
     }
     tw_put_u64(at, tw_table_events_learned(self->table));
@@ -251,11 +254,16 @@ static tw_status copy_end(tw_shard *self, tw_error *error)
         tw_put_u64(at + 16 + i * 16, mark[i].split);
         tw_put_u64(at + 24 + i * 16, mark[i].to);
     }
-    item_end(self, item, &frame);
+    tw_feed_item_end(self, item, &frame);
     self->feed.copy_end = self->feed.last;
     self->feed.is_copying = false;
     self->feed.digested = (tw_table_part){0};
     return TW_STATUS_OK;
+}
+
+static bool keeps(const tw_shard *self)
+{
+    return tw_keep_is_on(tw_table_spec_of(self->table));
 }
 
 static void feed_copy(tw_shard *self)
@@ -266,7 +274,9 @@ static void feed_copy(tw_shard *self)
     tw_error error = {0};
     bool has_more = tw_table_next_part(self->table, FEED_PART_BYTES, &feed->part);
     tw_status status = TW_STATUS_OK;
-    if (has_more)
+    if (has_more && feed->part.block < 0 && keeps(self))
+        status = tw_replay_copy(self, &error);
+    else if (has_more)
         status = tw_table_scan_part(self->table, &feed->part, rows_visit, self, &error);
     if (status == TW_STATUS_OK && has_more)
         status = rows_end(self, &error);
@@ -291,10 +301,10 @@ static void feed_digest(tw_shard *self)
     tw_frame frame = {.type = TW_FRAME_DIGEST};
     if (tw_part_digest(self->table, &feed->digested, &digest, &n_records, NULL) < 0)
         return;
-    tw_feed_item *item = item_begin(self, &frame, NULL);
+    tw_feed_item *item = tw_feed_item_begin(self, &frame, NULL);
     unsigned char *at = item != NULL ? tw_buffer_reserve(&item->frame, 40, NULL) : NULL;
     if (at == NULL) {
-        item_discard(item);
+        tw_feed_item_discard(item);
         return;
     }
     tw_put_u32(at, (uint32_t)feed->digested.block);
@@ -303,7 +313,7 @@ static void feed_digest(tw_shard *self)
     tw_put_u64(at + 16, feed->digested.to);
     tw_put_u64(at + 24, digest);
     tw_put_u64(at + 32, n_records);
-    item_end(self, item, &frame);
+    tw_feed_item_end(self, item, &frame);
 }
 
 /* --- the log --------------------------------------------------------------------------------------------------------
@@ -312,14 +322,20 @@ static void feed_digest(tw_shard *self)
 static tw_status log_values(
     const tw_shard *self, const tw_staged_part *part, void *const *block_record, tw_buffer *out, tw_error *error)
 {
-    size_t row_size = tw_table_spec_of(self->table)->schema.row.size, size = part->n_keys * row_size;
+    size_t row_size = tw_table_spec_of(self->table)->schema.row.size, size = 0;
+    for (uint32_t i = 0; i < part->n_keys; i++)
+        size += self->row[part->key_at + i] != NULL ? row_size : 0;
     for (uint32_t i = 0; i < part->n_blocks; i++)
         size += self->place[part->block_first + i].size;
     unsigned char *at = tw_buffer_reserve(out, size, error);
     if (at == NULL)
         return TW_STATUS_NO_MEMORY;
-    for (uint32_t i = 0; i < part->n_keys; i++, at += row_size)
+    for (uint32_t i = 0; i < part->n_keys; i++) {
+        if (self->row[part->key_at + i] == NULL)
+            continue;
         memcpy(at, self->row[part->key_at + i], row_size);
+        at += row_size;
+    }
     for (uint32_t i = 0; i < part->n_blocks; i++) {
         const tw_block_place *place = &self->place[part->block_first + i];
         memcpy(at, block_record[i], place->size);
@@ -346,12 +362,20 @@ static bool log_part(tw_shard *self,
         frame.n_marks = push->n_marks;
         memcpy(frame.mark, push->mark, sizeof frame.mark);
     }
-    tw_feed_item *item = item_begin(self, &frame, frame.n_keys > 0 ? session->key + part->key_at : NULL);
-    if (item == NULL || (part != NULL && log_values(self, part, block_record, &item->frame, NULL) < 0)) {
-        item_discard(item);
+    tw_feed_item *item = tw_feed_item_begin(self, &frame, frame.n_keys > 0 ? session->key + part->key_at : NULL);
+    tw_status status = item != NULL ? TW_STATUS_OK : TW_STATUS_NO_MEMORY;
+    if (status == TW_STATUS_OK && keeps(self))
+        status = tw_replay_log_head(
+            self, frame.n_keys > 0 ? self->touch + part->key_at : NULL, frame.n_keys, &item->frame, NULL);
+    if (status == TW_STATUS_OK && part != NULL)
+        status = log_values(self, part, block_record, &item->frame, NULL);
+    if (status == TW_STATUS_OK && push != NULL && keeps(self))
+        status = tw_replay_log_tail(session, &item->frame, NULL);
+    if (status < 0) {
+        tw_feed_item_discard(item);
         return false;
     }
-    item_end(self, item, &frame);
+    tw_feed_item_end(self, item, &frame);
     return true;
 }
 
@@ -378,19 +402,6 @@ void tw_feed_log(tw_shard *self, const tw_session *session, const tw_frame *push
 /* --- the stream -----------------------------------------------------------------------------------------------------
  */
 
-/* Rows that are admitted late, expire or are evicted change by ticks too, which no entry tells of. */
-static bool can_be_copied(tw_shard *self)
-{
-    if (!tw_keep_is_on(tw_table_spec_of(self->table)))
-        return true;
-    tw_feed *feed = &self->feed;
-    tw_frame request = {.sender = feed->sender};
-    tw_shard_nack(self, feed->peer, feed->peer_size, &request, TW_NACK_FAILED, NULL,
-        "rows that are admitted late, expire or are evicted have no standby in this version");
-    feed->has_peer = false;
-    return false;
-}
-
 static tw_status stream_begin(tw_shard *self, tw_error *error)
 {
     tw_feed *feed = &self->feed;
@@ -410,12 +421,12 @@ static tw_status stream_begin(tw_shard *self, tw_error *error)
     tw_params_stats stats = {0};
     tw_table_stats(self->table, &stats);
     tw_frame frame = {.type = TW_FRAME_SUBSCRIBE, .n_learned = stats.rows};
-    tw_feed_item *item = item_begin(self, &frame, NULL);
+    tw_feed_item *item = tw_feed_item_begin(self, &frame, NULL);
     if (item == NULL || tw_hello_encode(&hello, &item->frame, error) < 0) {
-        item_discard(item);
+        tw_feed_item_discard(item);
         return TW_STATUS_NO_MEMORY;
     }
-    item_end(self, item, &frame);
+    tw_feed_item_end(self, item, &frame);
     return TW_STATUS_OK;
 }
 
@@ -451,7 +462,7 @@ void tw_feed_confirm(tw_shard *self, uint64_t index)
         feed->bytes_sent -= is_sent ? item->frame.size : 0;
         feed->bytes -= item->frame.size;
         feed->first = item->next;
-        item_discard(item);
+        tw_feed_item_discard(item);
     }
     if (feed->first == NULL)
         feed->newest = NULL;
@@ -472,7 +483,7 @@ void tw_shard_tick(tw_shard *self, int64_t now_us)
         return;
     /* The name comes with the first HELLO: without it nobody knows what the rows are. */
     bool has_model = self->table != NULL && self->name[0] != '\0';
-    if (feed->stream == 0 && has_model && can_be_copied(self) && stream_begin(self, NULL) < 0)
+    if (feed->stream == 0 && has_model && stream_begin(self, NULL) < 0)
         tw_feed_drop(self);
     if (feed->stream == 0)
         return;

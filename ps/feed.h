@@ -3,9 +3,9 @@
  *
  * One stream of numbered entries: SUBSCRIBE (the model; `n_learned`: how many rows), ROWS (parts of the table as they
  * are when the entry is made), ROWS without MORE (end of the copy: marks and events), LOG (what one push made of its
- * rows, with its marks; in parts), DIGEST. As rows travel as what they became, entries put one after the other in the
- * order of their numbers give the table as it was when the last one was made. Entries are kept until confirmed, so that
- * a connection that breaks goes on where it was. */
+ * rows, with its marks; in parts), DIGEST; where keys are admitted or expire, as replay.h says. As rows travel as what
+ * they became, entries put one after the other in the order of their numbers give the table as it was when the last one
+ * was made. Entries are kept until confirmed, so that a connection that breaks goes on where it was. */
 #ifndef TW_PS_FEED_H
 #define TW_PS_FEED_H
 
@@ -50,7 +50,7 @@ typedef struct tw_feed {
     uint64_t n_copies, n_dropped, n_alone;
 
     uint64_t epoch, known_epoch;
-    bool is_standby, is_deposed, has_promotion;
+    bool is_epoch_certain, is_standby, is_deposed, has_promotion;
     tw_promotion promotion;
     unsigned char promoter[TW_PEER_SIZE];
     size_t promoter_size;
@@ -66,6 +66,11 @@ void tw_feed_log(tw_shard *self, const tw_session *session, const tw_frame *push
 /* True: the answer waits for the standby, and goes out later. */
 bool tw_feed_holds(tw_shard *self, const void *peer, size_t peer_size, const void *bytes, size_t size);
 
+/* One entry: fill item->frame behind what begin wrote, then end or discard it. NULL: no memory. */
+tw_feed_item *tw_feed_item_begin(tw_shard *self, tw_frame *frame, const uint64_t *keys);
+void tw_feed_item_end(tw_shard *self, tw_feed_item *item, const tw_frame *frame);
+void tw_feed_item_discard(tw_feed_item *item); /* NULL-safe */
+
 /* Until a standby subscribes again nothing is kept and nobody waits. */
 void tw_feed_drop(tw_shard *self);
 /* The standby has every entry up to `index`. */
@@ -76,6 +81,8 @@ void tw_feed_pump(tw_shard *self);
 
 /* succession.c: frames outside of sessions; false: it is none of these. */
 bool tw_feed_receive(tw_shard *self, uint32_t roles, const void *peer, size_t peer_size, const tw_frame *frame);
+/* The shard has another table. */
+void tw_feed_meet_table(tw_shard *self);
 /* Whether a HELLO that knows of `epoch` is to be turned away. */
 bool tw_feed_is_behind(const tw_shard *self, uint64_t epoch);
 /* A client named this epoch: whoever watches over shards may ask what the highest was. */

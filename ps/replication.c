@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "ps/replay.h"
 
 void tw_subscription_put(const tw_subscription *self, unsigned char at[TW_SUBSCRIBE_SIZE])
 {
@@ -71,6 +72,8 @@ static tw_status digest_visit(void *context, int block, uint64_t key, const void
 tw_status tw_part_digest(
     tw_table *table, const tw_table_part *part, uint64_t *sum, uint64_t *n_records, tw_error *error)
 {
+    if (part->block < 0 && tw_keep_is_on(tw_table_spec_of(table)))
+        return tw_replay_digest(table, part, sum, n_records, error);
     digest self = {.schema = &tw_table_spec_of(table)->schema};
     tw_status status = tw_table_scan_part(table, part, digest_visit, &self, error);
     *sum = self.sum;

@@ -5,13 +5,17 @@
  * client was told of (in `handle`, as WELCOME tells it), and a shard that is behind it answers NOT_PRIMARY, as do a
  * standby and a shard that was told of a successor: one that comes back late serves nobody who knows better.
  *
- *   SUBSCRIBE   a standby wants the entries behind `sequence` of the stream `handle` (0: from the beginning)
- *   LOG_ACK     it has the entries up to `sequence`; with DUPLICATE it misses something: the next ones again, at once
- *               when `ack` names a later one that came. Answered by LOG_ACK: number of the last entry.
- *   PROMOTE     handle: epoch, 0: one above the shard's own; payload: an address to serve at too, or nothing. A shard
- *               that is no standby and not behind only takes the epoch. Answered by PROMOTED (handle: its epoch) or
- *               NACK: NOT_PRIMARY when its copy is not complete, STALE_EPOCH, DENIED, FAILED.
- *   PROMOTED    as a message to the shard that was taken over from: handle: the successor's epoch. */
+ * It is saved with the rows. A shard that has it from its files only (`is_epoch_certain` false) is not sure of it:
+ * where two are of the same epoch, it is the other one that serves.
+ *
+ *   SUBSCRIBE   a standby wants the entries behind `sequence` of the stream `handle` (0: from the beginning). Its
+ * epoch: the latest that it knows of; a shard that is behind it answers NOT_PRIMARY LOG_ACK     it has the entries up
+ * to `sequence`; with DUPLICATE it misses something: the next ones again, at once when `ack` names a later one that
+ * came. Answered by LOG_ACK: number of the last entry. PROMOTE     handle: epoch, 0: one above the shard's own or, of a
+ * standby, its primary's; payload: an address to serve at too, or nothing. A shard that is no standby and not behind
+ * only takes the epoch. Answered by PROMOTED (handle: its epoch) or NACK: NOT_PRIMARY when its copy is not complete,
+ * STALE_EPOCH, DENIED, FAILED. PROMOTED    as a message to the shard that was taken over from: handle: the successor's
+ * epoch. */
 #ifndef TW_PS_REPLICATION_H
 #define TW_PS_REPLICATION_H
 
@@ -47,6 +51,9 @@ void tw_shard_promotion_done(tw_shard *self, tw_status status, const char *messa
 /* From now on this shard serves `table` as the model `name`. Takes the table also when it fails. */
 TW_MUST_USE tw_status tw_shard_take_over(
     tw_shard *self, tw_table *table, const char *name, uint64_t epoch, tw_error *error);
+
+/* The primary of this standby is of that epoch: it will be promoted to a later one. */
+void tw_shard_know_epoch(tw_shard *self, uint64_t epoch);
 
 /* Appends a PROMOTE frame, for whoever sends it over a socket of its own (promote.h does). */
 TW_MUST_USE tw_status tw_promote_encode(

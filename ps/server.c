@@ -75,8 +75,10 @@ static tw_status restore_files(shard_server *self,
     tw_status status = tw_table_create(spec, first, last, &table, error);
     if (status == TW_STATUS_OK)
         status = tw_table_load_all(table, directory, file, n_files, error);
-    if (status == TW_STATUS_OK && directory == options->init_directory)
+    if (status == TW_STATUS_OK && directory == options->init_directory) {
         tw_table_forget_marks(table);
+        tw_table_set_epoch(table, 0);
+    }
     if (status == TW_STATUS_OK)
         status = tw_shard_adopt_take(self->shard, table, error);
     if (status < 0)
@@ -101,8 +103,8 @@ static tw_status restore_own(shard_server *self, tw_error *error)
 {
     const tw_shard_server_options *options = self->options;
     tw_recovered found;
-    tw_status status =
-        tw_table_recover(options->directory, options->index, options->count, options->newer_than, &found, error);
+    tw_status status = tw_table_recover(options->directory, options->index, options->count, options->newer_than,
+        !options->is_epoch_certain, &found, error);
     self->last_id = found.newest_id;
     self->saved_id = found.id;
     if (status < 0 || found.table == NULL)
@@ -160,6 +162,8 @@ static tw_status job_start(shard_server *self, uint64_t id, bool is_barrier, tw_
         self->options->deltas, server_max_kept_bytes, &job->frozen, error);
     if (status < 0)
         return status;
+    if (!is_barrier)
+        tw_frozen_set_own(job->frozen);
     job->directory = self->options->directory;
     job->id = id;
     job->is_barrier = is_barrier;
@@ -415,8 +419,21 @@ static tw_status server_stand_by(shard_server *self, tw_error *error)
         .index = options->index,
         .count = options->count,
         .max_bytes = options->max_bytes,
+        .epoch = self->told.epoch,
         .is_sync = options->is_sync};
     return tw_standby_edge_create(self->net, &edge, &self->standby, error);
+}
+
+/* A standby was the primary once if its own files say so: whoever is older is not copied. */
+static tw_status find_epoch(const shard_server *self, uint64_t *epoch, tw_error *error)
+{
+    const tw_shard_server_options *options = self->options;
+    uint64_t saved = 0;
+    if (options->standby_of == NULL || options->directory == NULL || options->is_epoch_certain)
+        return TW_STATUS_OK;
+    tw_status status = tw_row_files_epoch(options->directory, options->index, options->count, &saved, error);
+    *epoch = saved > *epoch ? saved : *epoch;
+    return status;
 }
 
 static tw_status server_open(shard_server *self, tw_error *error)
@@ -428,12 +445,19 @@ static tw_status server_open(shard_server *self, tw_error *error)
         .incarnation = tw_mix64((uint64_t)tw_clock_wall_us() ^ (uint64_t)getpid() << 44) | 1,
         .is_standby = self->options->standby_of != NULL,
         .epoch = self->options->epoch,
+        .is_epoch_certain = self->options->is_epoch_certain,
         .emit = server_emit,
         .context = &self->outbox,
     };
-    tw_status status = tw_shard_create(&shard_options, &self->shard, error);
+    tw_status status = find_epoch(self, &shard_options.epoch, error);
+    if (status == TW_STATUS_OK)
+        status = tw_shard_create(&shard_options, &self->shard, error);
     if (status == TW_STATUS_OK && self->options->standby_of == NULL)
         status = server_restore(self, error);
+    if (status == TW_STATUS_OK) {
+        tw_shard_replication(self->shard, &self->told);
+        tw_own_files_begin(&self->own, self->told.epoch);
+    }
     if (status == TW_STATUS_OK)
         status = tw_net_create(1, &self->net, error);
     if (status == TW_STATUS_OK)

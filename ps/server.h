@@ -28,6 +28,7 @@ typedef struct tw_shard_server_options {
     const char *primary_key; /* its public key; needed with keys */
     bool is_sync;            /* the primary's acknowledgements wait for this standby */
     uint64_t epoch;          /* how often the shard was taken over from: see replication.h */
+    bool is_epoch_certain;   /* else it is at least the one that the rows were saved with */
     void (*on_ready)(void *context, const char *address); /* bound, restored; NULL allowed */
     /* About once a second, from the thread that serves; borrowed for the call; NULL allowed. */
     void (*on_status)(void *context, const tw_shard_status *status);

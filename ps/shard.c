@@ -166,6 +166,7 @@ static tw_status shard_set_table(tw_shard *self, tw_table *table, tw_error *erro
     self->place = place;
     self->n_places = n_places;
     self->table = table;
+    tw_feed_meet_table(self);
     tw_feed_restart(self);
     return TW_STATUS_OK;
 }

@@ -30,6 +30,7 @@ typedef struct tw_shard_options {
     uint32_t credit_bytes;      /* 32 MiB of them */
     bool is_standby;            /* refuses everybody until it was promoted: see replication.h */
     uint64_t epoch;             /* how often the shard was taken over from, as far as known */
+    bool is_epoch_certain;      /* else it is at least the one that the rows were saved with */
     uint64_t max_log_bytes;     /* 64 MiB: entries kept for a standby; one that is further behind is given up */
     int64_t sync_timeout_us;    /* 1 s: then acknowledgements do not wait for a standby any longer */
     bool is_restarted;          /* workers may be under way that it does not know */

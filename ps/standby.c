@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/hash.h"
+#include "ps/replay.h"
 
 enum {
     STANDBY_ASK_US = 200000,    /* between two SUBSCRIBE */
@@ -32,6 +33,7 @@ struct tw_standby {
     void **row;
     size_t capacity_key, capacity_row;
     tw_buffer out;
+    tw_replay_standby kept;
     tw_standby_figures figures;
 };
 
@@ -62,6 +64,7 @@ static void standby_forget(tw_standby *self)
     tw_free(self->place);
     self->place = NULL;
     self->n_places = 0;
+    tw_replay_fini(&self->kept);
     self->is_complete = self->has_gap = false;
     self->stream = self->applied = self->confirmed = 0;
 }
@@ -96,6 +99,7 @@ static void send_subscribe(tw_standby *self)
     standby_send(self,
         &(tw_frame){.type = TW_FRAME_SUBSCRIBE,
             .sender = self->options.sender,
+            .epoch = self->figures.epoch > self->options.epoch ? self->figures.epoch : self->options.epoch,
             .sequence = self->applied,
             .handle = self->stream},
         payload, sizeof payload);
@@ -140,7 +144,7 @@ static tw_status take_model(tw_standby *self, const tw_frame *frame, tw_error *e
     if (status == TW_STATUS_OK && (hello->index != self->options.index || hello->count != self->options.count))
         status = tw_error_set(error, TW_STATUS_CONFLICT, "the stream is of another shard");
     if (status == TW_STATUS_OK) {
-        uint64_t cap = self->options.max_bytes;
+        uint64_t cap = hello->spec.keep.evicts ? 0 : self->options.max_bytes; /* it decides what is evicted */
         if (cap != 0 && (hello->spec.max_bytes == 0 || hello->spec.max_bytes > cap))
             hello->spec.max_bytes = cap;
         memcpy(self->name, hello->name, sizeof self->name);
@@ -160,18 +164,41 @@ static tw_status misfit(tw_error *error, const char *what)
     return tw_error_set(error, TW_STATUS_PROTOCOL, "%s", what);
 }
 
+static bool keeps(const tw_standby *self)
+{
+    return tw_keep_is_on(tw_table_spec_of(self->table));
+}
+
+static uint64_t blocks_size(const tw_standby *self, const tw_frame *frame)
+{
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < frame->n_blocks; i++)
+        size += self->place[frame->block_first + i].size;
+    return size;
+}
+
+static tw_status check_size(const tw_standby *self, const tw_frame *frame, tw_error *error)
+{
+    tw_replay_log log;
+    if (keeps(self) && frame->type == TW_FRAME_LOG)
+        return tw_replay_read(&log, self->table, frame, (size_t)blocks_size(self, frame), error);
+    if (keeps(self) && frame->n_blocks == 0)
+        return TW_STATUS_OK; /* tw_replay_take_rows looks at it */
+    uint64_t rows = (uint64_t)frame->n_keys * tw_table_spec_of(self->table)->schema.row.size;
+    if (rows + blocks_size(self, frame) != frame->payload_size)
+        return misfit(error, "an entry of a wrong length");
+    return TW_STATUS_OK;
+}
+
 /* Everything that can be known about an entry's records before they are put. */
 static tw_status check_records(tw_standby *self, const tw_frame *frame, tw_error *error)
 {
-    const tw_schema *schema = &tw_table_spec_of(self->table)->schema;
     if (frame->block_first > self->n_places || frame->n_blocks > self->n_places - frame->block_first ||
-        (frame->n_keys > 0 && (frame->keys == NULL || schema->row.size == 0)))
+        (frame->n_keys > 0 && (frame->keys == NULL || tw_table_spec_of(self->table)->schema.row.size == 0)))
         return misfit(error, "an entry names records that this shard has not");
-    uint64_t size = (uint64_t)frame->n_keys * schema->row.size;
-    for (uint32_t i = 0; i < frame->n_blocks; i++)
-        size += self->place[frame->block_first + i].size;
-    if (size != frame->payload_size)
-        return misfit(error, "an entry of a wrong length");
+    tw_status status = check_size(self, frame, error);
+    if (status < 0)
+        return status;
     for (uint32_t i = 0; i < frame->n_keys; i++) {
         uint64_t key = tw_get_u64(frame->keys + (size_t)i * 8);
         uint32_t slot = tw_key_slot(key);
@@ -179,6 +206,20 @@ static tw_status check_records(tw_standby *self, const tw_frame *frame, tw_error
             return misfit(error, "an entry with a key of another shard");
     }
     return TW_STATUS_OK;
+}
+
+static tw_status put_blocks(tw_standby *self, const tw_frame *frame, const unsigned char *at, tw_error *error)
+{
+    tw_status status = TW_STATUS_OK;
+    for (uint32_t i = 0; i < frame->n_blocks && status == TW_STATUS_OK; i++) {
+        const tw_block_place *place = &self->place[frame->block_first + i];
+        void *record = NULL;
+        status = tw_table_block_record(self->table, place->block, place->record, TW_ACCESS_WRITE, &record, error);
+        if (status == TW_STATUS_OK)
+            memcpy(record, at, place->size);
+        at += place->size;
+    }
+    return status;
 }
 
 static tw_status put_records(tw_standby *self, const tw_frame *frame, tw_error *error)
@@ -196,15 +237,7 @@ static tw_status put_records(tw_standby *self, const tw_frame *frame, tw_error *
     const unsigned char *at = frame->payload;
     for (uint32_t i = 0; i < frame->n_keys && status == TW_STATUS_OK; i++, at += size)
         memcpy(self->row[i], at, size);
-    for (uint32_t i = 0; i < frame->n_blocks && status == TW_STATUS_OK; i++) {
-        const tw_block_place *place = &self->place[frame->block_first + i];
-        void *record = NULL;
-        status = tw_table_block_record(self->table, place->block, place->record, TW_ACCESS_WRITE, &record, error);
-        if (status == TW_STATUS_OK)
-            memcpy(record, at, place->size);
-        at += place->size;
-    }
-    return status;
+    return status == TW_STATUS_OK ? put_blocks(self, frame, at, error) : status;
 }
 
 static tw_status take_copy_end(tw_standby *self, const tw_frame *frame, tw_error *error)
@@ -230,7 +263,11 @@ static tw_status take_rows(tw_standby *self, const tw_frame *frame, tw_error *er
     if ((frame->flags & TW_FRAME_MORE) == 0)
         return take_copy_end(self, frame, error);
     tw_status status = check_records(self, frame, error);
-    return status == TW_STATUS_OK ? put_records(self, frame, error) : status;
+    if (status < 0)
+        return status;
+    if (keeps(self) && frame->n_blocks == 0)
+        return tw_replay_take_rows(&self->kept, self->table, frame, error);
+    return put_records(self, frame, error);
 }
 
 static tw_status stage(tw_standby *self, const void *bytes, size_t size, tw_error *error)
@@ -254,6 +291,53 @@ static tw_status check_marks(const tw_standby *self, const tw_frame *frame, tw_e
     return TW_STATUS_OK;
 }
 
+typedef tw_status (*part_visit)(tw_standby *self, const tw_frame *part, tw_error *error);
+
+static tw_status visit_parts(tw_standby *self, const tw_frame *last, part_visit visit, tw_error *error)
+{
+    tw_status status = TW_STATUS_OK;
+    for (size_t i = 0; i < self->n_staged && status == TW_STATUS_OK; i++) {
+        tw_frame part;
+        status = tw_frame_decode(self->staged[i].bytes, self->staged[i].size, &part, error);
+        if (status == TW_STATUS_OK)
+            status = visit(self, &part, error);
+    }
+    return status == TW_STATUS_OK ? visit(self, last, error) : status;
+}
+
+static tw_status gather_part(tw_standby *self, const tw_frame *part, tw_error *error)
+{
+    tw_replay_log log;
+    tw_status status = tw_replay_read(&log, self->table, part, (size_t)blocks_size(self, part), error);
+    return status == TW_STATUS_OK ? tw_replay_gather(&self->kept, self->table, part, &log, error) : status;
+}
+
+static tw_status fill_part(tw_standby *self, const tw_frame *part, tw_error *error)
+{
+    tw_replay_log log;
+    tw_status status = tw_replay_read(&log, self->table, part, (size_t)blocks_size(self, part), error);
+    if (status < 0)
+        return status;
+    tw_replay_fill(&self->kept, self->table, part, &log);
+    return put_blocks(self, part, log.blocks, error);
+}
+
+/* By the primary's touches, in one go as there. */
+static tw_status put_touched(tw_standby *self, const tw_frame *last, tw_error *error)
+{
+    tw_replay_log log;
+    tw_status status = visit_parts(self, last, gather_part, error);
+    if (status == TW_STATUS_OK)
+        status = tw_replay_touch(&self->kept, self->table, error);
+    if (status == TW_STATUS_OK)
+        status = visit_parts(self, last, fill_part, error);
+    if (status == TW_STATUS_OK)
+        status = tw_replay_read(&log, self->table, last, (size_t)blocks_size(self, last), error);
+    if (status == TW_STATUS_OK)
+        tw_table_tick(self->table, log.ticks);
+    return status;
+}
+
 /* A push as a whole. What fails on the way makes the copy worthless, so that nobody sees half a push. */
 static tw_status take_log(tw_standby *self, const tw_frame *frame, const void *bytes, size_t size, tw_error *error)
 {
@@ -262,15 +346,9 @@ static tw_status take_log(tw_standby *self, const tw_frame *frame, const void *b
         return stage(self, bytes, size, error);
     if (status == TW_STATUS_OK)
         status = check_marks(self, frame, error);
-    for (size_t i = 0; i < self->n_staged && status == TW_STATUS_OK; i++) {
-        tw_frame part;
-        status = tw_frame_decode(self->staged[i].bytes, self->staged[i].size, &part, error);
-        if (status == TW_STATUS_OK)
-            status = put_records(self, &part, error);
-    }
-    staged_clear(self);
     if (status == TW_STATUS_OK)
-        status = put_records(self, frame, error);
+        status = keeps(self) ? put_touched(self, frame, error) : visit_parts(self, frame, put_records, error);
+    staged_clear(self);
     if (status < 0 || !self->is_complete)
         return status;
     for (uint32_t i = 0; i < frame->n_marks && status == TW_STATUS_OK; i++)
@@ -362,6 +440,8 @@ void tw_standby_receive(tw_standby *self, const void *bytes, size_t size)
     if (tw_frame_decode(bytes, size, &frame, NULL) < 0 || frame.sender != self->options.sender)
         return;
     self->heard_us = self->now_us;
+    if (frame.type != TW_FRAME_NACK && frame.epoch > self->figures.epoch)
+        self->figures.epoch = frame.epoch;
     switch ((int)frame.type) {
     case TW_FRAME_NACK:
         take_nack(self, &frame);

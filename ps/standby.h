@@ -17,7 +17,8 @@ typedef void (*tw_standby_emit)(void *context, const void *bytes, size_t size);
 typedef struct tw_standby_options {
     uint32_t index, count;
     uint64_t sender;    /* of this process; not 0 */
-    uint64_t max_bytes; /* cap on rows; 0: as the model says */
+    uint64_t max_bytes; /* cap on rows; 0: as the model says, as where rows are evicted */
+    uint64_t epoch;     /* a primary that is older does not have it */
     bool is_sync;       /* the primary is to wait for it */
     tw_standby_emit emit;
     void *context;
@@ -29,6 +30,7 @@ typedef struct tw_standby_figures {
     uint64_t n_copies, n_gaps, n_broken,
         n_mismatches; /* copies completed; entries missed; misfits; digests that differ */
     uint64_t n_digests, n_entries;
+    uint64_t epoch;                  /* the primary's, the highest heard of */
     uint64_t n_refused;              /* times that the primary would not have it */
     char why[TW_ERROR_MESSAGE_SIZE]; /* it began anew last; "" */
 } tw_standby_figures;

@@ -17,8 +17,8 @@ struct tw_standby_edge {
     uint32_t index, count;
     uint64_t sender;
     char primary[TW_ADDRESS_SIZE];
-    uint64_t epoch, model; /* since it was promoted */
-    bool has_predecessor;  /* it may still live, at an address that is not this one's now */
+    uint64_t model;       /* since it was promoted */
+    bool has_predecessor; /* it may still live, at an address that is not this one's now */
     int64_t next_tell_us;
     tw_standby_figures told;
 };
@@ -56,6 +56,7 @@ tw_status tw_standby_edge_create(
         .count = options->count,
         .sender = self->sender,
         .max_bytes = options->max_bytes,
+        .epoch = options->epoch,
         .is_sync = options->is_sync,
         .emit = edge_emit,
         .context = self};
@@ -110,22 +111,23 @@ static tw_status edge_take_over(
     if (status < 0)
         return status;
     tw_standby_destroy(&self->standby);
-    self->epoch = wanted->epoch;
     self->model = tw_hash(name, strlen(name));
     self->has_predecessor = strcmp(wanted->address, self->primary) != 0;
     return TW_STATUS_OK;
 }
 
 /* The predecessor may come back at any time: it is told again and again who serves now. */
-static void edge_tell_predecessor(tw_standby_edge *self)
+static void edge_tell_predecessor(tw_standby_edge *self, const tw_shard *shard)
 {
     int64_t now_us = tw_clock_monotonic_us();
+    tw_replication now;
+    tw_shard_replication(shard, &now);
     if (!self->has_predecessor || now_us < self->next_tell_us)
         return;
     self->next_tell_us = now_us + EDGE_TELL_US;
     tw_buffer out = {0};
     tw_subscription which = {self->index, self->count, false};
-    if (tw_promoted_encode(&out, self->sender, 0, self->model, self->epoch, &which, NULL) == TW_STATUS_OK)
+    if (tw_promoted_encode(&out, self->sender, 0, self->model, now.epoch, &which, NULL) == TW_STATUS_OK)
         edge_emit(self, out.bytes, out.size);
     tw_free(out.bytes);
 }
@@ -170,11 +172,12 @@ tw_status tw_standby_edge_turn(tw_standby_edge *self, tw_shard *shard, tw_socket
     if (status < 0)
         return status;
     if (self->standby == NULL) {
-        edge_tell_predecessor(self);
+        edge_tell_predecessor(self, shard);
         return TW_STATUS_OK;
     }
     tw_standby_tick(self->standby, tw_clock_monotonic_us());
     edge_tell(self);
+    tw_shard_know_epoch(shard, self->told.epoch);
     if (is_wanted) {
         tw_error failure = {0};
         status = edge_take_over(self, shard, router, &wanted, &failure);

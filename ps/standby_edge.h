@@ -13,6 +13,7 @@ typedef struct tw_standby_edge_options {
     const tw_socket_security *security;
     uint32_t index, count;
     uint64_t max_bytes;
+    uint64_t epoch; /* a primary that is older is not copied */
     bool is_sync;
 } tw_standby_edge_options;
 

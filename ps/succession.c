@@ -43,6 +43,12 @@ static void take_subscribe(tw_shard *self, const void *peer, size_t peer_size, c
         tw_shard_nack(self, peer, peer_size, frame, TW_NACK_SCHEMA, NULL, "SUBSCRIBE of another shard");
         return;
     }
+    if (frame->epoch > feed->epoch) {
+        tw_shard_nack(self, peer, peer_size, frame, TW_NACK_NOT_PRIMARY, NULL,
+            "this standby knows of a later epoch: it was the primary once, and its own files are newer; start it "
+            "without --standby-of, and the other one as its standby");
+        return;
+    }
     if (feed->has_peer && feed->sender != frame->sender && feed->now_us - feed->heard_us < FEED_ABANDONED_US) {
         tw_shard_nack(self, peer, peer_size, frame, TW_NACK_OVERLOAD, NULL, "this shard has a standby already");
         return;
@@ -85,6 +91,30 @@ static void take_ack(tw_shard *self, const void *peer, size_t peer_size, const t
 /* --- who takes over from whom ---------------------------------------------------------------------------------------
  */
 
+/* From now on the epoch is this one. */
+static void set_epoch(tw_shard *self, uint64_t epoch, bool is_certain)
+{
+    self->feed.epoch = epoch;
+    self->feed.is_epoch_certain = is_certain;
+    if (self->table != NULL)
+        tw_table_set_epoch(self->table, epoch);
+}
+
+void tw_feed_meet_table(tw_shard *self)
+{
+    uint64_t saved = tw_table_epoch(self->table);
+    if (!self->options.is_epoch_certain && saved > self->feed.epoch)
+        set_epoch(self, saved, false);
+    else
+        set_epoch(self, self->feed.epoch, self->feed.is_epoch_certain);
+}
+
+void tw_shard_know_epoch(tw_shard *self, uint64_t epoch)
+{
+    if (self->feed.is_standby && epoch > self->feed.epoch)
+        self->feed.epoch = epoch;
+}
+
 bool tw_feed_is_behind(const tw_shard *self, uint64_t epoch)
 {
     return self->feed.is_standby || self->feed.is_deposed || epoch > self->feed.epoch;
@@ -110,7 +140,8 @@ static void say_promoted(tw_shard *self, const void *peer, size_t peer_size, con
 static void take_promote(tw_shard *self, const void *peer, size_t peer_size, const tw_frame *frame)
 {
     tw_feed *feed = &self->feed;
-    if (feed->is_deposed || (frame->handle != 0 && frame->handle < feed->epoch)) {
+    bool is_used = feed->is_standby && feed->epoch > 0 && frame->handle == feed->epoch;
+    if (feed->is_deposed || (frame->handle != 0 && (frame->handle < feed->epoch || is_used))) {
         tw_shard_nack(
             self, peer, peer_size, frame, TW_NACK_STALE_EPOCH, NULL, "PROMOTE: this shard knows a later epoch");
         return;
@@ -121,7 +152,8 @@ static void take_promote(tw_shard *self, const void *peer, size_t peer_size, con
         return;
     }
     if (!feed->is_standby) {
-        feed->epoch = frame->handle != 0 ? frame->handle : feed->epoch;
+        if (frame->handle != 0)
+            set_epoch(self, frame->handle, true);
         say_promoted(self, peer, peer_size, frame);
         return;
     }
@@ -167,7 +199,7 @@ tw_status tw_shard_take_over(tw_shard *self, tw_table *table, const char *name, 
     memset(self->name, 0, sizeof self->name);
     memcpy(self->name, name, size < sizeof self->name ? size : sizeof self->name - 1);
     self->model = tw_hash(self->name, strlen(self->name));
-    self->feed.epoch = epoch;
+    set_epoch(self, epoch, true);
     self->feed.is_standby = false;
     self->rounds.is_resumed = true;
     return TW_STATUS_OK;
@@ -184,7 +216,8 @@ static void take_promoted(tw_shard *self, const void *peer, size_t peer_size, co
         tw_shard_nack(self, peer, peer_size, frame, TW_NACK_SCHEMA, NULL, "PROMOTED of another shard");
         return;
     }
-    if (frame->handle > feed->epoch && !feed->is_standby) {
+    bool is_later = frame->handle > feed->epoch || (frame->handle == feed->epoch && !feed->is_epoch_certain);
+    if (is_later && !feed->is_standby) {
         tw_feed_drop(self);
         feed->n_dropped = 0;
         feed->is_deposed = true;

@@ -15,7 +15,9 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/fault.h"
+#include "base/hash.h"
 
 static tw_status file_error(tw_error *error, const char *call, const char *path)
 {
@@ -255,6 +257,35 @@ tw_status tw_file_rename(const char *from, const char *to, tw_error *error)
     if (tw_fault_hit(TW_FAULT_FILE) || rename(from, to) != 0)
         return file_error(error, "rename", from);
     return TW_STATUS_OK;
+}
+
+/* Where the file system cannot do both in one step, at least what stands there is seen. */
+static int rename_new(const char *from, const char *to)
+{
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -1;
+    struct stat there;
+    if (stat(to, &there) != 0)
+        return rename(from, to);
+    errno = EEXIST;
+    return -1;
+}
+
+tw_status tw_file_rename_new(const char *from, const char *to, tw_error *error)
+{
+    if (!tw_fault_hit(TW_FAULT_FILE) && rename_new(from, to) == 0)
+        return TW_STATUS_OK;
+    if (errno == EEXIST)
+        return tw_error_set(error, TW_STATUS_CONFLICT, "%s: is there already; another process writes here", to);
+    return file_error(error, "rename", from);
+}
+
+uint64_t tw_file_unique(void)
+{
+    uint64_t place = (uint64_t)gettid() << 40 ^ (uint64_t)tw_clock_wall_us();
+    return tw_mix64(place ^ tw_mix64((uint64_t)tw_clock_monotonic_us()));
 }
 
 tw_status tw_file_remove(const char *path, tw_error *error)

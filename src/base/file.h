@@ -47,6 +47,10 @@ TW_MUST_USE tw_status tw_file_fstat(int fd, const char *path, tw_file_info *info
  * not cut. CONFLICT: the file is shorter or gone. *fd is -1 after an error. */
 TW_MUST_USE tw_status tw_file_open_growing(const char *path, uint64_t size, int *fd, tw_error *error);
 TW_MUST_USE tw_status tw_file_rename(const char *from, const char *to, tw_error *error);
+/* CONFLICT: `to` is there already, and stays. */
+TW_MUST_USE tw_status tw_file_rename_new(const char *from, const char *to, tw_error *error);
+/* For names of temporary files that no other process uses, on whatever machine. */
+uint64_t tw_file_unique(void);
 TW_MUST_USE tw_status tw_file_remove(const char *path, tw_error *error); /* a missing file is OK */
 
 /* Takes an advisory lock on the file `path`, made if missing and never removed; *fd holds it until it is closed, at the

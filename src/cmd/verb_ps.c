@@ -117,6 +117,7 @@ static tw_status read_standby(const flags *given, tw_shard_server_options *out, 
     if (out->standby_of != NULL && (flags_has(given, "restore") || flags_has(given, "init")))
         return tw_error_set(
             error, TW_STATUS_INVALID, "--standby-of takes its rows from there, not by --restore or --init");
+    out->is_epoch_certain = flags_has(given, "epoch");
     return flags_count(given, "epoch", 0, INT64_MAX, &out->epoch, error);
 }
 

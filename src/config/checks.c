@@ -253,7 +253,6 @@ static void check_keep(checker *self)
 {
     const tw_bound *model = tw_bound_map(self->root, "model"), *hash = tw_bound_map(self->root, "features");
     const tw_bound *admission = tw_bound_map(model, "admission"), *expiry = tw_bound_map(model, "expiry");
-    const tw_bound *servers = tw_bound_map(self->root, "parameter_servers");
     bool evicts = is_word(model, "evict", "oldest");
     bool admits = is_given(admission, "count") || is_given(admission, "probability");
     bool is_hashed =
@@ -266,10 +265,6 @@ static void check_keep(checker *self)
             "model: a hashed table has no keys that could be admitted, expire or give way; use table: exact");
     if (evicts && tw_option_int(model->values, "max_bytes") == 0)
         (void)COMPLAIN(self, model, "evict", "E135", "model.evict: oldest needs a cap: set model.max_bytes");
-    if (is_given(servers, "standby") && !is_word(servers, "standby", "none") &&
-        (admits || evicts || is_given(expiry, "after")))
-        (void)COMPLAIN(self, servers, "standby", "E120",
-            "parameter_servers.standby: a standby does not follow admission, expiry or eviction; remove one of them");
 }
 
 /* model.loss stands for params.loss. */

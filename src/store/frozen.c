@@ -179,6 +179,7 @@ static tw_status frozen_fill(tw_frozen *self, tw_error *error)
         memcpy(self->mark, table->mark, table->n_marks * sizeof *self->mark);
     self->n_marks = table->n_marks;
     self->events = table->events;
+    self->epoch = table->epoch;
     self->clock = table->keep.clock;
     list_areas(self);
     return allocate_chunks(self, error);
@@ -242,6 +243,11 @@ tw_status tw_table_freeze_after(tw_table *self,
     attach(frozen, true);
     *out = frozen;
     return TW_STATUS_OK;
+}
+
+void tw_frozen_set_own(tw_frozen *self)
+{
+    self->is_own = true;
 }
 
 void tw_frozen_destroy(tw_frozen **self)

@@ -43,7 +43,8 @@ struct tw_frozen {
     uint32_t first_slot, last_slot;
     tw_mark *mark; /* [n_marks] */
     size_t n_marks;
-    uint64_t events, clock;
+    uint64_t events, clock, epoch;
+    bool is_own;
     tw_area *area; /* [n_areas] */
     size_t n_areas;
     _Atomic uint8_t *states;
@@ -93,6 +94,7 @@ typedef struct tw_keeper {
     uint64_t turn;          /* ticks */
     uint32_t room;          /* rows that a slot has; 0: nothing is evicted */
     uint32_t *slot_rows;    /* [TW_N_SLOTS] where rows are evicted */
+    uint64_t *slot_swept;   /* [TW_N_SLOTS] the clock at which a full slot last lost what had expired */
     struct tw_old_row *old; /* scratch of an eviction */
     size_t old_capacity;
     uint64_t n_expired, n_evicted, n_refused;
@@ -139,7 +141,7 @@ struct tw_table {
     tw_block_state block[TW_SCHEMA_MAX_BLOCKS];
     tw_mark *mark; /* sorted by split */
     size_t n_marks, mark_capacity;
-    uint64_t events;
+    uint64_t events, epoch;
     size_t n_loaded; /* row files */
     char loaded[TW_FILE_NAME_SIZE];
 
@@ -189,12 +191,19 @@ void tw_keeper_fini(tw_table *self);
 TW_MUST_USE tw_status tw_keep_rows(
     tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void **row, tw_error *error);
 bool tw_keep_is_expired(const tw_table *self, uint32_t stamp, uint64_t tick);
-/* Sets the stamp of a row that is there, or the count of a key, as a row file has it. */
-void tw_keep_load_stamp(tw_table *self, uint64_t key, uint32_t stamp);
+/* As another table has it: a row, which hardly anything makes room for, or the count of a key. */
+TW_MUST_USE tw_status tw_keep_put(tw_table *self, uint64_t key, uint32_t stamp, void **row, tw_error *error);
 void tw_keep_load_seen(tw_table *self, uint64_t key, uint32_t stamp, uint32_t count);
+enum { TW_KEEP_MAX_AGE = 1 << 30 };
+/* Ticks since the last touch; rows that do not expire grow no older than TW_KEEP_MAX_AGE. */
+static inline int32_t tw_keep_age(const tw_table *self, uint32_t stamp)
+{
+    int32_t age = (int32_t)((uint32_t)self->keep.clock - stamp);
+    return self->keep.expires || age < TW_KEEP_MAX_AGE ? age : TW_KEEP_MAX_AGE;
+}
 enum { TW_SEEN_WINDOW = TW_CHUNK_SIZE * 3 * 64 }; /* bytes: whole sets and whole chunks */
 
-/* turn.c: what is due between two ticks, and at once for one slot: rows that lie elsewhere afterwards, if any. */
+/* turn.c: what is due between two ticks, and before a row is added to a slot; true: rows have moved. */
 void tw_keep_turns(tw_table *self, uint64_t before, uint64_t after);
 bool tw_keep_make_room(tw_table *self, uint32_t slot);
 

@@ -100,7 +100,9 @@ static tw_status room_init(tw_table *self, tw_error *error)
             "table: max_bytes %llu is too small to evict rows: at least %llu with these rows, blocks and counts",
             (unsigned long long)self->spec.max_bytes, (unsigned long long)least);
     self->keep.slot_rows = tw_alloc_zero(TW_N_SLOTS * sizeof *self->keep.slot_rows);
-    return self->keep.slot_rows == NULL ? tw_no_memory(error, TW_N_SLOTS * sizeof *self->keep.slot_rows) : TW_STATUS_OK;
+    self->keep.slot_swept = tw_alloc_zero(TW_N_SLOTS * sizeof *self->keep.slot_swept);
+    bool is_good = self->keep.slot_rows != NULL && self->keep.slot_swept != NULL;
+    return is_good ? TW_STATUS_OK : tw_no_memory(error, TW_N_SLOTS * sizeof *self->keep.slot_swept);
 }
 
 static uint64_t clamped(uint64_t value, uint64_t low, uint64_t high)
@@ -143,6 +145,7 @@ void tw_keeper_fini(tw_table *self)
     if (self->keep.set != NULL)
         tw_unmap_pages(self->keep.set, self->keep.n_sets * sizeof *self->keep.set);
     tw_free(self->keep.slot_rows);
+    tw_free(self->keep.slot_swept);
     tw_free(self->keep.old);
 }
 
@@ -290,9 +293,7 @@ static tw_status keep_make(tw_table *self, uint64_t key, bool is_there, kept_row
         keep->n_expired++;
     } else {
         uint32_t slot = key_slot(key);
-        /* Where the batch at hand alone fills the slot, nothing can go: it is tried now and then. */
-        uint32_t over = keep->room > 0 && keep->slot_rows[slot] >= keep->room ? keep->slot_rows[slot] - keep->room : 1;
-        if (over % (keep->room / 8 + 2) == 0 && tw_keep_make_room(self, slot))
+        if (keep->room > 0 && tw_keep_make_room(self, slot))
             *has_moved = true;
         tw_status status = tw_segment_insert(self, key, &row->bucket, &row->place, has_moved, error);
         if (status < 0)
@@ -379,13 +380,24 @@ tw_status tw_keep_rows(tw_table *self, const uint64_t *key, uint32_t n, tw_acces
     return TW_STATUS_OK;
 }
 
-void tw_keep_load_stamp(tw_table *self, uint64_t key, uint32_t stamp)
+tw_status tw_keep_put(tw_table *self, uint64_t key, uint32_t stamp, void **row, tw_error *error)
 {
     kept_row found;
-    bool is_there;
+    bool is_there, has_moved = false;
+    uint32_t *slot_rows = self->keep.slot_rows != NULL ? &self->keep.slot_rows[key_slot(key)] : NULL;
     (void)keep_find(self, key, self->keep.clock, &found, &is_there);
-    if (is_there)
-        (void)keep_stamp(self, &found, stamp);
+    if (!is_there) {
+        if (slot_rows != NULL && *slot_rows / 2 >= self->keep.room)
+            (void)tw_keep_make_room(self, key_slot(key)); /* from a table that has room for more */
+        tw_status status = tw_segment_insert(self, key, &found.bucket, &found.place, &has_moved, error);
+        if (status < 0)
+            return status;
+        if (slot_rows != NULL)
+            ++*slot_rows;
+    }
+    keep_save(self, key, &found);
+    *row = keep_stamp(self, &found, stamp);
+    return TW_STATUS_OK;
 }
 
 /* --- a batch in a local table ------------------------------------------------------------------------------------- */

@@ -18,6 +18,7 @@ typedef struct tw_loader {
     tw_table_spec spec;
     uint32_t first_slot, last_slot;
     uint64_t events;
+    tw_row_origin origin;
     tw_mark *mark; /* [n_marks], of the file */
     size_t n_marks;
 } tw_loader;
@@ -33,8 +34,6 @@ void tw_loader_free(tw_loader *self); /* NULL-safe; the struct itself too */
 
 /* Verifies a file of which only the name is known; `out` tells of it. */
 TW_MUST_USE tw_status tw_row_file_sum(const char *directory, const char *name, tw_row_file *out, tw_error *error);
-/* The id in a row file's name; false: it is not one of shard `index` of `count`. */
-bool tw_row_file_id(const char *name, uint32_t index, uint32_t count, uint64_t *id);
 
 /* Loads files into an empty exact table, each read once, rows laid out segment by segment on several threads. After an
  * error the table is of no use any more. */

@@ -12,7 +12,7 @@ static tw_status visit_head(void *context, const tw_section_view *section, tw_er
     return tw_section_is_body(section->type) ? TW_STATUS_IDLE : tw_loader_visit(context, section, error);
 }
 
-static tw_status read_spec(const char *directory, const char *name, tw_table_spec *spec, tw_error *error)
+static tw_status read_head(const char *directory, const char *name, tw_loader *load, tw_error *error)
 {
     char path[TW_STORE_PATH_SIZE];
     tw_row_file found;
@@ -20,17 +20,24 @@ static tw_status read_spec(const char *directory, const char *name, tw_table_spe
     tw_status status = tw_store_path(path, directory, name, error);
     if (status < 0)
         return status;
-    tw_loader *load = tw_alloc_zero(sizeof *load);
-    if (load == NULL)
-        return tw_no_memory(error, sizeof *load);
     load->path = path;
     load->name = name;
     status = tw_sections_read(path, TW_STORE_ROWS, &schema_hash, visit_head, load, &found, error);
     if (status >= 0 && !load->has_spec)
         status = tw_error_set(error, TW_STATUS_CORRUPT, "%s: has no spec", path);
+    load->path = NULL;
+    return status < 0 ? status : TW_STATUS_OK;
+}
+
+static tw_status read_spec(const char *directory, const char *name, tw_table_spec *spec, tw_error *error)
+{
+    tw_loader *load = tw_alloc_zero(sizeof *load);
+    if (load == NULL)
+        return tw_no_memory(error, sizeof *load);
+    tw_status status = read_head(directory, name, load, error);
     *spec = load->spec;
     tw_loader_free(load);
-    return status < 0 ? status : TW_STATUS_OK;
+    return status;
 }
 
 static tw_status load_named(
@@ -56,16 +63,75 @@ static tw_status load_named(
     return status;
 }
 
-/* The largest id below `below`; 0: none. */
-static uint64_t next_id(const tw_names *names, uint32_t index, uint32_t count, uint64_t below)
+tw_status tw_row_file_origin(const char *directory, const char *name, tw_row_origin *out, tw_error *error)
 {
-    uint64_t best = 0;
-    for (size_t i = 0; i < names->count; i++) {
-        uint64_t found;
-        if (tw_row_file_id(names->name[i], index, count, &found) && found < below && found > best)
-            best = found;
+    tw_error why = {0};
+    *out = (tw_row_origin){0};
+    tw_loader *load = tw_alloc_zero(sizeof *load);
+    if (load == NULL)
+        return tw_no_memory(error, sizeof *load);
+    tw_status status = read_head(directory, name, load, &why);
+    if (status == TW_STATUS_OK)
+        *out = load->origin;
+    else if (status == TW_STATUS_NO_MEMORY && error != NULL)
+        *error = why;
+    tw_loader_free(load);
+    return status == TW_STATUS_NO_MEMORY ? status : TW_STATUS_OK;
+}
+
+/* A row file of the shard, and how it ranks. */
+typedef struct candidate {
+    uint64_t id, epoch;
+} candidate;
+
+typedef struct candidates {
+    candidate *file; /* [n] the newest first */
+    size_t n, capacity;
+} candidates;
+
+static bool is_newer(const candidate *a, const candidate *b)
+{
+    return a->epoch != b->epoch ? a->epoch > b->epoch : a->id > b->id;
+}
+
+static tw_status candidates_find(
+    candidates *self, const char *directory, uint32_t index, uint32_t count, bool by_epoch, tw_error *error)
+{
+    tw_names names;
+    tw_status status = tw_directory_list(directory, &names, error);
+    if (status < 0)
+        return status;
+    for (size_t i = 0; i < names.count && status == TW_STATUS_OK; i++) {
+        candidate found = {0};
+        tw_row_origin origin = {0};
+        if (!tw_row_file_id(names.name[i], index, count, &found.id) || found.id == 0)
+            continue;
+        if (by_epoch)
+            status = tw_row_file_origin(directory, names.name[i], &origin, error);
+        if (status == TW_STATUS_OK)
+            status = tw_grow(&self->file, sizeof *self->file, &self->capacity, self->n + 1, error);
+        if (status < 0)
+            break;
+        found.epoch = origin.epoch;
+        size_t at = self->n++;
+        for (; at > 0 && is_newer(&found, &self->file[at - 1]); at--)
+            self->file[at] = self->file[at - 1];
+        self->file[at] = found;
     }
-    return best;
+    tw_names_free(&names);
+    return status;
+}
+
+tw_status tw_row_files_epoch(const char *directory, uint32_t index, uint32_t count, uint64_t *epoch, tw_error *error)
+{
+    candidates found = {0};
+    tw_error why = {0};
+    tw_status status = candidates_find(&found, directory, index, count, true, &why);
+    *epoch = status == TW_STATUS_OK && found.n > 0 ? found.file[0].epoch : 0;
+    tw_free(found.file);
+    if (status < 0 && status != TW_STATUS_NOT_FOUND && error != NULL)
+        *error = why;
+    return status == TW_STATUS_NOT_FOUND ? TW_STATUS_OK : status;
 }
 
 static bool is_damage(tw_status status)
@@ -73,31 +139,49 @@ static bool is_damage(tw_status status)
     return status == TW_STATUS_CORRUPT || status == TW_STATUS_IO || status == TW_STATUS_NOT_FOUND;
 }
 
-tw_status tw_table_recover(
-    const char *directory, uint32_t index, uint32_t count, uint64_t newer_than, tw_recovered *out, tw_error *error)
+static tw_status load_newest(const candidates *from,
+    const char *directory,
+    const uint32_t part[2],
+    uint64_t newer_than,
+    tw_recovered *out,
+    tw_error *error)
 {
-    tw_names names;
-    uint32_t slots[2] = {
-        (uint32_t)((uint64_t)index * TW_N_SLOTS / count), (uint32_t)((uint64_t)(index + 1) * TW_N_SLOTS / count - 1)};
-    *out = (tw_recovered){0};
-    tw_status status = tw_directory_list(directory, &names, error);
-    if (status < 0)
-        return status;
-    out->newest_id = next_id(&names, index, count, UINT64_MAX);
-    for (uint64_t at = out->newest_id; at != 0 && at > newer_than; at = next_id(&names, index, count, at)) {
+    uint32_t slots[2] = {(uint32_t)((uint64_t)part[0] * TW_N_SLOTS / part[1]),
+        (uint32_t)((uint64_t)(part[0] + 1) * TW_N_SLOTS / part[1] - 1)};
+    for (size_t i = 0; i < from->n; i++) {
         char name[TW_FILE_NAME_SIZE];
         tw_error why = {0};
-        tw_row_file_name(at, index, count, name);
-        status = load_named(directory, name, slots, &out->table, &why);
+        uint64_t id = from->file[i].id;
+        if (id <= newer_than)
+            continue;
+        tw_row_file_name(id, part[0], part[1], name);
+        tw_status status = load_named(directory, name, slots, &out->table, &why);
         if (status == TW_STATUS_OK || !is_damage(status)) {
             if (status < 0 && error != NULL)
                 *error = why;
-            out->id = status < 0 ? 0 : at;
-            break;
+            out->id = status < 0 ? 0 : id;
+            return status;
         }
         tw_log(TW_LOG_WARN, "passed over a damaged snapshot: %s", why.message);
-        status = TW_STATUS_OK;
     }
-    tw_names_free(&names);
+    return TW_STATUS_OK;
+}
+
+tw_status tw_table_recover(const char *directory,
+    uint32_t index,
+    uint32_t count,
+    uint64_t newer_than,
+    bool by_epoch,
+    tw_recovered *out,
+    tw_error *error)
+{
+    candidates found = {0};
+    *out = (tw_recovered){0};
+    tw_status status = candidates_find(&found, directory, index, count, by_epoch, error);
+    for (size_t i = 0; i < found.n; i++)
+        out->newest_id = found.file[i].id > out->newest_id ? found.file[i].id : out->newest_id;
+    if (status == TW_STATUS_OK)
+        status = load_newest(&found, directory, (uint32_t[]){index, count}, newer_than, out, error);
+    tw_free(found.file);
     return status;
 }

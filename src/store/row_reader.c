@@ -111,13 +111,16 @@ static tw_status use_row(loader *self, uint64_t key, const unsigned char *row, b
     if (slot < table->first_slot || slot > table->last_slot || (self->newest != NULL && self->at < self->newest[slot]))
         return TW_STATUS_OK;
     void *to = NULL;
-    tw_status status = tw_table_rows(table, &key, 1, TW_ACCESS_WRITE, &to, error);
-    if (status < 0)
-        return status;
-    memcpy(to, row, table->row_size);
-    if (is_stamped && table->is_stamped)
-        tw_keep_load_stamp(table, key, wire_u32(row + table->row_size));
-    return TW_STATUS_OK;
+    tw_status status;
+    if (table->is_stamped) {
+        uint32_t stamp = is_stamped ? wire_u32(row + table->row_size) : (uint32_t)table->keep.clock;
+        status = tw_keep_put(table, key, stamp, &to, error);
+    } else {
+        status = tw_table_rows(table, &key, 1, TW_ACCESS_WRITE, &to, error);
+    }
+    if (status == TW_STATUS_OK)
+        memcpy(to, row, table->row_size);
+    return status;
 }
 
 static tw_status use_record(loader *self, uint32_t block, uint64_t index, const unsigned char *record, tw_error *error)
@@ -219,6 +222,7 @@ tw_status tw_loader_visit(void *context, const tw_section_view *section, tw_erro
         return visit_marks(self, section, error);
     case TW_SECTION_EVENTS:
         self->events = section->count;
+        self->origin = (tw_row_origin){section->index, section->first_slot == 1};
         return TW_STATUS_OK;
     case TW_SECTION_CHAIN:
         return visit_chain(self, section, error);
@@ -272,6 +276,7 @@ tw_status tw_loader_finish(loader *self, tw_error *error)
     if (status < 0)
         return status;
     table->events = self->events > table->events ? self->events : table->events;
+    table->epoch = self->origin.epoch > table->epoch ? self->origin.epoch : table->epoch;
     table->n_loaded++;
     (void)snprintf(table->loaded, sizeof table->loaded, "%s", self->name);
     return TW_STATUS_OK;

@@ -294,8 +294,9 @@ static tw_status write_head(tw_frozen *self, tw_section_writer *out, tw_error *e
     }
     out->body_size = wire.size;
     status = tw_section_end(out, error);
-    tw_section_begin(out, TW_SECTION_EVENTS, 0);
+    tw_section_begin(out, TW_SECTION_EVENTS, self->epoch);
     out->header.count = self->events;
+    out->header.first_slot = self->is_own;
     if (status == TW_STATUS_OK)
         status = tw_section_end(out, error);
     return status < 0 || self->chain == NULL ? status : tw_chain_write(out, self->chain, error);

@@ -28,9 +28,9 @@ typedef enum tw_section_type {
     TW_SECTION_END = 1,
     TW_SECTION_SPEC = 2,
     TW_SECTION_MARKS = 3,
-    TW_SECTION_EVENTS = 4,
-    TW_SECTION_BLOCK = 5, /* index: block; pairs of u64 record index, record */
-    TW_SECTION_ROWS = 6,  /* pairs of u64 key, row */
+    TW_SECTION_EVENTS = 4, /* count: events; of a row file also index: epoch, first slot 1: it is of no checkpoint */
+    TW_SECTION_BLOCK = 5,  /* index: block; pairs of u64 record index, record */
+    TW_SECTION_ROWS = 6,   /* pairs of u64 key, row */
     TW_SECTION_INFO = 7,
     TW_SECTION_SPLITS = 8,
     TW_SECTION_FILES = 9,
@@ -48,10 +48,12 @@ typedef struct tw_section_view {
     const unsigned char *payload; /* [length], borrowed for the call */
 } tw_section_view;
 
-/* Writes `path` under a temporary name until finish. Fill `body` by tw_section_begin, tw_section_room and
+/* Writes `path` under a temporary name until finish. A row file has one of its own and replaces nothing (CONFLICT): a
+ * process that was taken over from may be writing here too. Fill `body` by tw_section_begin, tw_section_room and
  * tw_section_end. */
 typedef struct tw_section_writer {
     int fd;
+    bool is_new;
     char path[TW_STORE_PATH_SIZE], temporary[TW_STORE_PATH_SIZE], directory[TW_STORE_PATH_SIZE];
     unsigned char *body;
     size_t body_size, body_capacity;

@@ -10,9 +10,9 @@ enum { SECTION_MAGIC = 0x54434553 };
 tw_status tw_store_path(char path[TW_STORE_PATH_SIZE], const char *directory, const char *name, tw_error *error)
 {
     /* Room is left for the ending of a temporary name. */
-    if (snprintf(path, TW_STORE_PATH_SIZE, "%s/%s", directory, name) >= TW_STORE_PATH_SIZE - 8)
+    if (snprintf(path, TW_STORE_PATH_SIZE, "%s/%s", directory, name) >= TW_STORE_PATH_SIZE - 24)
         return tw_error_set(
-            error, TW_STATUS_INVALID, "%.200s...: path longer than %d bytes", directory, TW_STORE_PATH_SIZE - 8);
+            error, TW_STATUS_INVALID, "%.200s...: path longer than %d bytes", directory, TW_STORE_PATH_SIZE - 24);
     return TW_STATUS_OK;
 }
 
@@ -60,7 +60,12 @@ tw_status tw_section_writer_open(tw_section_writer *self,
     if (status < 0)
         return status;
     (void)snprintf(self->directory, sizeof self->directory, "%s", directory);
-    (void)snprintf(self->temporary, sizeof self->temporary, "%s/%s.tmp", directory, name);
+    self->is_new = kind == TW_STORE_ROWS;
+    if (self->is_new)
+        (void)snprintf(self->temporary, sizeof self->temporary, "%s/%s.%016llx.tmp", directory, name,
+            (unsigned long long)tw_file_unique());
+    else
+        (void)snprintf(self->temporary, sizeof self->temporary, "%s/%s.tmp", directory, name);
     self->hash = tw_alloc_aligned(64, sizeof *self->hash);
     if (self->hash == NULL)
         return tw_no_memory(error, sizeof *self->hash);
@@ -141,7 +146,8 @@ tw_status tw_section_writer_finish(tw_section_writer *self, tw_row_file *out, tw
     if (status == TW_STATUS_OK)
         status = tw_file_close(&self->fd, self->temporary, error);
     if (status == TW_STATUS_OK)
-        status = tw_file_rename(self->temporary, self->path, error);
+        status = self->is_new ? tw_file_rename_new(self->temporary, self->path, error)
+                              : tw_file_rename(self->temporary, self->path, error);
     if (status < 0)
         return status;
     self->temporary[0] = '\0';

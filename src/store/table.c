@@ -323,6 +323,16 @@ const tw_mark *tw_table_marks(const tw_table *self, size_t *n_marks)
     return self->mark;
 }
 
+uint64_t tw_table_epoch(const tw_table *self)
+{
+    return self->epoch;
+}
+
+void tw_table_set_epoch(tw_table *self, uint64_t epoch)
+{
+    self->epoch = epoch;
+}
+
 uint64_t tw_table_events_learned(const tw_table *self)
 {
     return self->events;

@@ -83,6 +83,9 @@ TW_MUST_USE tw_status tw_table_set_mark(tw_table *self, uint64_t split, uint64_t
 /* No split is learned: rows taken over for other input. */
 void tw_table_forget_marks(tw_table *self);
 const tw_mark *tw_table_marks(const tw_table *self, size_t *n_marks);
+/* How often the shard that these rows are of was taken over from (ps/replication.h); saved with them. */
+uint64_t tw_table_epoch(const tw_table *self);
+void tw_table_set_epoch(tw_table *self, uint64_t epoch);
 uint64_t tw_table_events_learned(const tw_table *self);
 void tw_table_add_events_learned(tw_table *self, uint64_t n);
 
@@ -123,6 +126,8 @@ TW_MUST_USE tw_status tw_table_freeze_after(tw_table *self,
     tw_error *error);
 TW_MUST_USE tw_status tw_frozen_write(
     tw_frozen *self, const char *directory, const char *name, tw_row_file *out, tw_error *error);
+/* Before it is written: nobody asked for this snapshot, it is part of no checkpoint. */
+void tw_frozen_set_own(tw_frozen *self);
 void tw_frozen_destroy(tw_frozen **self);
 
 /* Adds what a row file holds of this table's slots: rows, blocks, marks (of a file that covers other slots too: its
@@ -146,14 +151,32 @@ TW_MUST_USE tw_status tw_row_file_find(
 /* Adds to `needed` the names of the files that row file `name` stands on, if it is a delta and not damaged. */
 TW_MUST_USE tw_status tw_row_file_needs(
     const char *directory, const char *name, struct tw_names *needed, tw_error *error);
+/* What the head of a row file says; the rest is not verified. A file that is damaged there, or of a version that did
+ * not say it, says nothing: all zero. */
+typedef struct tw_row_origin {
+    uint64_t epoch; /* as tw_table_epoch */
+    bool is_own;    /* as tw_frozen_set_own */
+} tw_row_origin;
+TW_MUST_USE tw_status tw_row_file_origin(const char *directory, const char *name, tw_row_origin *out, tw_error *error);
 /* A new table with the rows of the newest of a shard's row files that is whole, if its id is above `newer_than`. A
- * damaged one is passed over, with a line in the log. Each file is read once. */
+ * damaged one is passed over, with a line in the log. Each file is read once. by_epoch: those of a later epoch count as
+ * newer, whatever their ids: one that was taken over from may have written on for a while. */
 typedef struct tw_recovered {
     tw_table *table;        /* NULL: there is no such file */
-    uint64_t id, newest_id; /* of the file; of the newest there, whole or not; 0: none */
+    uint64_t id, newest_id; /* of the file; the highest there, whole or not; 0: none */
 } tw_recovered;
-TW_MUST_USE tw_status tw_table_recover(
-    const char *directory, uint32_t index, uint32_t count, uint64_t newer_than, tw_recovered *out, tw_error *error);
+TW_MUST_USE tw_status tw_table_recover(const char *directory,
+    uint32_t index,
+    uint32_t count,
+    uint64_t newer_than,
+    bool by_epoch,
+    tw_recovered *out,
+    tw_error *error);
+/* The latest epoch that the shard's row files are of; 0: there are none. */
+TW_MUST_USE tw_status tw_row_files_epoch(
+    const char *directory, uint32_t index, uint32_t count, uint64_t *epoch, tw_error *error);
+/* The id in a row file's name; false: it is not one of shard `index` of `count`. */
+bool tw_row_file_id(const char *name, uint32_t index, uint32_t count, uint64_t *id);
 void tw_row_file_name(uint64_t id, uint32_t index, uint32_t count, char name[TW_FILE_NAME_SIZE]);
 
 /* --- the local parameter store: one table that holds all slots -------------------------------------------------- */

@@ -6,7 +6,7 @@
 enum {
     TURN_SLOTS = 64,
     TURN_GROUPS = TW_N_SLOTS / TURN_SLOTS,
-    TURN_MAX_AGE = 1 << 30, /* older stamps are renewed to this age: ages are differences of 32 bits */
+    TURN_MAX_AGE = TW_KEEP_MAX_AGE, /* older stamps are renewed to this age: ages are differences of 32 bits */
 };
 
 typedef struct tw_old_row {
@@ -132,7 +132,7 @@ static void gather(tw_table *self, const tw_segment *segment, uint32_t first, ui
             if (at < first || at > last || slot[at - first].first == UINT32_MAX)
                 continue;
             turn_slot *own = &slot[at - first];
-            int32_t age = age_of(self, *tw_bucket_stamp(bucket, i, self->row_size));
+            int32_t age = tw_keep_age(self, *tw_bucket_stamp(bucket, i, self->row_size));
             bool is_expired = self->keep.expires && age > after;
             own->n_live += !is_expired;
             if (age > 0)
@@ -164,7 +164,7 @@ static bool evict(tw_table *self, uint32_t first, uint32_t last, uint32_t most, 
             continue;
         /* The expired ones are the oldest of all and go in any case. */
         uint32_t n_expired = keep->slot_rows[i] - own->n_live;
-        uint32_t n_old = n_expired + (own->n_live > most ? own->n_live - rest : 0);
+        uint32_t n_old = n_expired + (own->n_live > most && own->n_live > rest ? own->n_live - rest : 0);
         n_old = n_old < own->count ? n_old : own->count;
         tw_old_row *row = keep->old + own->first;
         select_oldest(row, own->count, n_old);
@@ -182,10 +182,24 @@ static bool evict(tw_table *self, uint32_t first, uint32_t last, uint32_t most, 
     return has_moved;
 }
 
+/* What has expired does not count, wherever sweeps have come: two tables with the same live rows evict at the same
+ * moment. Where the batch at hand alone fills the slot nothing can go, and it is tried now and then. */
 bool tw_keep_make_room(tw_table *self, uint32_t slot)
 {
-    uint32_t rest = self->keep.room * 3 / 4;
-    return evict(self, slot, slot, rest, rest);
+    tw_keeper *keep = &self->keep;
+    bool has_moved = false;
+    if (keep->slot_rows[slot] < keep->room)
+        return false;
+    if (keep->expires && keep->slot_swept[slot] != keep->clock) {
+        keep->slot_swept[slot] = keep->clock;
+        has_moved = evict(self, slot, slot, 0, UINT32_MAX);
+        if (keep->slot_rows[slot] < keep->room)
+            return has_moved;
+    }
+    if ((keep->slot_rows[slot] - keep->room) % (keep->room / 8 + 2) != 0)
+        return has_moved;
+    uint32_t rest = keep->room * 3 / 4;
+    return evict(self, slot, slot, rest, rest) || has_moved;
 }
 
 /* --- turns -------------------------------------------------------------------------------------------------------- */

@@ -24,7 +24,7 @@ static struct {
     disk_file file[MAX_FILES];
     disk_handle open[MAX_OPEN];
     disk_limit limit;
-    uint64_t limit_after;
+    uint64_t limit_after, n_unique;
     bool was_hit;
 } disk;
 
@@ -39,6 +39,7 @@ void disk_clear(void)
     for (int i = 0; i < MAX_FILES; i++)
         forget(&disk.file[i]);
     memset(disk.open, 0, sizeof disk.open);
+    disk.n_unique = 0;
     disk_set_limit(DISK_NO_LIMIT, 0);
 }
 
@@ -319,6 +320,18 @@ tw_status tw_file_rename(const char *from, const char *to, tw_error *error)
         replaced->name[0] = '\0';
     memcpy(file->name, to, strlen(to) + 1);
     return TW_STATUS_OK;
+}
+
+tw_status tw_file_rename_new(const char *from, const char *to, tw_error *error)
+{
+    if (!is_dead() && find(to) != NULL)
+        return tw_error_set(error, TW_STATUS_CONFLICT, "%s: is there already", to);
+    return tw_file_rename(from, to, error);
+}
+
+uint64_t tw_file_unique(void)
+{
+    return ++disk.n_unique;
 }
 
 tw_status tw_file_remove(const char *path, tw_error *error)

@@ -68,28 +68,25 @@ static void standby_emit(void *context, const void *bytes, size_t size)
 static tw_table *node_restore(sim_node *self)
 {
     simulation *world = self->simulation;
-    tw_row_file file;
-    tw_table *table = NULL;
-    tw_table_spec spec;
-    uint64_t id = 0;
-    tw_status status = tw_row_file_find(self->directory, self->index, world->n_shards, &id, &file, NULL);
-    if (status == TW_STATUS_NOT_FOUND)
+    tw_recovered found;
+    tw_status status = tw_table_recover(self->directory, self->index, world->n_shards, 0, true, &found, NULL);
+    if (status < 0 && status != TW_STATUS_NOT_FOUND)
+        fail(world, "row files cannot be restored", self->index, status);
+    if (found.table == NULL)
         return NULL;
     world->n_restored++;
-    world->n_fallbacks += id < self->last_id;
-    self->last_id = id;
-    if (status == TW_STATUS_OK)
-        status = tw_row_file_verify(self->directory, &file, &spec, NULL);
-    if (status == TW_STATUS_OK)
-        status = tw_table_create(&spec, tw_shard_first_slot(self->index, world->n_shards),
-            tw_shard_first_slot(self->index + 1, world->n_shards) - 1, &table, NULL);
-    if (status == TW_STATUS_OK)
-        status = tw_table_load_all(table, self->directory, &file, 1, NULL);
-    if (status < 0) {
-        fail(world, "a row file that was found whole cannot be restored", self->index, status);
-        tw_table_destroy(&table);
-    }
-    return table;
+    world->n_fallbacks += found.id < self->last_id;
+    self->last_id = found.newest_id;
+    return found.table;
+}
+
+/* As the server does it: what a standby knows from its own files. */
+static uint64_t node_epoch(const sim_node *self, uint64_t epoch)
+{
+    uint64_t saved = 0;
+    if (tw_row_files_epoch(self->directory, self->index, self->simulation->n_shards, &saved, NULL) < 0)
+        abort();
+    return saved > epoch ? saved : epoch;
 }
 
 static void node_start(sim_node *self, bool is_standby, uint64_t epoch)
@@ -100,7 +97,7 @@ static void node_start(sim_node *self, bool is_standby, uint64_t epoch)
         .count = world->n_shards,
         .incarnation = ++world->incarnation,
         .is_standby = is_standby,
-        .epoch = epoch,
+        .epoch = is_standby ? node_epoch(self, epoch) : epoch,
         .is_restarted = is_restarted,
         .waiting_us = WAITING_US,
         .absent_us = ABSENT_US,
@@ -109,6 +106,7 @@ static void node_start(sim_node *self, bool is_standby, uint64_t epoch)
     tw_standby_options standby = {.index = self->index,
         .count = world->n_shards,
         .sender = world->incarnation + (1 << 22),
+        .epoch = options.epoch,
         .is_sync = world->is_sync,
         .emit = standby_emit,
         .context = self};
@@ -124,6 +122,9 @@ static void node_start(sim_node *self, bool is_standby, uint64_t epoch)
     self->asleep_until_us = 0;
     self->own = (tw_own_files){
         .directory = self->directory, .index = self->index, .count = world->n_shards, .keep = 1 + world->n_shards % 2};
+    tw_replication now;
+    tw_shard_replication(self->shard, &now);
+    tw_own_files_begin(&self->own, now.epoch);
 }
 
 static uint64_t disk_random(void *context, uint64_t below)
@@ -239,10 +240,12 @@ static void node_tell_predecessor(sim_node *self)
     if (self->epoch == 0 || world->now_us < self->next_tell_us)
         return;
     self->next_tell_us = world->now_us + TELL_US;
+    tw_replication now;
+    tw_shard_replication(self->shard, &now);
     tw_buffer out = {0};
     unsigned char payload[TW_SUBSCRIBE_SIZE];
     tw_subscription_put(&(tw_subscription){self->index, world->n_shards, false}, payload);
-    tw_frame frame = {.type = TW_FRAME_PROMOTED, .model = self->model, .sender = 1, .handle = self->epoch};
+    tw_frame frame = {.type = TW_FRAME_PROMOTED, .model = self->model, .sender = 1, .handle = now.epoch};
     if (tw_frame_begin(&out, &frame, NULL, NULL) < 0 || tw_buffer_append(&out, payload, sizeof payload, NULL) < 0)
         abort();
     tw_frame_finish(&out, &frame);
@@ -278,6 +281,7 @@ static void node_turn(sim_node *self)
         tw_standby_figures_get(self->standby, &figures);
         if (figures.n_mismatches > 0)
             fail(world, figures.why, self->index, (long long)figures.n_mismatches);
+        tw_shard_know_epoch(self->shard, figures.epoch);
         if (tw_shard_promotion_wanted(self->shard, &wanted))
             node_take_over(self, &wanted);
         return;
@@ -325,7 +329,7 @@ bool shard_usurp(sim_shard *self)
 static void give_up_promotion(sim_shard *self, sim_node *serving)
 {
     self->is_promoting = false;
-    self->epoch++;
+    self->epoch += 2; /* above the one that it may have taken */
     if (serving->shard == NULL)
         return;
     if (node_is_awake(serving) && !is_deposed(serving))
@@ -399,6 +403,7 @@ void snapshot_begin(sim_node *self)
         next = self->last_id + 1;
     if (tw_table_freeze_after(table, self->directory, self->simulation->n_deltas, 1 << 30, &self->frozen, NULL) < 0)
         return;
+    tw_frozen_set_own(self->frozen);
     self->job_id = self->last_id = next;
     tw_shard_set_busy(self->shard, true);
 }

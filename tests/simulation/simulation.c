@@ -293,7 +293,7 @@ static void audit_run(simulation *self)
         else if (tw_table_events_learned(table) != total)
             fail(self, "a shard counts other events", (long long)tw_table_events_learned(table), (long long)total);
     }
-    for (size_t i = 0; i < check.n; i++) {
+    for (size_t i = 0; i < check.n && !self->is_lossy; i++) {
         if (check.wanted[i][1] != 0)
             fail(self, "a key was counted too rarely", (long long)i, (long long)check.wanted[i][1]);
     }
@@ -318,6 +318,21 @@ static void deliver_leftovers(simulation *self)
     }
 }
 
+/* In every second world rows carry their last touch. Where nothing is late or old enough to be left out the counts are
+ * exact; else they are at most those, and the digests of the standbys tell whether they decide alike. */
+static void choose_keep(simulation *self, uint64_t seed)
+{
+    tw_keep *keep = &self->spec.keep;
+    if (seed % 2 == 0)
+        return;
+    self->is_lossy = seed % 4 == 3;
+    keep->expire_after = self->is_lossy ? 30 : TW_EXPIRE_MAX;
+    keep->admit_count = self->is_lossy ? 2 : 0;
+    keep->admit_bytes = 1 << 20;
+    keep->evicts = seed % 8 == 5;
+    self->spec.max_bytes = keep->evicts ? 16 << 20 : 0;
+}
+
 static void world_begin(simulation *self, uint64_t seed)
 {
     memset(self, 0, sizeof *self);
@@ -333,6 +348,7 @@ static void world_begin(simulation *self, uint64_t seed)
     self->spec = (tw_table_spec){.kind = TW_TABLE_EXACT, .hash_seed = seed};
     if (tw_record_add(&self->spec.schema.row, "count", TW_FIELD_U64, 1, TW_MERGE_ADD, NULL) < 0)
         abort();
+    choose_keep(self, seed);
     for (uint32_t s = 0; s < self->n_splits; s++)
         self->n_events[s] = 1 + (uint32_t)draw(self, MAX_EVENTS);
     for (uint32_t i = 0; i < self->n_shards; i++)
@@ -399,10 +415,11 @@ static bool run_seed(simulation *self, uint64_t seed)
         audit_run(self);
     bool is_good = self->failure[0] == '\0';
     if (!is_good)
-        printf("seed %llu: %s; %u shards of %u, coordinator %d, rounds %d, %u shares, %u splits, %llu faults, %llu "
+        printf("seed %llu: %s; %u shards of %u, coordinator %d, rounds %d, keep %d, %u shares, %u splits, %llu faults, "
+               "%llu "
                "steps\n",
             (unsigned long long)seed, self->failure, self->n_shards, self->n_sides, self->has_coordinator,
-            self->has_rounds ? (int)self->staleness : -1, self->n_shares, self->n_splits,
+            self->has_rounds ? (int)self->staleness : -1, (int)(seed % 8), self->n_shares, self->n_splits,
             (unsigned long long)self->n_faults, (unsigned long long)self->n_steps);
     world_end(self);
     return is_good;

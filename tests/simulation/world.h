@@ -106,6 +106,7 @@ typedef struct simulation {
     uint64_t n_fenced, n_final, n_lost_seen;
     uint64_t n_lost_at_end; /* of the latest life that ended by itself */
     uint32_t n_deltas;      /* snapshots between two that hold every row */
+    bool is_lossy;          /* keys are admitted late and expire */
     uint32_t chance;        /* of a fault in a step, of 65536 */
     bool has_faults;
     tw_table_spec spec;

@@ -40,7 +40,8 @@ typedef struct pair {
     uint64_t n_faults;
     int connection;
     tw_table_kind kind;
-    uint32_t admit_count;
+    tw_keep keep;
+    uint64_t max_bytes;
 } pair;
 
 static inline uint64_t draw(pair *self, uint64_t below)
@@ -168,7 +169,8 @@ static inline void model_of(const pair *self, tw_hello *hello)
     *hello = (tw_hello){
         .role = TW_ROLE_OWNER, .count = 1, .name = "m", .spec = {.kind = self->kind, .hash_seed = 1, .bits = 14}};
     assert_int_equal(tw_record_add(&hello->spec.schema.row, "n", TW_FIELD_U64, 1, TW_MERGE_ADD, NULL), 0);
-    hello->spec.keep.admit_count = self->admit_count;
+    hello->spec.keep = self->keep;
+    hello->spec.max_bytes = self->max_bytes;
     hello->spec.schema.n_blocks = 1;
     tw_block *block = &hello->spec.schema.block[0];
     block->count = 5;

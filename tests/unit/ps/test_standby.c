@@ -279,26 +279,6 @@ static void only_its_roles_may_subscribe_or_promote(void **state)
     pair_destroy(self);
 }
 
-static void rows_that_come_and_go_by_ticks_are_not_copied(void **state)
-{
-    (void)state;
-    pair *self = pair_create(12, false);
-    self->admit_count = 3;
-    tw_hello *hello = calloc(1, sizeof *hello);
-    model_of(self, hello);
-    tw_table *table = NULL;
-    assert_int_equal(tw_table_create(&hello->spec, 0, TW_N_SLOTS - 1, &table, NULL), 0);
-    assert_int_equal(tw_shard_take_over(self->primary, table, "m", 0, NULL), 0);
-    free(hello);
-    turns(self, 20);
-    tw_standby_figures figures;
-    tw_standby_figures_get(self->standby, &figures);
-    assert_false(figures.is_ready);
-    assert_true(figures.n_refused > 0);
-    assert_non_null(strstr(figures.why, "expire"));
-    pair_destroy(self);
-}
-
 /* With every allocation failing once, the copy ends up equal, or is not there. */
 static void allocations_that_fail_leave_no_wrong_copy(void **state)
 {
@@ -338,7 +318,6 @@ int main(void)
         cmocka_unit_test(an_entry_that_does_not_begin_at_the_mark_makes_the_standby_begin_anew),
         cmocka_unit_test(a_promoted_standby_serves_and_its_predecessor_refuses),
         cmocka_unit_test(only_its_roles_may_subscribe_or_promote),
-        cmocka_unit_test(rows_that_come_and_go_by_ticks_are_not_copied),
         cmocka_unit_test(allocations_that_fail_leave_no_wrong_copy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -272,12 +272,13 @@ static void files_of_m_shards_load_into_any_number_of_shards(void **state)
         test_fill(whole, 2000);
         uint64_t expected = test_digest(whole);
         tw_row_file file[4];
-        test_write(whole, directory, "000009.rows-0-of-1", &file[3]);
+        char name[TW_FILE_NAME_SIZE];
+        tw_row_file_name(9 + (uint64_t)kind * 10, 0, 1, name);
+        test_write(whole, directory, name, &file[3]);
         for (uint32_t i = 0; i < 3; i++) {
-            char name[TW_FILE_NAME_SIZE];
             tw_table *shard = test_table(&spec, i * 1365, i == 2 ? TW_N_SLOTS - 1 : i * 1365 + 1364);
             OK(tw_table_load(shard, directory, &file[3], NULL));
-            tw_row_file_name(10, i, 3, name);
+            tw_row_file_name(10 + (uint64_t)kind * 10, i, 3, name);
             test_write(shard, directory, name, &file[i]);
             tw_table_destroy(&shard);
         }

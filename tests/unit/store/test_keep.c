@@ -237,7 +237,7 @@ static void a_table_spread_over_other_slots_goes_on_as_before(void **state)
             parts_open(old, before, &spec);
             learn_in_parts(old, before, 0, 40000, &read_parts);
             for (uint32_t p = 0; p < before; p++) {
-                tw_row_file_name(before, p, before, name);
+                tw_row_file_name(before * 10 + after, p, before, name);
                 test_write(old[p], directory, name, &file[p]);
             }
             parts_open(new, after, &spec);
