@@ -73,7 +73,8 @@ static void a_shard_is_of_the_epoch_that_its_rows_were_saved_with(void **state)
 {
     (void)state;
     pair *self = pair_create(1, false);
-    tw_shard *own = restarted(self, 3, 0, false), *told = restarted(self, 3, 1, true), *later = restarted(self, 3, 5, false);
+    tw_shard *own = restarted(self, 3, 0, false), *told = restarted(self, 3, 1, true),
+             *later = restarted(self, 3, 5, false);
     assert_int_equal(replication_of(own).epoch, 3);
     assert_int_equal(tw_table_epoch(tw_shard_table(own)), 3);
     assert_int_equal(replication_of(told).epoch, 1);
@@ -124,7 +125,8 @@ static void a_standby_learns_the_epoch_that_it_is_promoted_above(void **state)
     tw_standby_figures_get(self->standby, &figures);
     assert_int_equal(figures.epoch, 4);
     tw_shard *standby;
-    tw_shard_options options = {.count = 1, .incarnation = 9, .is_standby = true, .emit = primary_emit, .context = self};
+    tw_shard_options options = {
+        .count = 1, .incarnation = 9, .is_standby = true, .emit = primary_emit, .context = self};
     OK(tw_shard_create(&options, &standby, NULL));
     tw_shard_know_epoch(standby, figures.epoch);
     tw_shard_receive(standby, "worker", 6, self->out.bytes, self->out.size);
@@ -255,8 +257,8 @@ static void files_of_earlier_lives_go_but_nothing_that_a_checkpoint_or_a_success
     assert_int_equal(own.n, 4);
     write_file(directory, 8, 0, true, 8);
     tw_own_files_add(&own, 8);
-    const char *const gone[] = {"000001.rows-0-of-1", "000002.rows-0-of-1", "000003.rows-0-of-1",
-        "000002.rows-0-of-1.0123456789abcdef.tmp"};
+    const char *const gone[] = {
+        "000001.rows-0-of-1", "000002.rows-0-of-1", "000003.rows-0-of-1", "000002.rows-0-of-1.0123456789abcdef.tmp"};
     const char *const left[] = {"000004.rows-0-of-1", "000005.rows-0-of-1", "000006.rows-0-of-1", "000008.rows-0-of-1"};
     for (size_t i = 0; i < 4; i++) {
         assert_false(is_there(directory, gone[i]));
