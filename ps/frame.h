@@ -60,6 +60,8 @@ typedef enum tw_frame_type {
     TW_FRAME_DIGEST = 26,
     TW_FRAME_CLOCK = 28,   /* a round without a push here; handle 1: the worker has finished. Answered by ACK */
     TW_FRAME_WAITING = 29, /* the request `ack` waits for another worker; payload: see shard_rounds.h */
+    TW_FRAME_SEAT = 30,    /* may the worker learn now, if `handle` may at once; see seat.h */
+    TW_FRAME_SEATED = 31,  /* handle 1: yes, 0: not now */
     TW_FRAME_REPORT = 32,  /* 32 to 47 between a coordinator and its members; see orders.h */
     TW_FRAME_ORDERS = 33,
     TW_FRAME_SAVE = 34,
@@ -92,6 +94,7 @@ typedef enum tw_nack_reason {
     TW_NACK_DENIED,           /* the peer's key does not allow this role */
     TW_NACK_STALE_OWNER = 14, /* the share was given to another worker; the mark: which, and the highest owner epoch */
     TW_NACK_NOT_PRIMARY = 15, /* a standby, or a shard that another one has taken over from */
+    TW_NACK_TOO_LARGE = 16,   /* it does not fit here, now or later: the body says what and the limit */
     TW_NACK_N_REASONS,
 } tw_nack_reason;
 

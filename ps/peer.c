@@ -277,10 +277,12 @@ static tw_status peer_drive_ping(tw_remote *self, tw_peer *peer, tw_error *error
     return status == TW_STATUS_OK ? tw_peer_send(self, peer, &frame, error) : status;
 }
 
-/* A shard that came back in the meantime says at once that it does not know the session. */
+/* A shard that came back in the meantime says at once that it does not know the session. Where rounds are kept an idle
+ * one is asked too, while this worker waits elsewhere: others may wait there until this worker has come. */
 static tw_status peer_probe(tw_remote *self, tw_peer *peer, int64_t now, tw_error *error)
 {
-    if (peer->is_probed || peer->n_outstanding == 0 || now - peer->heard_us < TW_PEER_PROBE_US)
+    bool is_awaited = peer->n_outstanding > 0 || self->pace.member.count > 0;
+    if (peer->is_probed || !is_awaited || now - peer->heard_us < TW_PEER_PROBE_US)
         return TW_STATUS_OK;
     tw_frame frame = tw_peer_frame(self, peer, TW_FRAME_PING);
     tw_status status = tw_frame_begin(&self->out, &frame, NULL, error);
@@ -299,6 +301,7 @@ static tw_status peer_drive_control(tw_remote *self, tw_peer *peer, tw_error *er
         return TW_STATUS_OK;
     tw_frame frame = tw_peer_frame(self, peer, control->type);
     frame.handle = control->handle;
+    frame.clock = control->type == TW_FRAME_SEAT ? self->pace.round : 0;
     tw_status status = tw_frame_begin(&self->out, &frame, NULL, error);
     if (status == TW_STATUS_OK)
         status = tw_peer_send(self, peer, &frame, error);

@@ -197,6 +197,10 @@ static tw_status take_control(tw_remote *self, tw_peer *peer, const tw_frame *fr
         }
         control->is_done = true;
     }
+    if (frame->type == TW_FRAME_SEATED && control->type == TW_FRAME_SEAT) {
+        control->has_seat = frame->handle == 1;
+        control->is_done = true;
+    }
     if (frame->type == TW_FRAME_BARRIER_DONE && control->type == TW_FRAME_BARRIER &&
         frame->payload_size == 24 + TW_FILE_NAME_SIZE) {
         control->file = (tw_row_file){.size = tw_get_u64(frame->payload),
@@ -241,6 +245,34 @@ static void nack_forget_handles(tw_peer *peer)
     peer->must_resend = true;
 }
 
+static tw_status nack_too_large(const tw_remote *self, const tw_peer *peer, const char *message, tw_error *error)
+{
+    tw_status status = peer_error(self, peer, TW_STATUS_CONFIG, message, error);
+    tw_error_code(error, "E308");
+    return status;
+}
+
+/* What concerns the session is not the request's; a SEAT is asked again in the next one. */
+static bool nack_is_of_control(const tw_peer *peer, const tw_frame *frame)
+{
+    const tw_control *control = &peer->control;
+    if (!control->is_sent || frame->ack != control->sequence)
+        return false;
+    if (control->type == TW_FRAME_SEAT)
+        return frame->reason == TW_NACK_UNKNOWN_TYPE;
+    return frame->reason != TW_NACK_STALE_INCARNATION && frame->reason != TW_NACK_GAP &&
+           frame->reason != TW_NACK_NOT_PRIMARY;
+}
+
+static void control_fail(tw_control *self, tw_nack_reason reason, const char message[TW_ERROR_MESSAGE_SIZE])
+{
+    self->failure = reason == TW_NACK_CONFLICT       ? TW_STATUS_CONFLICT
+                    : reason == TW_NACK_OVERLOAD     ? TW_STATUS_BUSY
+                    : reason == TW_NACK_UNKNOWN_TYPE ? TW_STATUS_UNSUPPORTED
+                                                     : TW_STATUS_IO;
+    memcpy(self->message, message, TW_ERROR_MESSAGE_SIZE);
+}
+
 static tw_status take_nack(tw_remote *self, tw_peer *peer, const tw_frame *frame, bool is_known, tw_error *error)
 {
     char message[TW_ERROR_MESSAGE_SIZE];
@@ -249,12 +281,8 @@ static tw_status take_nack(tw_remote *self, tw_peer *peer, const tw_frame *frame
         is_known = true;
     if (!is_known && frame->ack != 0)
         return TW_STATUS_OK;
-    if (peer->control.is_sent && frame->ack == peer->control.sequence && frame->reason != TW_NACK_STALE_INCARNATION &&
-        frame->reason != TW_NACK_GAP && frame->reason != TW_NACK_NOT_PRIMARY) {
-        peer->control.failure = frame->reason == TW_NACK_CONFLICT   ? TW_STATUS_CONFLICT
-                                : frame->reason == TW_NACK_OVERLOAD ? TW_STATUS_BUSY
-                                                                    : TW_STATUS_IO;
-        memcpy(peer->control.message, message, sizeof message);
+    if (nack_is_of_control(peer, frame)) {
+        control_fail(&peer->control, frame->reason, message);
         return TW_STATUS_OK;
     }
     /* The owner came back: whoever works beside it greets again. */
@@ -295,6 +323,8 @@ static tw_status take_nack(tw_remote *self, tw_peer *peer, const tw_frame *frame
     case TW_NACK_DENIED:
     case TW_NACK_STALE_EPOCH:
         return peer_error(self, peer, TW_STATUS_CONFLICT, message, error);
+    case TW_NACK_TOO_LARGE:
+        return nack_too_large(self, peer, message, error);
     case TW_NACK_FAILED:
         return peer_error(self, peer, TW_STATUS_IO, message, error);
     default:
@@ -357,6 +387,7 @@ tw_status tw_peer_take(tw_remote *self, tw_peer *peer, const void *bytes, size_t
     case TW_FRAME_SCANNED:
     case TW_FRAME_STATS_ARE:
     case TW_FRAME_BARRIER_DONE:
+    case TW_FRAME_SEATED:
         return take_control(self, peer, &frame, error);
     case TW_FRAME_ACQUIRED:
         return tw_claim_take(self, peer, &frame, error);

@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "ps/admission.h"
 #include "ps/ahead.h"
+#include "ps/seat.h"
 #include "ps/turn.h"
 
 enum { REMOTE_TIMEOUT_MS = 30000, REMOTE_RETRY_MS = 1000 };
@@ -112,6 +113,11 @@ static uint32_t remote_events_until_turn(const tw_params *params)
     const tw_remote *self = (const tw_remote *)params;
     uint32_t until = tw_keep_until_turn(&self->partition.spec, self->clock > 0 ? self->clock - 1 : 0);
     return until > 0 && self->clock == 0 ? 1 : until;
+}
+
+static tw_status remote_seat(tw_params *params, uint32_t most, tw_error *error)
+{
+    return tw_seat_take((tw_remote *)params, most, error);
 }
 
 static tw_status remote_prefetch(tw_params *params, const tw_batch *batch, tw_error *error)
@@ -286,6 +292,7 @@ static const tw_params_ops remote_ops = {
     .events_learned = remote_events_learned,
     .prefetch = remote_prefetch,
     .events_until_turn = remote_events_until_turn,
+    .seat = remote_seat,
     .close = remote_close,
 };
 

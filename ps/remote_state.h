@@ -24,7 +24,7 @@ typedef struct tw_outstanding {
     uint32_t size;
 } tw_outstanding;
 
-/* SCAN, STATS or BARRIER. */
+/* SCAN, STATS, BARRIER or SEAT. */
 typedef struct tw_control {
     tw_frame_type type; /* 0: none */
     uint64_t handle, sequence;
@@ -33,6 +33,7 @@ typedef struct tw_control {
     char message[TW_ERROR_MESSAGE_SIZE];
     tw_row_file file;      /* BARRIER */
     tw_params_stats stats; /* STATS */
+    bool has_seat;         /* SEAT */
     bool is_finished;      /* SCAN: the shard has no more records */
     uint64_t n_seen;       /* SCAN: records so far */
     tw_record_visit visit; /* SCAN */
@@ -109,6 +110,7 @@ typedef struct tw_remote {
     tw_ahead ahead;
     uint64_t clock; /* 1 + ticks of the shards as far as known; 0: not known. See tw_keep */
     bool is_acquired, has_snapshot;
+    bool is_seatless; /* the shards are of a version that keeps no seats */
     tw_buffer out;
     void *record; /* aligned copy of one scanned record */
     size_t capacity_record;

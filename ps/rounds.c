@@ -159,6 +159,14 @@ bool tw_rounds_may_read(const tw_rounds *self, uint32_t index, uint32_t clock, u
     return is_free;
 }
 
+uint32_t tw_rounds_rank(const tw_rounds *self, uint32_t index, uint32_t clock)
+{
+    uint32_t rank = 0;
+    for (uint32_t i = 0; i < index; i++)
+        rank += !self->place[i].is_done || self->place[i].clock >= clock;
+    return rank;
+}
+
 void tw_rounds_stage(tw_rounds *self, uint32_t index, uint32_t clock)
 {
     tw_rounds_advance(self, index, clock);

@@ -21,7 +21,7 @@
 #include "thalweg/status.h"
 
 #define TW_STALENESS_UNLIMITED UINT32_MAX
-#define TW_ROUNDS_LAST         (UINT32_MAX - 1) /* no worker may say that it is further: the next one is still a number */
+#define TW_ROUNDS_LAST         (UINT32_MAX - 1) /* no worker may say that it is further: the next is still a number */
 enum { TW_ROUNDS_MAX_WORKERS = 1024, TW_ROUNDS_SILENT_S = 60 };
 
 /* Who a worker is, as its HELLO says. */
@@ -71,6 +71,10 @@ void tw_rounds_leave(tw_rounds *self, uint32_t index);
 
 /* Whether the worker may read rows in round `clock`; if not, *culprit is who is waited for. */
 bool tw_rounds_may_read(const tw_rounds *self, uint32_t index, uint32_t clock, uint32_t *culprit);
+
+/* How many with a smaller number learn in round `clock`, whether they have come or not: who leaves in that round still
+ * counts, so that in a bulk round all shards answer alike. */
+uint32_t tw_rounds_rank(const tw_rounds *self, uint32_t index, uint32_t clock);
 
 /* Bulk: its push of round `clock` is there. The push is lost with its session. */
 void tw_rounds_stage(tw_rounds *self, uint32_t index, uint32_t clock);

@@ -43,6 +43,7 @@ typedef struct tw_session {
     uint64_t n_ticks; /* of the push whose last part has come: tw_keep */
     tw_buffer values;
     tw_pending hold;
+    int64_t seat_until_us; /* it may learn until then: seat.h; 0: it has no seat */
 } tw_session;
 
 void tw_session_fini(tw_session *self);

@@ -353,6 +353,9 @@ void tw_shard_dispatch(tw_shard *self, tw_session *session, const tw_frame *fram
     case TW_FRAME_CLOCK:
         tw_shard_clock(self, session, frame);
         break;
+    case TW_FRAME_SEAT:
+        tw_shard_seat(self, session, frame);
+        break;
     case TW_FRAME_BARRIER:
         tw_shard_barrier(self, session, frame);
         break;

@@ -115,11 +115,11 @@ void tw_shard_forget(tw_shard *self, const tw_session *session)
 
 /* --- what waits --------------------------------------------------------------------------------------------------- */
 
-/* A pull says how far its worker is. */
+/* A pull, or what goes before it, says how far its worker is. */
 static bool must_wait(tw_shard *self, const tw_session *session, const tw_frame *frame, uint32_t *culprit)
 {
     uint32_t index = session->hold.worker - 1;
-    if (frame->type != TW_FRAME_PULL || frame->clock == 0)
+    if ((frame->type != TW_FRAME_PULL && frame->type != TW_FRAME_SEAT) || frame->clock == 0)
         return false;
     tw_rounds_advance(&self->rounds.of, index, frame->clock);
     return !tw_rounds_may_read(&self->rounds.of, index, frame->clock, culprit);
@@ -139,7 +139,7 @@ static void hold_frame(tw_shard *self, tw_session *session, const tw_frame *fram
     tw_put_u64(at, size);
     memcpy(at + sizeof(uint64_t), bytes, size);
     if (session->hold.told_us == 0)
-        session->hold.told_us = self->rounds.now_us;
+        session->hold.since_us = session->hold.told_us = self->rounds.now_us;
 }
 
 bool tw_shard_holds(tw_shard *self, tw_session *session, const tw_frame *frame, const void *bytes, size_t size)
@@ -173,7 +173,7 @@ bool tw_shard_stages(tw_shard *self, tw_session *session, const tw_frame *frame)
     hold->staged = *frame;
     hold->staged.keys = hold->staged.payload = NULL;
     hold->is_staged = true;
-    hold->told_us = self->rounds.now_us;
+    hold->since_us = hold->told_us = self->rounds.now_us;
     tw_rounds_stage(&self->rounds.of, hold->worker - 1, frame->clock);
     return true;
 }
@@ -273,19 +273,73 @@ void tw_shard_release(tw_shard *self)
 
 /* --- who is waited for -------------------------------------------------------------------------------------------- */
 
-static void tell_waiting(tw_shard *self, const tw_session *session)
+/* Number of the worker that this session waits for; the count of workers: nobody. `request`: what waits. */
+static uint32_t culprit_of(const tw_shard *self, const tw_session *session, tw_frame *request)
 {
     const tw_rounds *rounds = &self->rounds.of;
     uint32_t round = 0, culprit = rounds->count;
-    tw_frame request = session->hold.staged;
+    *request = session->hold.staged;
     if (session->hold.is_staged) {
         (void)tw_rounds_is_complete(rounds, &round, &culprit);
     } else {
         size_t size = 0;
         const unsigned char *bytes = hold_first(&session->hold, &size);
-        if (tw_frame_decode(bytes, size, &request, NULL) == TW_STATUS_OK)
-            (void)tw_rounds_may_read(rounds, session->hold.worker - 1, request.clock, &culprit);
+        if (tw_frame_decode(bytes, size, request, NULL) == TW_STATUS_OK)
+            (void)tw_rounds_may_read(rounds, session->hold.worker - 1, request->clock, &culprit);
     }
+    return culprit;
+}
+
+static void take_waiters(const tw_shard *self, tw_shard_status *out)
+{
+    int64_t longest_us = -1;
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < self->options.max_sessions; i++) {
+        const tw_session *session = &self->session[i];
+        if (!session->is_open || session->hold.worker == 0 || !is_held(&session->hold))
+            continue;
+        tw_frame request;
+        uint32_t culprit = culprit_of(self, session, &request), worker = session->hold.worker - 1;
+        n++;
+        if (worker < out->n_workers)
+            out->worker[worker].state = TW_WORKER_WAITS;
+        if (culprit >= self->rounds.of.count || self->rounds.now_us - session->hold.since_us <= longest_us)
+            continue;
+        longest_us = self->rounds.now_us - session->hold.since_us;
+        out->figure[TW_STATUS_ROUND_CULPRIT] = culprit;
+        out->figure[TW_STATUS_ROUND_WAIT_MS] = (uint64_t)(longest_us / 1000);
+    }
+    out->figure[TW_STATUS_ROUND_WAITING] = n;
+}
+
+void tw_shard_rounds_status(const tw_shard *self, tw_shard_status *out)
+{
+    const tw_rounds *rounds = &self->rounds.of;
+    uint32_t lowest = UINT32_MAX, highest = 0;
+    out->figure[TW_STATUS_ROUND_WORKERS] = rounds->count;
+    for (uint32_t i = 0; i < rounds->count; i++) {
+        const tw_round_place *place = &rounds->place[i];
+        tw_worker_state state = place->is_done      ? TW_WORKER_FINISHED
+                                : place->birth == 0 ? TW_WORKER_ABSENT
+                                                    : TW_WORKER_LEARNS;
+        lowest = !place->is_done && place->clock < lowest ? place->clock : lowest;
+        highest = place->clock > highest ? place->clock : highest;
+        if (i < TW_STATUS_SHOWN_WORKERS)
+            out->worker[out->n_workers++] = (tw_status_worker){place->clock, state};
+    }
+    if (rounds->count == 0)
+        return;
+    lowest = lowest == UINT32_MAX ? highest : lowest;
+    out->figure[TW_STATUS_ROUND] = lowest;
+    out->figure[TW_STATUS_ROUND_SPREAD] = highest - lowest;
+    take_waiters(self, out);
+}
+
+static void tell_waiting(tw_shard *self, const tw_session *session)
+{
+    const tw_rounds *rounds = &self->rounds.of;
+    tw_frame request;
+    uint32_t culprit = culprit_of(self, session, &request);
     tw_frame answer = tw_shard_answer(self, session, &request, TW_FRAME_WAITING);
     if (culprit >= rounds->count || tw_frame_begin(&self->out, &answer, NULL, NULL) < 0)
         return;

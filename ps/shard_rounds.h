@@ -20,7 +20,7 @@ typedef struct tw_pending {
     tw_frame staged; /* its last frame, without the borrowed parts */
     tw_buffer queue; /* whole frames, each behind its size as u64; those before `first` are gone */
     size_t first;
-    int64_t told_us;
+    int64_t since_us, told_us; /* since when it waits; when its worker was told of it last */
 } tw_pending;
 
 typedef struct tw_shard_rounds {

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -413,6 +414,24 @@ static void push_finish(tw_shard *self, tw_session *session, const tw_frame *fra
         tw_shard_push_apply(self, session, frame);
 }
 
+static void push_refuse_for_room(tw_shard *self, tw_session *session, const tw_frame *frame, uint64_t size)
+{
+    char message[256];
+    uint32_t n_sessions;
+    /* Nothing that waits for its round gives its room back before this push is there. */
+    bool is_hopeless = session->hold.worker != 0 && tw_rounds_is_bulk(&self->rounds.of);
+    if (is_hopeless)
+        (void)snprintf(message, sizeof message,
+            "the pushes of a round of %u workers with staleness 0 do not fit: %llu bytes more than the %llu there are; "
+            "at "
+            "most %llu: use a smaller engine.batch or more shards",
+            self->rounds.of.count, (unsigned long long)size,
+            (unsigned long long)tw_shard_session_bytes(self, &n_sessions),
+            (unsigned long long)self->options.max_session_bytes);
+    push_refuse(self, session, frame, is_hopeless ? TW_NACK_TOO_LARGE : TW_NACK_OVERLOAD, NULL,
+        is_hopeless ? message : "PUSH: the sessions' memory is used up");
+}
+
 void tw_shard_push(tw_shard *self, tw_session *session, const tw_frame *frame)
 {
     static const char *const why = "PUSH: counts, lengths, keys or handle do not fit";
@@ -432,11 +451,7 @@ void tw_shard_push(tw_shard *self, tw_session *session, const tw_frame *frame)
     }
     uint64_t n_keys = list != NULL ? list->n_keys : frame->n_keys;
     if (!tw_shard_make_room(self, frame->payload_size + n_keys * 8)) {
-        /* Nothing that waits for its round gives its room back before this push is there. */
-        bool is_hopeless = session->hold.worker != 0 && tw_rounds_is_bulk(&self->rounds.of);
-        push_refuse(self, session, frame, is_hopeless ? TW_NACK_FAILED : TW_NACK_OVERLOAD, NULL,
-            is_hopeless ? "PUSH: the pushes of a round do not fit into the sessions' memory; use smaller batches"
-                        : "PUSH: the sessions' memory is used up");
+        push_refuse_for_room(self, session, frame, frame->payload_size + n_keys * 8);
         return;
     }
     if (frame->form != TW_FORM_NONE && push_stage(session, frame, list, &error) < 0) {

@@ -74,8 +74,14 @@ bool tw_shard_stages(tw_shard *self, tw_session *session, const tw_frame *frame)
 /* A push was applied. */
 void tw_shard_count_round(tw_shard *self, const tw_session *session, const tw_frame *frame);
 void tw_shard_clock(tw_shard *self, const tw_session *session, const tw_frame *frame);
+/* SEAT: whether the worker may learn now (shard_seats.c). */
+void tw_shard_seat(tw_shard *self, tw_session *session, const tw_frame *frame);
 /* Lets go on what need not wait any more. After every frame. */
 void tw_shard_release(tw_shard *self);
+/* Its figures in a status. */
+void tw_shard_rounds_status(const tw_shard *self, tw_shard_status *out);
+/* Sessions that have a seat. */
+uint32_t tw_shard_seats_taken(const tw_shard *self);
 /* Time goes on: tells those who wait whom they wait for. */
 void tw_shard_rounds_tick(tw_shard *self, int64_t now_us);
 

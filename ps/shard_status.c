@@ -86,6 +86,8 @@ void tw_shard_status_now(const tw_shard *self, tw_shard_status *out)
     take_table(self, out);
     take_edge(self, out);
     take_replication(self, out);
+    out->figure[TW_STATUS_SEATS] = tw_shard_seats_taken(self);
+    tw_shard_rounds_status(self, out);
 }
 
 void tw_shard_status_answer(tw_shard *self, const void *peer, size_t peer_size, const tw_frame *frame)

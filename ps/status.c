@@ -5,7 +5,7 @@
 
 #include "base/alloc.h"
 
-enum { PART_FIGURES = 1, PART_MODEL, PART_NACKS, PART_HOT, PART_RANGES, PART_MARKS, PART_HEAD = 8 };
+enum { PART_FIGURES = 1, PART_MODEL, PART_NACKS, PART_HOT, PART_RANGES, PART_MARKS, PART_WORKERS, PART_HEAD = 8 };
 
 static const char gauge[] = "gauge", counter[] = "counter";
 
@@ -55,6 +55,17 @@ const tw_status_entry *tw_status_table(void)
         [TW_STATUS_IS_DEPOSED] = {"is_deposed", "is_deposed", gauge, 1,
             "1: its standby has taken over, and it serves nobody."},
         [TW_STATUS_KNOWN_EPOCH] = {"known_takeovers", NULL, gauge, 1, "The most takeovers that a client named."},
+        [TW_STATUS_SEATS] = {"seats", "seats", gauge, 1,
+            "Workers that learn, where the flight rule lets only some learn at once."},
+        [TW_STATUS_ROUND_WORKERS] = {"round_workers", "round_workers", gauge, 1, "Workers that keep rounds here."},
+        [TW_STATUS_ROUND] = {"round", "round", gauge, 1, "Round of the slowest worker."},
+        [TW_STATUS_ROUND_SPREAD] = {"round_spread", "round_spread", gauge, 1,
+            "Rounds that the furthest worker is ahead of the slowest."},
+        [TW_STATUS_ROUND_WAITING] = {"round_waiting", "round_waiting_workers", gauge, 1,
+            "Workers that wait for a slower one."},
+        [TW_STATUS_ROUND_CULPRIT] = {"round_waited_for", "round_waited_for", gauge, 1,
+            "Number of the worker that is waited for longest."},
+        [TW_STATUS_ROUND_WAIT_MS] = {"round_wait_ms", "round_wait_seconds", gauge, 1e-3, "How long already."},
     };
     return table;
 }
@@ -111,6 +122,16 @@ static tw_status add_marks(const tw_shard_status *self, tw_buffer *out, tw_error
     return at != NULL ? TW_STATUS_OK : TW_STATUS_NO_MEMORY;
 }
 
+static tw_status add_workers(const tw_shard_status *self, tw_buffer *out, tw_error *error)
+{
+    unsigned char *at = part_reserve(out, PART_WORKERS, self->n_workers * (size_t)8, error);
+    for (uint32_t i = 0; at != NULL && i < self->n_workers; i++, at += 8) {
+        tw_put_u32(at, self->worker[i].round);
+        tw_put_u32(at + 4, self->worker[i].state);
+    }
+    return at != NULL ? TW_STATUS_OK : TW_STATUS_NO_MEMORY;
+}
+
 tw_status tw_shard_status_encode(const tw_shard_status *self, tw_buffer *out, tw_error *error)
 {
     size_t name_size = strlen(self->model);
@@ -124,6 +145,8 @@ tw_status tw_shard_status_encode(const tw_shard_status *self, tw_buffer *out, tw
     }
     if (status == TW_STATUS_OK)
         status = add_sketch(self, out, error);
+    if (status == TW_STATUS_OK)
+        status = add_workers(self, out, error);
     return status == TW_STATUS_OK ? add_marks(self, out, error) : status;
 }
 
@@ -182,6 +205,11 @@ static tw_status take_part(tw_shard_status *self, uint32_t tag, const unsigned c
     case PART_RANGES:
         for (self->n_ranges = 0; self->n_ranges < TW_SKETCH_RANGES && (self->n_ranges + 1) * (size_t)4 <= size; at += 4)
             self->range[self->n_ranges++] = tw_get_u32(at);
+        break;
+    case PART_WORKERS:
+        for (self->n_workers = 0;
+             self->n_workers < TW_STATUS_SHOWN_WORKERS && (self->n_workers + 1) * (size_t)8 <= size; at += 8)
+            self->worker[self->n_workers++] = (tw_status_worker){tw_get_u32(at), tw_get_u32(at + 4)};
         break;
     case PART_MARKS:
         return take_marks(self, at, size, error);

@@ -50,8 +50,29 @@ typedef enum tw_status_figure {
     TW_STATUS_ALONE,
     TW_STATUS_IS_DEPOSED,
     TW_STATUS_KNOWN_EPOCH,
+    TW_STATUS_SEATS,
+    TW_STATUS_ROUND_WORKERS,
+    TW_STATUS_ROUND,
+    TW_STATUS_ROUND_SPREAD,
+    TW_STATUS_ROUND_WAITING,
+    TW_STATUS_ROUND_CULPRIT,
+    TW_STATUS_ROUND_WAIT_MS,
     TW_STATUS_N_FIGURES,
 } tw_status_figure;
+
+/* A worker that keeps rounds, as a shard sees it. */
+typedef enum tw_worker_state {
+    TW_WORKER_ABSENT = 0, /* it has not come yet */
+    TW_WORKER_LEARNS = 1,
+    TW_WORKER_WAITS = 2, /* for a slower one */
+    TW_WORKER_FINISHED = 3,
+} tw_worker_state;
+
+typedef struct tw_status_worker {
+    uint32_t round, state;
+} tw_status_worker;
+
+enum { TW_STATUS_SHOWN_WORKERS = 64 };
 
 typedef struct tw_status_entry {
     const char *name;   /* of the JSON key */
@@ -73,6 +94,8 @@ typedef struct tw_shard_status {
     uint32_t n_hot;
     uint32_t range[TW_SKETCH_RANGES]; /* sampled touches by equal parts of the shard's slots */
     uint32_t n_ranges;
+    tw_status_worker worker[TW_STATUS_SHOWN_WORKERS]; /* the first ones, by number */
+    uint32_t n_workers;
     tw_mark *mark; /* [n_marks] by split; fewer than TW_STATUS_MARKS says when there are very many */
     size_t n_marks;
 } tw_shard_status;

@@ -120,6 +120,10 @@ typedef struct tw_params_ops {
 
     /* Optional; 0: any. How many events the next WRITE may have so that nothing depends on how they are cut. */
     uint32_t (*events_until_turn)(const tw_params *self);
+
+    /* Optional, before a WRITE: OK: this worker may learn now, if at most `most` >= 1 of them may at once. IDLE: not
+     * now: others do; a moment, or a round, has passed: ask again. */
+    tw_status (*seat)(tw_params *self, uint32_t most, tw_error *error);
 } tw_params_ops;
 
 struct tw_params {

@@ -187,6 +187,24 @@ static void print_hot(FILE *out, const shard_view *view)
     }
 }
 
+static void print_rounds(FILE *out, const shard_view *view)
+{
+    for (uint32_t i = 0; i < view->n; i++) {
+        const uint64_t *figure = view->answer[i].status.figure;
+        if (!view->answer[i].has_answered || figure[TW_STATUS_ROUND_WORKERS] == TW_STATUS_UNKNOWN ||
+            figure[TW_STATUS_ROUND_WORKERS] == 0)
+            continue;
+        (void)fprintf(out, "rounds: shard %" PRIu64 " has %" PRIu64 " workers in rounds %" PRIu64 " to %" PRIu64,
+            figure[TW_STATUS_SHARD], figure[TW_STATUS_ROUND_WORKERS], figure[TW_STATUS_ROUND],
+            figure[TW_STATUS_ROUND] + figure[TW_STATUS_ROUND_SPREAD]);
+        if (figure[TW_STATUS_ROUND_CULPRIT] != TW_STATUS_UNKNOWN)
+            (void)fprintf(out, "; %" PRIu64 " wait, longest for worker %" PRIu64 " for %.1f s",
+                figure[TW_STATUS_ROUND_WAITING], figure[TW_STATUS_ROUND_CULPRIT],
+                (double)figure[TW_STATUS_ROUND_WAIT_MS] / 1e3);
+        (void)fprintf(out, "\n");
+    }
+}
+
 void shard_report_print(FILE *out, const shard_view *view)
 {
     shard_totals totals = shard_totals_of(view);
@@ -200,6 +218,7 @@ void shard_report_print(FILE *out, const shard_view *view)
         (void)fprintf(out, ", %.2f over slots", totals.slot_skew);
     if (isfinite(totals.shard_skew))
         (void)fputc('\n', out);
+    print_rounds(out, view);
     print_hot(out, view);
 }
 
@@ -255,6 +274,22 @@ static json_t *json_nacks(const tw_shard_status *status)
     return out;
 }
 
+/* Workers that keep rounds, by number. */
+static json_t *json_rounds(const tw_shard_status *status)
+{
+    static const char *const state[] = {"absent", "learns", "waits", "finished"};
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < status->n_workers; i++) {
+        json_t *one = json_object();
+        uint32_t is = status->worker[i].state;
+        put(one, "worker", json_integer((json_int_t)i));
+        put(one, "round", json_integer((json_int_t)status->worker[i].round));
+        put(one, "state", json_string(is < sizeof state / sizeof state[0] ? state[is] : "unknown"));
+        (void)json_array_append_new(list, one);
+    }
+    return list;
+}
+
 static json_t *json_shard(const shard_view *view, const shard_totals *totals, uint32_t i)
 {
     const tw_shard_status *status = &view->answer[i].status;
@@ -277,6 +312,7 @@ static json_t *json_shard(const shard_view *view, const shard_totals *totals, ui
     for (uint32_t r = 0; r < status->n_ranges; r++)
         (void)json_array_append_new(range, json_integer((json_int_t)status->range[r]));
     put(out, "slot_ranges", range);
+    put(out, "rounds", json_rounds(status));
     put(out, "hot_keys", json_hot(status));
     return out;
 }

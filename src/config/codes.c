@@ -247,6 +247,13 @@ static const tw_code codes[] = {
         "只有使用多个 worker、设置了检查点目录且 staleness 为 unlimited 的运行才能按名保存。`thalweg coordinator` "
         "不保存任何内容：其分片自行保存（thalweg ps --checkpoint）。使用 staleness 的运行中，worker "
         "在一轮之内相互等待，无法停在同一点；其周期性检查点同样保证每个事件只计一次。"},
+    {"E308", "round too large",
+        "With staleness 0 a shard keeps the pushes of a round until the last one is there, and they do not fit into "
+        "its "
+        "memory for sessions (256 MiB). Use a smaller engine.batch, more shards or another staleness.",
+        "一轮过大",
+        "staleness 为 0 时，分片保留一轮的全部推送，直到最后一个到达；它们放不进会话内存（256 MiB）。请减小 "
+        "engine.batch、增加分片，或改用其他 staleness。"},
     {"E401", "port in use", "The address is taken by another process. Choose another one or stop that process.",
         "端口被占用", "该地址已被其他进程占用。请换一个地址或停止该进程。"},
     {"E402", "bad request", "A prediction request cannot be understood. One bad row fails only that row.", "请求无效",

@@ -191,6 +191,7 @@ tw_status tw_engine_create(const tw_engine_options *options, tw_engine **out, tw
     (void)pthread_mutex_init(&self->mutex, NULL);
     (void)pthread_cond_init(&self->checkpointed, NULL);
     self->run_start_us = tw_clock_monotonic_us();
+    tw_model_set_stop(options->model, options->stop);
     tw_status status = engine_open(self, error);
     if (status < 0)
         tw_engine_destroy(&self);
@@ -204,6 +205,7 @@ void tw_engine_destroy(tw_engine **self)
     if (engine == NULL)
         return;
     *self = NULL;
+    tw_model_set_stop(engine->options.model, NULL);
     tw_checkpointer_destroy(&engine->checkpointer);
     tw_outputs_close(&engine->outputs);
     tw_delay_destroy(&engine->delay);

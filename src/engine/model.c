@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "engine/share.h"
 #include "engine/turnstile.h"
 #include "math/loss.h"
 
@@ -25,8 +26,7 @@ struct tw_model {
     tw_turnstile turn;
     float *scores; /* scratch of predictions, used inside a turn */
     size_t scores_capacity;
-    uint32_t n_workers; /* that learn this model together */
-    bool is_flight_free;
+    tw_share share;
     const tw_builder *next; /* learned after the batch to come; NULL: unknown */
     uint32_t *slice_start;  /* row starts of the slice being learned */
     size_t slice_capacity;
@@ -121,7 +121,7 @@ tw_status tw_model_create(const tw_model_spec *spec, tw_model **out, tw_error *e
     if (self == NULL)
         return tw_no_memory(error, sizeof *self);
     self->spec = *spec;
-    self->n_workers = 1;
+    self->share.n_workers = 1;
     tw_turnstile_init(&self->turn);
     size_t length = strlen(spec->name);
     if (length >= sizeof self->name)
@@ -198,12 +198,17 @@ void tw_model_attach(tw_model *self, tw_params *params)
 
 void tw_model_set_workers(tw_model *self, uint32_t n_workers)
 {
-    self->n_workers = n_workers;
+    self->share.n_workers = n_workers;
+}
+
+void tw_model_set_stop(tw_model *self, const atomic_bool *stop)
+{
+    self->share.stop = stop;
 }
 
 void tw_model_free_flight(tw_model *self)
 {
-    self->is_flight_free = true;
+    self->share.is_flight_free = true;
 }
 
 void tw_model_announce(tw_model *self, const tw_builder *next)
@@ -268,7 +273,7 @@ static uint64_t count_learned(tw_task task, const tw_batch *batch)
 /* Rows of several workers must not be older than the flight rule allows: only one alone may fetch ahead. */
 static tw_status model_prefetch(tw_model *self, tw_error *error)
 {
-    if (self->next == NULL || self->n_workers > 1 || self->params->ops->prefetch == NULL)
+    if (self->next == NULL || self->share.n_workers > 1 || self->params->ops->prefetch == NULL)
         return TW_STATUS_OK;
     tw_batch batch = tw_builder_batch(self->next);
     return self->params->ops->prefetch(self->params, &batch, error);
@@ -303,31 +308,22 @@ static tw_status model_learn_slice(
     return self->params->ops->release(self->params, &batch, &rows, count_learned(self->traits.task, &batch), error);
 }
 
-/* Events that this worker may have in flight now: its share of the learner's bound. One worker alone is exact whatever
- * is in flight. */
-static uint32_t model_slice_events(const tw_model *self, uint32_t n_events)
-{
-    const tw_params_ops *ops = self->params->ops;
-    uint32_t until = ops->events_until_turn != NULL && self->n_workers <= 1 ? ops->events_until_turn(self->params) : 0;
-    n_events = until > 0 && until < n_events ? until : n_events;
-    if (self->n_workers <= 1 || self->is_flight_free || self->spec.learner->flight == NULL ||
-        ops->events_learned == NULL)
-        return n_events;
-    double share = self->spec.learner->flight(self->learner, ops->events_learned(self->params)) / self->n_workers;
-    return share >= n_events ? n_events : share < 1.0 ? 1 : (uint32_t)share;
-}
-
 /* One batch inside its turn. */
 static tw_status model_learn_turn(tw_model *self, tw_builder *builder, bool is_replay, float *scores, tw_error *error)
 {
     uint32_t first = 0, n = builder->n_events;
     bool is_watched = self->drift != NULL && !is_replay;
+    tw_share_asking asking = {self->params, self->spec.learner, self->learner};
     if (is_watched)
         tw_drift_begin(self->drift, atomic_load_explicit(&self->events, memory_order_relaxed));
     tw_status status =
         tw_grow(&self->slice_start, sizeof *self->slice_start, &self->slice_capacity, (size_t)n + 1, error);
     while (status == TW_STATUS_OK) {
-        uint32_t most = model_slice_events(self, n - first), range[2] = {first, first + most};
+        uint32_t most = n - first;
+        status = tw_share_take(&self->share, &asking, n - first, first > 0, &most, error);
+        if (status != TW_STATUS_OK)
+            break;
+        uint32_t range[2] = {first, first + most};
         status = model_learn_slice(self, builder, range, is_watched, scores, error);
         first = range[1];
         if (first == n)

@@ -5,6 +5,8 @@
 #ifndef TW_ENGINE_MODEL_H
 #define TW_ENGINE_MODEL_H
 
+#include <stdatomic.h>
+
 #include "data/builder.h"
 #include "data/plan.h"
 #include "engine/drift.h"
@@ -61,6 +63,9 @@ tw_params *tw_model_params(tw_model *self); /* for the engine's thread only */
 /* How many workers learn this model together (1 at first). With more than one, each keeps at most its share of the
  * learner's `flight` between a pull and its push: batches are learned in slices. Before the first batch. */
 void tw_model_set_workers(tw_model *self, uint32_t n_workers);
+/* Once it is set, tw_model_learn does not wait any more for others to learn first: IDLE, nothing was learned. Borrowed
+ * until it is replaced; NULL: none. */
+void tw_model_set_stop(tw_model *self, const atomic_bool *stop);
 /* They learn whole batches, whatever `flight` says: to measure what it is good for. */
 void tw_model_free_flight(tw_model *self);
 

@@ -106,6 +106,25 @@ def shards_joined(settings):
     rounds(settings, one_round)
 
 
+def shard_lost_late(staleness):
+    """Workers that keep rounds, and shards of the run that die once a worker has finished: nobody waits for that one for ever."""
+
+    def one_round(settings):
+        with new_folder() as folder:
+            audit = CrewAudit(settings, folder, files=FILES[:4], more=("--staleness", staleness))
+            run, n = audit.start_and_wait(), 0
+            run.wait_for(lambda: len(started(run, "worker")) < N_WORKERS, END_S, "the first worker's end")
+            for _ in range(2):
+                n += kill_one(settings, run, "ps") and run.is_running
+                pause(settings, run, 0.1, 0.6)
+            run.end(END_S)
+            audit.check()
+            settings.note(f"{n} shard(s) killed behind the first worker's end, staleness {staleness}")
+            return n
+
+    return lambda settings: rounds(settings, lambda n_wanted: one_round(settings))
+
+
 # --- kills of every role, by the hundred ----------------------------------------------------------------------------------
 
 N_MANY_SHARDS = 3
@@ -208,4 +227,5 @@ def many_case(roles, more=()):
 WITH_STANDBYS = ("worker", "shard", "standby", "run")
 CASES = {"crew-kills": many_case(WITH_STANDBYS, ("--standby", "async")), "crew-kills-sync": many_case(WITH_STANDBYS, ("--standby", "sync")),
          "crew-workers": crew_case(("worker",)), "crew-all": crew_case(("worker", "ps", "run")),
+         "crew-finished": shard_lost_late("4"), "crew-finished-step": shard_lost_late("0"),
          "crew-passes": crew_case(("worker", "ps"), 2), "crew-joined": shards_joined}

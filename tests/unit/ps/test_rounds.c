@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/hash.h"
+#include "data/key.h"
 #include "ps/replication.h"
 #include "ps/shard_rounds.h"
 
@@ -188,6 +189,7 @@ typedef struct party {
     tw_frame last[N]; /* answers, without their bytes */
     uint32_t n_answers[N], waiting[4];
     float pulled;
+    char refusal[512];
 } party;
 
 static void party_emit(void *context, const void *peer, size_t peer_size, const void *bytes, size_t size)
@@ -201,6 +203,10 @@ static void party_emit(void *context, const void *peer, size_t peer_size, const 
     self->n_answers[worker]++;
     if (last->type == TW_FRAME_PULLED)
         memcpy(&self->pulled, last->payload, sizeof self->pulled);
+    if (last->type == TW_FRAME_NACK) {
+        memcpy(self->refusal, last->payload, last->payload_size);
+        self->refusal[last->payload_size] = '\0';
+    }
     for (size_t i = 0; last->type == TW_FRAME_WAITING && i < 4; i++)
         self->waiting[i] = tw_get_u32(last->payload + i * 4);
     last->keys = last->payload = NULL;
@@ -235,10 +241,11 @@ static void party_hello(party *self, uint32_t worker, uint32_t staleness, uint64
     party_hello_of(self, worker, (tw_round_member){worker, N, staleness, birth}, 0);
 }
 
-static party *party_create(uint32_t staleness)
+static party *party_create_within(uint32_t staleness, uint64_t max_session_bytes)
 {
     party *self = calloc(1, sizeof *self);
-    tw_shard_options options = {.count = 1, .incarnation = 42, .emit = party_emit, .context = self};
+    tw_shard_options options = {
+        .count = 1, .incarnation = 42, .max_session_bytes = max_session_bytes, .emit = party_emit, .context = self};
     assert_int_equal(tw_shard_create(&options, &self->shard, NULL), TW_STATUS_OK);
     self->model = tw_hash("m", 1);
     tw_shard_tick(self->shard, SECOND);
@@ -248,6 +255,11 @@ static party *party_create(uint32_t staleness)
         assert_int_equal(self->last[i].clock, staleness != TW_STALENESS_UNLIMITED);
     }
     return self;
+}
+
+static party *party_create(uint32_t staleness)
+{
+    return party_create_within(staleness, 0);
 }
 
 static void party_destroy(party *self)
@@ -471,6 +483,67 @@ static void the_last_round_that_can_be_counted_ends_too(void **state)
     party_destroy(self);
 }
 
+static void push_many(party *self, uint32_t worker, uint32_t n_keys)
+{
+    static uint64_t key[4096];
+    static float values[4 * 4096];
+    for (uint32_t i = 0; i < n_keys; i++)
+        key[i] = tw_key_of_index(1, i);
+    tw_frame frame = {.type = TW_FRAME_PUSH,
+        .clock = 1,
+        .form = TW_FORM_ADD,
+        .n_keys = n_keys,
+        .n_learned = 5,
+        .n_marks = 1,
+        .mark = {{worker + 1, 0, 1}}};
+    party_send(self, worker, frame, key, values, n_keys * 4 * sizeof *values);
+}
+
+static void a_bulk_round_that_does_not_fit_is_refused_for_good_with_the_limit(void **state)
+{
+    (void)state;
+    party *self = party_create_within(0, 100000);
+    push_many(self, 0, 3000);
+    push_many(self, 1, 3000);
+    assert_int_equal(self->last[1].type, TW_FRAME_NACK);
+    assert_int_equal(self->last[1].reason, TW_NACK_TOO_LARGE);
+    assert_non_null(strstr(self->refusal, "the pushes of a round of 3 workers"));
+    assert_non_null(strstr(self->refusal, "at most 100000: use a smaller engine.batch"));
+    party_destroy(self);
+}
+
+static void the_status_says_how_far_workers_are_and_who_is_waited_for(void **state)
+{
+    (void)state;
+    party *self = party_create(1);
+    tw_shard_status status, copy = {0};
+    tw_buffer bytes = {0};
+    push(self, 0, 1, 1);
+    push(self, 0, 2, 1);
+    push(self, 1, 1, 1);
+    pull(self, 0, 3);
+    party_send(self, 1, (tw_frame){.type = TW_FRAME_CLOCK, .clock = 2, .handle = 1}, NULL, NULL, 0);
+    tw_shard_tick(self->shard, 3 * SECOND);
+    tw_shard_status_now(self->shard, &status);
+    assert_int_equal(tw_shard_status_encode(&status, &bytes, NULL), TW_STATUS_OK);
+    assert_int_equal(tw_shard_status_decode(&copy, bytes.bytes, bytes.size, NULL), TW_STATUS_OK);
+    assert_int_equal(copy.figure[TW_STATUS_ROUND_WORKERS], N);
+    assert_int_equal(copy.figure[TW_STATUS_ROUND], 1);
+    assert_int_equal(copy.figure[TW_STATUS_ROUND_SPREAD], 2);
+    assert_int_equal(copy.figure[TW_STATUS_ROUND_WAITING], 1);
+    assert_int_equal(copy.figure[TW_STATUS_ROUND_CULPRIT], 2);
+    assert_int_equal(copy.figure[TW_STATUS_ROUND_WAIT_MS], 2000);
+    assert_int_equal(copy.n_workers, N);
+    assert_int_equal(copy.worker[0].state, TW_WORKER_WAITS);
+    assert_int_equal(copy.worker[1].state, TW_WORKER_FINISHED);
+    assert_int_equal(copy.worker[2].state, TW_WORKER_LEARNS);
+    assert_int_equal(copy.worker[0].round, 3);
+    tw_shard_status_fini(&status);
+    tw_shard_status_fini(&copy);
+    tw_free(bytes.bytes);
+    party_destroy(self);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -494,6 +567,8 @@ int main(void)
         cmocka_unit_test(what_waits_of_a_larger_crew_is_dropped_when_a_smaller_one_comes),
         cmocka_unit_test(rounds_that_cannot_be_counted_are_refused),
         cmocka_unit_test(the_last_round_that_can_be_counted_ends_too),
+        cmocka_unit_test(a_bulk_round_that_does_not_fit_is_refused_for_good_with_the_limit),
+        cmocka_unit_test(the_status_says_how_far_workers_are_and_who_is_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
