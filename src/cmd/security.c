@@ -30,6 +30,17 @@ const char *security_hint(const tw_pipeline *pipeline)
                                          "key in its allow-list?";
 }
 
+tw_status security_of_client(
+    client_security *self, const flags *given, const tw_socket_security **out, tw_error *error)
+{
+    const char *key = flags_text(given, "key", NULL), *server = flags_text(given, "server-key", NULL);
+    tw_pipeline named = {.shard_key = key, .shard_server_key = server, .is_insecure = flags_has(given, "insecure")};
+    *out = NULL;
+    if ((key == NULL) != (server == NULL))
+        return tw_error_set(error, TW_STATUS_INVALID, "--key and --server-key belong together");
+    return security_of_pipeline(self, &named, out, error);
+}
+
 void security_fini(client_security *self)
 {
     volatile unsigned char *at = (volatile unsigned char *)self;

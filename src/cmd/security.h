@@ -18,6 +18,9 @@ typedef struct client_security {
 TW_MUST_USE tw_status security_of_pipeline(
     client_security *self, const tw_pipeline *pipeline, const tw_socket_security **out, tw_error *error);
 void security_fini(client_security *self);
+/* The same of a client's flags --key, --server-key and --insecure. */
+TW_MUST_USE tw_status security_of_client(
+    client_security *self, const flags *given, const tw_socket_security **out, tw_error *error);
 
 /* What to add to "is not answered", where keys may be the reason; else "". */
 const char *security_hint(const tw_pipeline *pipeline);

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "cmd/console.h"
+#include "cmd/security.h"
 #include "cmd/verbs.h"
 #include "net/socket.h"
 #include "ps/save_request.h"
@@ -14,6 +15,9 @@ static const flag_spec checkpoint_flags[] = {
     {"model", 'm', "DIR", "checkpoint directory of the run, which says where its coordinator is"},
     {"coordinator", 0, "ADDR", "instead of --model: the coordinator's address"},
     {"timeout", 0, "TIME", "waits so long (1m)"},
+    {"key", 0, "FILE", "of --coordinator: the asker's secret key (thalweg keygen)"},
+    {"server-key", 0, "FILE", "the coordinator's public key; needed with --key"},
+    {"insecure", 0, NULL, "a plain connection, also to another machine"},
     {NULL, 0, NULL, NULL},
 };
 
@@ -37,10 +41,16 @@ static tw_status find_address(const flags *given, char **out, tw_error *error)
     return status;
 }
 
-static tw_status ask(const char *address, const char *name, int64_t timeout_us, tw_error *error)
+static tw_status ask(const flags *given, const char *address, int64_t timeout_us, tw_error *error)
 {
     uint64_t id = 0;
-    tw_status status = tw_request_save(address, NULL, name, (int)(timeout_us / 1000), &id, error);
+    client_security keys;
+    const tw_socket_security *security = NULL;
+    const char *name = given->argument[0];
+    tw_status status = security_of_client(&keys, given, &security, error);
+    if (status == TW_STATUS_OK)
+        status = tw_request_save(address, security, name, (int)(timeout_us / 1000), &id, error);
+    security_fini(&keys);
     if (status == TW_STATUS_OK)
         console_note("checkpoint %06llu is saved as %s", (unsigned long long)id, name);
     return status;
@@ -64,7 +74,7 @@ static int checkpoint_main(const verb *self, int argc, char **argv)
     if (status == TW_STATUS_INVALID)
         return verb_misused(self, "%s", error.message);
     if (status == TW_STATUS_OK)
-        status = ask(address, given.argument[0], timeout_us, &error);
+        status = ask(&given, address, timeout_us, &error);
     tw_free(address);
     if (status < 0)
         console_error(&error);

@@ -61,15 +61,6 @@ static tw_status read_connect(status_run *self, const flags *given, tw_error *er
     return status;
 }
 
-static tw_status read_keys(status_run *self, const flags *given, tw_error *error)
-{
-    const char *key = flags_text(given, "key", NULL), *server = flags_text(given, "server-key", NULL);
-    tw_pipeline named = {.shard_key = key, .shard_server_key = server, .is_insecure = flags_has(given, "insecure")};
-    if ((key == NULL) != (server == NULL))
-        return tw_error_set(error, TW_STATUS_INVALID, "--key and --server-key belong together");
-    return security_of_pipeline(&self->keys, &named, &self->security, error);
-}
-
 static tw_status read_pipeline(status_run *self, const flags *given, tw_error *error)
 {
     tw_status status = tw_tree_load(self->all.tree, given->argument[0], &self->all.problems, error);
@@ -101,7 +92,7 @@ static tw_status read_all(status_run *self, const flags *given, tw_error *error)
     tw_status status = flags_duration("timeout", flags_text(given, "timeout", "2s"), &timeout_us, error);
     self->timeout_ms = (int)(timeout_us / 1000 < 1 ? 1 : timeout_us / 1000 > 3600000 ? 3600000 : timeout_us / 1000);
     if (status == TW_STATUS_OK)
-        status = read_keys(self, given, error);
+        status = security_of_client(&self->keys, given, &self->security, error);
     if (status == TW_STATUS_OK)
         status = flags_has(given, "connect") ? read_connect(self, given, error) : read_pipeline(self, given, error);
     return status;

@@ -19,6 +19,8 @@ static const flag_spec worker_flags[] = {
     {"worker", 0, "I/N", "this worker's number, from 0, of how many: it reads every N-th stripe of the files"},
     {"connect", 0, "ADDR", "a shard's address, in the order of their numbers; repeat it (parameter_servers.connect)"},
     {"coordinator", 0, "ADDR", "instead of both: gives it shares of the input and says where the shards are"},
+    {"coordinator-key", 0, "KEY",
+        "public key of the coordinator, as text or as a file (parameter_servers.security.server_key)"},
     {"name", 0, "NAME", "of this worker; no two may live at a time (the process id)"},
     {"set", 's', "PATH=VALUE", "overrides a value of the pipeline; may be repeated"},
     {"figures", 0, "FILE", "where its figures go when it finishes"},
@@ -364,6 +366,7 @@ static tw_status read_flags(worker_run *self, const flags *given, tw_error *erro
     self->is_child = flags_has(given, "child-of");
     self->figures_path = flags_text(given, "figures", NULL);
     self->coordinator = flags_text(given, "coordinator", NULL);
+    self->coordinator_key = flags_text(given, "coordinator-key", NULL);
     const char *name = flags_text(given, "name", NULL);
     if (name != NULL && (name[0] == '\0' || strlen(name) >= sizeof self->name))
         return tw_error_set(

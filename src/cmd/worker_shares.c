@@ -269,6 +269,8 @@ static tw_status join(share_run *run, tw_error *error)
     tw_orders orders;
     bool is_local = strncmp(worker->coordinator, "ipc://", strlen("ipc://")) == 0;
     tw_status status = security_of_pipeline(&keys, pipeline, &security, error);
+    if (status == TW_STATUS_OK && security != NULL && worker->coordinator_key != NULL)
+        status = tw_public_key_read(worker->coordinator_key, keys.server_key, error);
     tw_member_options options = {
         .address = worker->coordinator,
         .security = is_local ? NULL : security,
