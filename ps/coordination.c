@@ -33,11 +33,9 @@ const tw_status_entry *tw_coordination_table(void)
         [TW_COORDINATION_MAP_VERSION] = {"map_version", NULL, gauge, 1, "Of the list of shards."},
         [TW_COORDINATION_IS_WATCHING] = {"is_watching", "is_watching", gauge, 1,
             "1: it asks the shards, and has standbys take over."},
-        [TW_COORDINATION_TAKEOVERS] = {"takeovers", "takeovers_total", counter, 1,
-            "Standbys that it had take over."},
+        [TW_COORDINATION_TAKEOVERS] = {"takeovers", "takeovers_total", counter, 1, "Standbys that it had take over."},
         [TW_COORDINATION_CHECKPOINT] = {"checkpoint", NULL, gauge, 1, "Number of the latest named checkpoint."},
-        [TW_COORDINATION_CHECKPOINT_AGE_MS] = {"checkpoint_age_ms", "checkpoint_age_seconds", gauge, 1e-3,
-            "Time since it was durable."},
+        [TW_COORDINATION_CHECKPOINT_AGE_MS] = {"checkpoint_age_ms", NULL, gauge, 1, "Time since it was durable."},
     };
     return table;
 }

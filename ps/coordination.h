@@ -1,8 +1,10 @@
 /* coordination.h: what a coordinator says of itself, for people and monitors: STATUS asks it as it asks a shard
- * (status.h), and STATUS_ARE answers with parts of other tags: figures, shards, members. Whoever may connect may ask. */
+ * (status.h), and STATUS_ARE answers with parts of other tags: figures, shards, members. Whoever may connect may ask.
+ */
 #ifndef TW_PS_COORDINATION_H
 #define TW_PS_COORDINATION_H
 
+#include "net/socket.h"
 #include "ps/orders.h"
 #include "ps/status.h"
 
@@ -32,9 +34,9 @@ const tw_status_entry *tw_coordination_table(void);
 typedef struct tw_coordination_shard {
     char address[TW_ADDRESS_SIZE]; /* of the one that serves, or that should */
     uint64_t epoch, takeovers;
-    uint64_t silent_ms;     /* TW_STATUS_UNKNOWN: never heard of, or nobody watches */
-    uint64_t is_served;     /* 0, 1, TW_STATUS_UNKNOWN */
-    uint64_t has_standby;   /* likewise */
+    uint64_t silent_ms;   /* TW_STATUS_UNKNOWN: never heard of, or nobody watches */
+    uint64_t is_served;   /* 0, 1, TW_STATUS_UNKNOWN */
+    uint64_t has_standby; /* likewise */
 } tw_coordination_shard;
 
 typedef struct tw_coordination_member {

@@ -444,6 +444,8 @@ void tw_coordinator_receive(
         tw_coordinator_nack(self, peer, peer_size, &frame, frame.reason, error.message);
     else if (frame.type == TW_FRAME_REPORT)
         receive_report(self, peer, peer_size, &frame);
+    else if (frame.type == TW_FRAME_STATUS)
+        tw_coordinator_status_answer(self, peer, peer_size, &frame);
     else if (frame.type == TW_FRAME_SAVE)
         tw_coordinator_save_request(self, peer, peer_size, &frame);
     else

@@ -14,7 +14,8 @@
 #ifndef TW_PS_COORDINATOR_H
 #define TW_PS_COORDINATOR_H
 
-#include "ps/orders.h"
+#include "ps/coordination.h"
+#include "ps/lookout.h"
 
 typedef struct tw_coordinator tw_coordinator;
 
@@ -37,6 +38,7 @@ typedef struct tw_coordinator_options {
     const char *why_not;        /* else: why there is none, for whoever asks; a constant. NULL: it saves nothing */
     tw_coordinator_emit emit;
     tw_coordinator_note note;
+    void (*look)(void *context, uint32_t shard, tw_lookout_shard *out); /* NULL: nobody watches the shards */
     void *context, *note_context;
 } tw_coordinator_options;
 
@@ -64,6 +66,8 @@ typedef struct tw_coordinator_figures {
 } tw_coordinator_figures;
 
 void tw_coordinator_stats(const tw_coordinator *self, tw_coordinator_figures *out);
+/* The same and more, as it answers STATUS. Fills `out`, which is empty before. */
+TW_MUST_USE tw_status tw_coordinator_status(const tw_coordinator *self, tw_coordination *out, tw_error *error);
 
 /* --- named checkpoints: one at a time ---
  * SAVE makes all workers finish their batch, settle and stand still. Once they do, wanted is true, once, with the name

@@ -164,5 +164,9 @@ void tw_coordinator_save_done(tw_coordinator *self, tw_status status, uint64_t i
     if (self->save.phase != SAVE_WRITING)
         return;
     self->save.checkpoint = id;
+    if (status >= 0) {
+        self->saved = id;
+        self->saved_us = self->now_us;
+    }
     save_end(self, status < 0 ? TW_SAVE_FAILED : TW_SAVE_DONE, message);
 }

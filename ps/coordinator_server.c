@@ -65,6 +65,12 @@ static tw_status server_receive(tw_coordinator_server *self, tw_error *error)
     return TW_STATUS_OK;
 }
 
+static void server_look(void *context, uint32_t shard, tw_lookout_shard *out)
+{
+    tw_coordinator_server *self = context;
+    tw_lookout_look(tw_lookout_edge_state(self->lookout), shard, out);
+}
+
 /* With the mutex held: what was found out about shards goes to the workers. */
 static tw_status server_watch(tw_coordinator_server *self, tw_error *error)
 {
@@ -155,6 +161,7 @@ static tw_status server_open(tw_coordinator_server *self, const tw_coordinator_s
         .why_not = options->why_not,
         .emit = server_emit,
         .note = options->note,
+        .look = options->is_watching ? server_look : NULL,
         .context = self,
         .note_context = options->context,
     };
@@ -242,6 +249,14 @@ void tw_coordinator_server_stats(tw_coordinator_server *self, tw_coordinator_fig
 {
     tw_coordinator_stats(enter(self), out);
     leave(self);
+}
+
+tw_status tw_coordinator_server_status(tw_coordinator_server *self, tw_coordination *out, tw_error *error)
+{
+    (void)pthread_mutex_lock(&self->mutex);
+    tw_status status = tw_coordinator_status(self->coordinator, out, error);
+    (void)pthread_mutex_unlock(&self->mutex);
+    return status;
 }
 
 void tw_coordinator_server_forget(tw_coordinator_server *self, const char *name)

@@ -42,6 +42,7 @@ TW_MUST_USE tw_status tw_coordinator_server_check(tw_coordinator_server *self, t
 /* As the calls of coordinator.h. */
 void tw_coordinator_server_forget(tw_coordinator_server *self, const char *name);
 void tw_coordinator_server_stats(tw_coordinator_server *self, tw_coordinator_figures *out);
+TW_MUST_USE tw_status tw_coordinator_server_status(tw_coordinator_server *self, tw_coordination *out, tw_error *error);
 bool tw_coordinator_server_save_wanted(
     tw_coordinator_server *self, char name[TW_SAVE_NAME_SIZE], tw_grant *orphan, uint32_t *n);
 void tw_coordinator_server_save_cut(tw_coordinator_server *self, tw_status status, const char *message);

@@ -60,6 +60,8 @@ struct tw_coordinator {
     int64_t started_us, now_us;
     tw_coordinator_figures figures;
     save save;
+    uint64_t saved; /* number of the latest named checkpoint; 0: none */
+    int64_t saved_us;
     tw_buffer out;
 };
 
@@ -70,6 +72,7 @@ void tw_coordinator_nack(tw_coordinator *self,
     const tw_frame *request,
     tw_nack_reason reason,
     const char *message);
+void tw_coordinator_status_answer(tw_coordinator *self, const void *peer, size_t peer_size, const tw_frame *request);
 /* New orders to all. */
 void tw_coordinator_order_all(tw_coordinator *self);
 

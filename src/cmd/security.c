@@ -30,8 +30,7 @@ const char *security_hint(const tw_pipeline *pipeline)
                                          "key in its allow-list?";
 }
 
-tw_status security_of_client(
-    client_security *self, const flags *given, const tw_socket_security **out, tw_error *error)
+tw_status security_of_client(client_security *self, const flags *given, const tw_socket_security **out, tw_error *error)
 {
     const char *key = flags_text(given, "key", NULL), *server = flags_text(given, "server-key", NULL);
     tw_pipeline named = {.shard_key = key, .shard_server_key = server, .is_insecure = flags_has(given, "insecure")};

@@ -4,10 +4,12 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "cmd/console.h"
+#include "cmd/coordination_report.h"
 #include "cmd/security.h"
 #include "cmd/stop.h"
 #include "cmd/verbs.h"
 #include "ps/coordinator_server.h"
+#include "serve/page.h"
 
 enum { WATCH_US = 50000, MAX_DEAD_AFTER_MS = 600000 };
 
@@ -20,6 +22,7 @@ static const flag_spec coordinator_flags[] = {
     {"allow", 0, "FILE", "lines \"ROLE KEY NAME\": who may connect; needed with --key"},
     {"server-key", 0, "KEY", "of --key: public key of the shards, as text or as a file; in their list it is an admin"},
     {"insecure", 0, NULL, "plain connections, also from and to other machines"},
+    {"metrics", 0, "HOST:PORT", "answers GET /metrics and /healthz there (127.0.0.1 only)"},
     {"child-of", 0, "PID", "ends when that process does"},
     {NULL, 0, NULL, NULL},
 };
@@ -134,10 +137,26 @@ static tw_status read_keys(
     return TW_STATUS_OK;
 }
 
-static tw_status serve(const tw_coordinator_server_options *options, const atomic_bool *stop, tw_error *error)
+static tw_status write_metrics(void *context, tw_text *out, tw_error *error)
+{
+    tw_coordination now = {0};
+    tw_status status = tw_coordinator_server_status(context, &now, error);
+    if (status == TW_STATUS_OK)
+        status = coordination_metrics(&now, out, error);
+    tw_coordination_fini(&now);
+    return status;
+}
+
+static tw_status serve(
+    const tw_coordinator_server_options *options, const char *metrics, const atomic_bool *stop, tw_error *error)
 {
     tw_coordinator_server *server = NULL;
+    tw_page *page = NULL;
     tw_status status = tw_coordinator_server_start(options, &server, error);
+    if (status == TW_STATUS_OK && metrics != NULL)
+        status = tw_page_start(metrics, write_metrics, server, &page, error);
+    if (page != NULL)
+        console_note("metrics at http://%s/metrics", tw_page_address(page));
     if (status == TW_STATUS_OK)
         console_note(
             "the coordinator of %u shards serves at %s", options->n_shards, tw_coordinator_server_address(server));
@@ -145,6 +164,7 @@ static tw_status serve(const tw_coordinator_server_options *options, const atomi
         tw_clock_sleep_us(WATCH_US);
         status = tw_coordinator_server_check(server, error);
     }
+    tw_page_stop(&page);
     tw_coordinator_server_stop(&server);
     return status;
 }
@@ -169,7 +189,7 @@ static int coordinator_main(const verb *self, int argc, char **argv)
     if (status == TW_STATUS_OK)
         status = read_keys(&given, &keys, &options, &error);
     if (status == TW_STATUS_OK)
-        status = serve(&options, stop, &error);
+        status = serve(&options, flags_text(&given, "metrics", NULL), stop, &error);
     tw_allow_list_fini(&keys.allow);
     for (size_t i = 0; i < shards.n_texts; i++)
         tw_free(shards.text[i]);

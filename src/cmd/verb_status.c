@@ -5,12 +5,14 @@
 
 #include "base/alloc.h"
 #include "cmd/console.h"
+#include "cmd/coordination_report.h"
 #include "cmd/security.h"
 #include "cmd/shard_report.h"
 #include "cmd/verbs.h"
 
 static const flag_spec status_flags[] = {
     {"connect", 0, "ADDR,...", "the shards to ask, instead of those of the pipeline file; may be repeated"},
+    {"coordinator", 0, "ADDR", "asks the coordinator there instead: workers, shares, where the shards are"},
     {"json", 0, NULL, "one JSON object"},
     {"timeout", 0, "TIME", "how long to wait for answers (2s)"},
     {"key", 0, "FILE", "the asker's secret key (thalweg keygen); any role of the shards' allow-list will do"},
@@ -93,7 +95,7 @@ static tw_status read_all(status_run *self, const flags *given, tw_error *error)
     self->timeout_ms = (int)(timeout_us / 1000 < 1 ? 1 : timeout_us / 1000 > 3600000 ? 3600000 : timeout_us / 1000);
     if (status == TW_STATUS_OK)
         status = security_of_client(&self->keys, given, &self->security, error);
-    if (status == TW_STATUS_OK)
+    if (status == TW_STATUS_OK && !flags_has(given, "coordinator"))
         status = flags_has(given, "connect") ? read_connect(self, given, error) : read_pipeline(self, given, error);
     return status;
 }
@@ -142,6 +144,26 @@ static tw_status status_ask(const status_run *self, bool is_json, tw_error *erro
     return status;
 }
 
+static tw_status ask_coordinator(const status_run *self, const char *address, bool is_json, tw_error *error)
+{
+    tw_coordination said = {0};
+    tw_status status = tw_coordination_ask(address, self->security, self->timeout_ms, &said, error);
+    if (status < 0)
+        return status;
+    if (is_json) {
+        char *text = coordination_json(address, &said);
+        if (text == NULL)
+            status = tw_no_memory(error, 1);
+        else
+            (void)puts(text);
+        free(text);
+    } else {
+        coordination_print(stdout, address, &said);
+    }
+    tw_coordination_fini(&said);
+    return status;
+}
+
 static int status_main(const verb *self, int argc, char **argv)
 {
     flags given;
@@ -149,16 +171,20 @@ static int status_main(const verb *self, int argc, char **argv)
     int code = 0;
     if (!verb_parse(self, argc, argv, &given, &code))
         return code;
-    if (given.n_arguments != (flags_has(&given, "connect") ? 0 : 1))
-        return verb_misused(self, "a pipeline file, or --connect with addresses, is expected");
+    const char *coordinator = flags_text(&given, "coordinator", NULL);
+    bool has_address = flags_has(&given, "connect") || coordinator != NULL;
+    if (given.n_arguments != (has_address ? 0 : 1) || (coordinator != NULL && flags_has(&given, "connect")))
+        return verb_misused(self, "a pipeline file, --connect with addresses, or --coordinator is expected");
     status_run *run = tw_alloc_zero(sizeof *run);
     if (run == NULL)
         return tw_status_exit_code(TW_STATUS_NO_MEMORY);
     tw_status status = assembly_init(&run->all, &error);
     if (status == TW_STATUS_OK)
         status = read_all(run, &given, &error);
+    bool is_json = flags_has(&given, "json");
     if (status == TW_STATUS_OK)
-        status = status_ask(run, flags_has(&given, "json"), &error);
+        status =
+            coordinator != NULL ? ask_coordinator(run, coordinator, is_json, &error) : status_ask(run, is_json, &error);
     if (status < 0 && !console_problems(&run->all))
         console_error(&error);
     security_fini(&run->keys);
@@ -168,5 +194,6 @@ static int status_main(const verb *self, int argc, char **argv)
     return tw_status_exit_code(status);
 }
 
-const verb verb_status = {"status", "status FILE|--connect ADDR,... [OPTIONS]",
-    "What parameter-server shards say of themselves: rows, progress, snapshots, hot keys.", status_flags, status_main};
+const verb verb_status = {"status", "status FILE|--connect ADDR,...|--coordinator ADDR [OPTIONS]",
+    "What parameter-server shards say of themselves: rows, progress, snapshots, hot keys; or a coordinator.",
+    status_flags, status_main};

@@ -23,11 +23,11 @@ typedef struct share_run share_run;
 typedef struct worker_run {
     assembly all;
     char name[TW_MEMBER_NAME_SIZE];
-    const char *coordinator; /* NULL: a share of its own, index of count */
+    const char *coordinator;     /* NULL: a share of its own, index of count */
     const char *coordinator_key; /* its public key; NULL: that of the shards */
-    tw_member *member;       /* with a coordinator */
-    share_run *share;        /* likewise */
-    uint32_t index, count;   /* count: workers that share the flight rule */
+    tw_member *member;           /* with a coordinator */
+    share_run *share;            /* likewise */
+    uint32_t index, count;       /* count: workers that share the flight rule */
     const char *address[TW_MAX_SHARDS];
     uint32_t n_shards;
     const char *figures_path;

@@ -114,6 +114,40 @@ static void the_shares_of_workers_that_were_given_up_are_fenced_before_the_cut(v
     world_destroy(self);
 }
 
+/* What a coordinator says of itself survives its encoding, and what is cut short is refused. */
+static void its_status_names_workers_shares_shards_and_the_latest_checkpoint(void **state)
+{
+    (void)state;
+    world *self = world_create(21, 2);
+    run_for(self, 50 * MS);
+    tw_coordination said = {0}, heard = {0}, cut = {0};
+    tw_buffer out = {0};
+    assert_int_equal(tw_coordinator_status(self->coordinator, &said, NULL), TW_STATUS_OK);
+    assert_int_equal(tw_coordination_encode(&said, &out, NULL), TW_STATUS_OK);
+    assert_int_equal(tw_coordination_decode(&heard, out.bytes, out.size, NULL), TW_STATUS_OK);
+    assert_memory_equal(heard.figure, said.figure, sizeof said.figure);
+    assert_int_equal(heard.figure[TW_COORDINATION_MEMBERS], 2);
+    assert_int_equal(heard.figure[TW_COORDINATION_GRANTED], 2);
+    assert_int_equal(heard.figure[TW_COORDINATION_CHECKPOINT], TW_STATUS_UNKNOWN);
+    assert_int_equal(heard.n_shards, 2);
+    assert_string_equal(heard.shard[1].address, "ipc:///b");
+    assert_int_equal(heard.shard[1].is_served, TW_STATUS_UNKNOWN);
+    assert_int_equal(heard.n_members, 2);
+    assert_string_equal(heard.member[0].name, "w0");
+    assert_int_equal(heard.member[0].grant.epoch, said.member[0].grant.epoch);
+    assert_true(heard.member[0].grant.epoch != 0);
+    for (size_t size = 0; size < out.size; size++) {
+        (void)!tw_coordination_decode(&cut, out.bytes, size, NULL);
+        tw_coordination_fini(&cut);
+    }
+    assert_int_equal(tw_coordination_decode(&cut, out.bytes, out.size - 1, NULL), TW_STATUS_PROTOCOL);
+    tw_coordination_fini(&cut);
+    tw_coordination_fini(&said);
+    tw_coordination_fini(&heard);
+    tw_free(out.bytes);
+    world_destroy(self);
+}
+
 static void a_name_that_could_be_a_path_is_refused(void **state)
 {
     (void)state;
@@ -132,6 +166,7 @@ int main(void)
         cmocka_unit_test(a_named_checkpoint_waits_until_all_stand_still_and_lets_them_go_on_once_it_is_cut),
         cmocka_unit_test(a_checkpoint_that_a_worker_holds_up_is_cancelled_and_names_it),
         cmocka_unit_test(the_shares_of_workers_that_were_given_up_are_fenced_before_the_cut),
+        cmocka_unit_test(its_status_names_workers_shares_shards_and_the_latest_checkpoint),
         cmocka_unit_test(a_name_that_could_be_a_path_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
