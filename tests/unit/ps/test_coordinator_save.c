@@ -114,6 +114,58 @@ static void the_shares_of_workers_that_were_given_up_are_fenced_before_the_cut(v
     world_destroy(self);
 }
 
+static void give(world *self, tw_membership *by, const letter *sent)
+{
+    tw_coordinator_receive(
+        self->coordinator, self->now_us, &by->sender, sizeof by->sender, sent->bytes, sent->size);
+    for (; self->n_queue > 0; self->n_queue--) {
+        const letter *got = &self->queue[self->n_queue - 1];
+        assert_int_equal(tw_membership_take(by, self->now_us, got->bytes, got->size, NULL), TW_STATUS_OK);
+    }
+}
+
+static letter report(world *self, tw_membership *by, tw_hold hold, tw_grant grant)
+{
+    letter sent = {.from = by->sender};
+    tw_membership_set(by, hold, grant);
+    assert_int_equal(tw_membership_report(by, self->now_us, &self->out, NULL), TW_STATUS_OK);
+    sent.size = self->out.size;
+    memcpy(sent.bytes, self->out.bytes, sent.size);
+    give(self, by, &sent);
+    return sent;
+}
+
+/* While all stand still nobody gets a share: what was said of one before shards lost its rows would count again. */
+static void a_report_that_comes_late_changes_nothing(void **state)
+{
+    (void)state;
+    tw_membership one;
+    letter answer;
+    world *self = world_create(22, 0);
+    tw_membership_init(&one, "w", 77, 50, 1, 1, 200 * MS);
+    one.standing.shards = 5;
+    (void)report(self, &one, TW_HOLD_NOTHING, (tw_grant){0});
+    tw_grant grant = one.orders.grant;
+    assert_true(grant.epoch != 0);
+    letter learns = report(self, &one, TW_HOLD_LEARNS, grant), finished = report(self, &one, TW_HOLD_FINISHED, grant);
+    assert_int_equal(figures(self).n_finished, 1);
+    assert_int_equal(save_request(self, 900, 1, "x", &answer).type, TW_FRAME_SAVED);
+    self->n_queue = 0;
+    one.standing.shards = 9;
+    (void)report(self, &one, TW_HOLD_NOTHING, (tw_grant){0});
+    assert_int_equal(figures(self).n_finished, 0);
+    give(self, &one, &learns);
+    give(self, &one, &finished);
+    assert_int_equal(figures(self).n_finished, 0);
+    assert_int_equal(figures(self).n_granted, 0);
+    tw_coordinator_save_cut(self->coordinator, TW_STATUS_OK, NULL);
+    self->n_queue = 0;
+    (void)report(self, &one, TW_HOLD_NOTHING, (tw_grant){0});
+    assert_true(one.orders.grant.epoch > grant.epoch);
+    tw_membership_fini(&one);
+    world_destroy(self);
+}
+
 /* What a coordinator says of itself survives its encoding, and what is cut short is refused. */
 static void its_status_names_workers_shares_shards_and_the_latest_checkpoint(void **state)
 {
@@ -166,6 +218,7 @@ int main(void)
         cmocka_unit_test(a_named_checkpoint_waits_until_all_stand_still_and_lets_them_go_on_once_it_is_cut),
         cmocka_unit_test(a_checkpoint_that_a_worker_holds_up_is_cancelled_and_names_it),
         cmocka_unit_test(the_shares_of_workers_that_were_given_up_are_fenced_before_the_cut),
+        cmocka_unit_test(a_report_that_comes_late_changes_nothing),
         cmocka_unit_test(its_status_names_workers_shares_shards_and_the_latest_checkpoint),
         cmocka_unit_test(a_name_that_could_be_a_path_is_refused),
     };
