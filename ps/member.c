@@ -10,7 +10,7 @@
 #include "base/hash.h"
 #include "ps/link.h"
 
-enum { HEARTBEAT_MS = 200, LEAVE_MS = 200, BUSY_MS = 20, TURN_MS = 10 };
+enum { HEARTBEAT_MS = 200, LEAVE_MS = 200, BUSY_MS = 20, TURN_MS = 10, PATIENCE_US = 2000000 };
 
 struct tw_member {
     tw_link *link; /* the thread's */
@@ -22,6 +22,7 @@ struct tw_member {
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t told, heard;
     tw_membership state;
+    int64_t looked_us; /* since when it is asked at its present address */
     tw_status failure;
     tw_error error;
     bool is_leaving, has_left;
@@ -70,6 +71,16 @@ static tw_status member_receive(tw_member *self, int64_t now_us, tw_error *error
     }
 }
 
+/* One that stands still is looked for at the next address, too. */
+static tw_status member_look_elsewhere(tw_member *self, int64_t now_us, tw_error *error)
+{
+    int64_t since_us = self->state.heard_us > self->looked_us ? self->state.heard_us : self->looked_us;
+    if (now_us - since_us < PATIENCE_US)
+        return TW_STATUS_OK;
+    self->looked_us = now_us;
+    return self->link->ops->retarget(self->link, 0, NULL, error);
+}
+
 /* One exchange, with the mutex held. */
 static void member_turn(tw_member *self)
 {
@@ -78,6 +89,8 @@ static void member_turn(tw_member *self)
     tw_status status = member_send(self, now_us, &error);
     if (status >= 0)
         status = member_receive(self, now_us, &error);
+    if (status >= 0)
+        status = member_look_elsewhere(self, now_us, &error);
     if (status < 0) {
         self->failure = status;
         self->error = error;

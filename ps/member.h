@@ -11,7 +11,7 @@
 typedef struct tw_member tw_member;
 
 typedef struct tw_member_options {
-    const char *address;                /* of the coordinator */
+    const char *address;                /* of the coordinator, or "A|B": where it may be (link.h) */
     const tw_socket_security *security; /* NULL: plain. Borrowed for the call */
     const char *name;                   /* of this worker, below TW_MEMBER_NAME_SIZE bytes */
     const char *model;

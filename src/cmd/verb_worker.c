@@ -18,7 +18,7 @@ enum { MAX_RECORD_BYTES = 8 << 20, WORKER_MAX_COUNT = 1024, WORKER_MAX_MARKS = 4
 static const flag_spec worker_flags[] = {
     {"worker", 0, "I/N", "this worker's number, from 0, of how many: it reads every N-th stripe of the files"},
     {"connect", 0, "ADDR", "a shard's address, in the order of their numbers; repeat it (parameter_servers.connect)"},
-    {"coordinator", 0, "ADDR", "instead of both: gives it shares of the input and says where the shards are"},
+    {"coordinator", 0, "ADDR", "instead of both, A or A|B: gives it shares of the input and says where the shards are"},
     {"coordinator-key", 0, "KEY",
         "public key of the coordinator, as text or as a file (parameter_servers.security.server_key)"},
     {"name", 0, "NAME", "of this worker; no two may live at a time (the process id)"},
