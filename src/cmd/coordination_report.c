@@ -45,17 +45,16 @@ void coordination_print(FILE *out, const char *address, const tw_coordination *s
     if (figure[TW_COORDINATION_CHECKPOINT] != TW_STATUS_UNKNOWN)
         (void)fprintf(out, "named checkpoint %06" PRIu64 ", %s ago\n", figure[TW_COORDINATION_CHECKPOINT],
             age_text(figure[TW_COORDINATION_CHECKPOINT_AGE_MS], age));
-    (void)fprintf(
-        out, "%-5s  %-32s  %-6s  %-7s  %9s  %9s  %9s\n", "shard", "address", "serves", "standby", "epoch", "takeovers",
-        "heard");
+    (void)fprintf(out, "%-5s  %-32s  %-6s  %-7s  %9s  %9s  %9s\n", "shard", "address", "serves", "standby", "epoch",
+        "takeovers", "heard");
     for (uint32_t i = 0; i < said->n_shards; i++) {
         const tw_coordination_shard *one = &said->shard[i];
         (void)fprintf(out, "%5u  %-32s  %-6s  %-7s  %9" PRIu64 "  %9s  %9s\n", i, one->address,
             yes_text(one->is_served), yes_text(one->has_standby), one->epoch, count_text(one->takeovers, text),
             age_text(one->silent_ms, age));
     }
-    (void)fprintf(out, "%-24s  %6s  %5s  %5s  %18s  %9s\n", "worker", "number", "share", "pass",
-        "owner epoch", "heard");
+    (void)fprintf(
+        out, "%-24s  %6s  %5s  %5s  %18s  %9s\n", "worker", "number", "share", "pass", "owner epoch", "heard");
     for (uint32_t i = 0; i < said->n_members; i++) {
         const tw_coordination_member *one = &said->member[i];
         bool has_share = one->grant.epoch != 0;
@@ -129,11 +128,10 @@ char *coordination_json(const char *address, const tw_coordination *said)
 
 /* --- metrics ------------------------------------------------------------------------------------------------------ */
 
-static tw_status add_head(
-    const char *name, const char *type, const char *help, tw_text *out, tw_error *error)
+static tw_status add_head(const char *name, const char *type, const char *help, tw_text *out, tw_error *error)
 {
-    return tw_text_addf(out, error, "# HELP thalweg_coordinator_%s %s\n# TYPE thalweg_coordinator_%s %s\n", name, help,
-        name, type);
+    return tw_text_addf(
+        out, error, "# HELP thalweg_coordinator_%s %s\n# TYPE thalweg_coordinator_%s %s\n", name, help, name, type);
 }
 
 static tw_status add_shards(const tw_coordination *said, tw_text *out, tw_error *error)
@@ -147,8 +145,8 @@ static tw_status add_shards(const tw_coordination *said, tw_text *out, tw_error 
     if (status == TW_STATUS_OK)
         status = add_head("shard_takeovers", "gauge", "Times that this shard was taken over from.", out, error);
     for (uint32_t i = 0; i < said->n_shards && status == TW_STATUS_OK; i++)
-        status = tw_text_addf(out, error, "thalweg_coordinator_shard_takeovers{shard=\"%u\"} %" PRIu64 "\n", i,
-            said->shard[i].epoch);
+        status = tw_text_addf(
+            out, error, "thalweg_coordinator_shard_takeovers{shard=\"%u\"} %" PRIu64 "\n", i, said->shard[i].epoch);
     return status;
 }
 
@@ -161,8 +159,8 @@ tw_status coordination_metrics(const tw_coordination *said, tw_text *out, tw_err
             continue;
         status = add_head(table[i].metric, table[i].type, table[i].help, out, error);
         if (status == TW_STATUS_OK)
-            status = tw_text_addf(out, error, "thalweg_coordinator_%s %.9g\n", table[i].metric,
-                (double)said->figure[i] * table[i].scale);
+            status = tw_text_addf(
+                out, error, "thalweg_coordinator_%s %.9g\n", table[i].metric, (double)said->figure[i] * table[i].scale);
     }
     return status == TW_STATUS_OK ? add_shards(said, out, error) : status;
 }

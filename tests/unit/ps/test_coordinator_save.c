@@ -116,8 +116,7 @@ static void the_shares_of_workers_that_were_given_up_are_fenced_before_the_cut(v
 
 static void give(world *self, tw_membership *by, const letter *sent)
 {
-    tw_coordinator_receive(
-        self->coordinator, self->now_us, &by->sender, sizeof by->sender, sent->bytes, sent->size);
+    tw_coordinator_receive(self->coordinator, self->now_us, &by->sender, sizeof by->sender, sent->bytes, sent->size);
     for (; self->n_queue > 0; self->n_queue--) {
         const letter *got = &self->queue[self->n_queue - 1];
         assert_int_equal(tw_membership_take(by, self->now_us, got->bytes, got->size, NULL), TW_STATUS_OK);
