@@ -10,8 +10,6 @@
 
 enum { LOOPBACK_ADDRESS_SIZE = 32, LOOPBACK_WRITER_FRAMES = 4, LOOPBACK_STEP_US = 10000 };
 
-static const uint64_t loopback_max_kept_bytes = (uint64_t)256 << 20;
-
 typedef struct loopback_frame {
     struct loopback_frame *next;
     size_t size;
@@ -189,7 +187,7 @@ static void loopback_snapshot(loopback_shard *self)
         return;
     tw_status status = self->owner->directory != NULL
                            ? tw_table_freeze_after(tw_shard_table(self->shard), self->owner->directory,
-                                 TW_DELTAS_DEFAULT, loopback_max_kept_bytes, &self->frozen, &error)
+                                 TW_DELTAS_DEFAULT, TW_SNAPSHOT_MEMORY, &self->frozen, &error)
                            : tw_error_set(&error, TW_STATUS_UNSUPPORTED, "no directory was given for snapshots");
     self->n_frames_beside = 0;
     if (status == TW_STATUS_OK)

@@ -17,7 +17,6 @@
 
 enum { SERVER_TURN_FRAMES = 256, SERVER_TELL_S = 10 };
 
-static const uint64_t server_max_kept_bytes = (uint64_t)256 << 20;
 static const uint64_t server_max_outbox_bytes = (uint64_t)128 << 20;
 
 /* A snapshot that a thread of its own writes. The thread touches only this. */
@@ -159,7 +158,7 @@ static tw_status job_start(shard_server *self, uint64_t id, bool is_barrier, tw_
         return tw_error_set(error, TW_STATUS_CONFLICT, "snapshot id %llu was used; take one above %llu",
             (unsigned long long)id, (unsigned long long)self->last_id);
     tw_status status = tw_table_freeze_after(tw_shard_table(self->shard), self->options->directory,
-        self->options->deltas, server_max_kept_bytes, &job->frozen, error);
+        self->options->deltas, TW_SNAPSHOT_MEMORY, &job->frozen, error);
     if (status < 0)
         return status;
     if (!is_barrier)

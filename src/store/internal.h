@@ -7,19 +7,16 @@
 
 #include "data/key.h"
 #include "store/chain.h"
+#include "store/kept.h"
 
 enum {
     TW_BUCKET_KEYS = 8,
     TW_BUCKET_KEY_BYTES = TW_BUCKET_KEYS * 8, /* the keys of a bucket fill one cache line, its rows follow */
-    TW_CHUNK_SIZE = 4096,
-    TW_STALL_MAX_US = 8000, /* keeping a batch's chunks takes time too: together below 20 ms */
+    TW_STALL_MAX_US = 8000,                   /* noting a batch's rows takes time too: together below 20 ms */
 };
 
-/* A run of memory as it was when the table was frozen. Chunks go from UNSAVED over SAVING to SAVED; who moves one to
- * SAVING may read it, and nobody writes to it before it is SAVED. `kept` of a chunk is set by a writer only (NULL: the
- * copier was first). `owners`: the table has replaced the memory and the copier is finished with it; who comes second
- * releases it. */
-enum { TW_CHUNK_UNSAVED, TW_CHUNK_SAVING, TW_CHUNK_SAVED };
+/* A run of memory as it was when the table was frozen. `owners`: the table has replaced the memory and the copier is
+ * finished with it; who comes second releases it. */
 enum { TW_AREA_REPLACED = 1, TW_AREA_COPIED = 2 };
 typedef enum tw_area_kind { TW_AREA_BLOCK, TW_AREA_EXACT, TW_AREA_HASHED, TW_AREA_SEEN } tw_area_kind;
 
@@ -28,10 +25,12 @@ typedef struct tw_area {
     uint32_t index, first_slot, last_slot; /* block index; slots of a segment */
     uint64_t first_row;                    /* hashed: index of the first row in it; seen: of the first set */
     unsigned char *live;
-    size_t size, n_chunks;
-    _Atomic uint8_t *state;
-    unsigned char **kept;
+    size_t size, unit; /* of memory; of what is noted: a row, a bucket of a table with tw_keep, some bytes */
+    uint8_t *noted;    /* bits of the units; NULL: rows behind keys, of which the table's tracker tells */
+    tw_kept_log log;
     atomic_int owners;
+    bool is_done;  /* the copier's */
+    bool is_clean; /* the bits that were taken are all zero again; copier, then the table's thread */
     tw_frozen *frozen;
     const uint8_t *touched; /* of a delta: bits of the places (exact) or rows (hashed) that are wanted; NULL: all */
     bool is_whole;          /* of a delta: the segment was rebuilt, its slots are replaced */
@@ -47,17 +46,17 @@ struct tw_frozen {
     bool is_own;
     tw_area *area; /* [n_areas] */
     size_t n_areas;
-    _Atomic uint8_t *states;
-    unsigned char **kepts;
-    uint64_t max_kept_bytes;
-    _Atomic uint64_t kept_bytes;
-    atomic_bool is_copying, is_failed;
-    int64_t stall_until_us; /* of the batch at hand; table's thread */
-    uint64_t n_over, peak;  /* chunks kept above the limit, most bytes kept; table's thread */
-    tw_chain *chain;        /* of a delta; NULL: a base */
-    char *directory;        /* that the delta belongs to */
-    uint8_t *touched_rows;  /* hashed: the bits behind the areas */
-    uint8_t **touched;      /* exact: [n_touched] those of the segments */
+    uint8_t *noted; /* the bits behind the areas */
+    tw_kept_pool kept;
+    atomic_bool is_failed, is_over; /* given up; because of max_bytes */
+    _Atomic(tw_area *) copying;     /* its memory is being read */
+    _Atomic uint64_t n_batches;     /* begun since the cut */
+    uint64_t n_batches_closed;      /* when the last log was closed */
+    int64_t stall_until_us;         /* of the batch at hand; table's thread */
+    tw_chain *chain;                /* of a delta; NULL: a base */
+    char *directory;                /* that the delta belongs to */
+    uint8_t *touched_rows;          /* hashed: the bits behind the areas */
+    uint8_t **touched;              /* exact: [n_touched] those of the segments */
     size_t n_touched;
     uint64_t n_touched_rows;
     bool is_tracked; /* the next snapshot may build on this one */
@@ -73,6 +72,7 @@ typedef struct tw_segment {
     uint32_t first_slot, last_slot;
     tw_area *area;    /* NULL: nothing of it is frozen */
     uint8_t *touched; /* [n_buckets] bit i: place i was written to since the last snapshot; NULL: see is_rebuilt */
+    uint8_t *spare;   /* [n_buckets] zeros, for the next snapshot; NULL: none */
     bool is_rebuilt;  /* since the last snapshot: all of it counts as touched. Set it where rows move or go away */
 } tw_segment;
 
@@ -110,11 +110,10 @@ typedef struct tw_block_state {
 
 /* What changed since the last snapshot, and which files that one is. */
 typedef struct tw_touched {
-    uint64_t n_rows;                      /* bits that are set */
-    uint64_t stride_inverse, row_inverse; /* floor(2^64 / size) + 1: the high half of a product with it is a quotient */
-    uint8_t *bits;                        /* hashed: a bit a row */
-    char *directory;                      /* of the files below; NULL: none */
-    tw_chain last;                        /* the last snapshot, base first; n_files 0: the next one is a base */
+    uint64_t n_rows; /* bits that are set */
+    uint8_t *bits;   /* hashed: a bit a row */
+    char *directory; /* of the files below; NULL: none */
+    tw_chain last;   /* the last snapshot, base first; n_files 0: the next one is a base */
 } tw_touched;
 
 struct tw_table {
@@ -201,7 +200,7 @@ static inline int32_t tw_keep_age(const tw_table *self, uint32_t stamp)
     int32_t age = (int32_t)((uint32_t)self->keep.clock - stamp);
     return self->keep.expires || age < TW_KEEP_MAX_AGE ? age : TW_KEEP_MAX_AGE;
 }
-enum { TW_SEEN_WINDOW = TW_CHUNK_SIZE * 3 * 64 }; /* bytes: whole sets and whole chunks */
+enum { TW_SEEN_WINDOW = 4096 * (int)sizeof(tw_seen_set) };
 
 /* turn.c: what is due between two ticks, and before a row is added to a slot; true: rows have moved. */
 void tw_keep_turns(tw_table *self, uint64_t before, uint64_t after);
@@ -223,22 +222,11 @@ TW_MUST_USE tw_status tw_touched_take(tw_frozen *frozen, const char *directory, 
 void tw_touched_settle(tw_frozen *frozen);
 void tw_touched_end(tw_table *self);
 
-static inline uint64_t tw_quotient(uint64_t value, uint64_t inverse)
-{
-    __extension__ typedef unsigned __int128 u128;
-    return (uint64_t)(((u128)value * inverse) >> 64);
-}
-
 /* Sets a bit and counts it once. */
 static inline void tw_touch(tw_touched *self, uint8_t *byte, unsigned bit)
 {
     self->n_rows += !(*byte >> bit & 1);
     *byte |= (uint8_t)(1u << bit);
 }
-
-/* frozen.c: keeps the chunks that [bytes, bytes + size) touches before they change */
-void tw_area_keep(tw_area *self, const void *bytes, size_t size);
-/* The table has given up the memory of `self`: true when the caller must release it, else the copier does. */
-bool tw_area_replace(tw_area *self);
 
 #endif

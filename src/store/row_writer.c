@@ -1,13 +1,15 @@
-/* The copier: walks what was frozen, joins live and kept chunks into an image of each area, and writes its rows. */
-#include <sched.h>
+/* The copier: walks what was frozen, makes an image of each area as it was at the cut, and writes its rows. */
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "store/section.h"
 #include "store/segment.h"
 #include "store/spec.h"
+
+enum { REST_PER_WORK = 2, REST_STEP_US = 5000, REST_IDLE_US = 50000 };
 
 typedef struct copier {
     tw_frozen *frozen;
@@ -18,111 +20,23 @@ typedef struct copier {
     bool has_initial;       /* it is the same for all rows */
 } copier;
 
-/* Bytes [start, end) of an area. */
-typedef struct chunk_span {
-    const unsigned char *live;
-    unsigned char *to;
-    size_t start, end;
-} chunk_span;
-
-static tw_status copy_failed(tw_error *error)
+static tw_status copy_failed(const tw_frozen *self, tw_error *error)
 {
+    if (atomic_load(&self->is_over))
+        return tw_error_set(error, TW_STATUS_NO_MEMORY,
+            "snapshot: more than %llu bytes changed or grew before they were written; it is given up, the rows are "
+            "untouched",
+            (unsigned long long)self->kept.max_bytes);
     return tw_error_set(error, TW_STATUS_NO_MEMORY,
         "snapshot: out of memory for rows that changed while it was written; it is given up, the rows are untouched");
-}
-
-/* The part of [start, start + size) of the area that lies in chunk `self`. */
-static void copy_piece(const chunk_span *self, size_t start, size_t size)
-{
-    size_t first = start > self->start ? start : self->start;
-    size_t end = start + size < self->end ? start + size : self->end;
-    if (first < end)
-        memcpy(self->to + first, self->live + first, end - first);
-}
-
-static void copy_places(const copier *self, const tw_area *area, const chunk_span *span)
-{
-    size_t row_size = self->frozen->spec->schema.row.size;
-    size_t stride = TW_BUCKET_KEY_BYTES + TW_BUCKET_KEYS * row_size;
-    for (size_t b = span->start / stride; b * stride < span->end; b++) {
-        for (unsigned bits = area->touched[b]; bits != 0; bits &= bits - 1) {
-            size_t place = (size_t)__builtin_ctz(bits);
-            copy_piece(span, b * stride + 8 * place, 8);
-            copy_piece(span, b * stride + TW_BUCKET_KEY_BYTES + place * row_size, row_size);
-        }
-    }
-}
-
-static void copy_rows(const copier *self, const tw_area *area, const chunk_span *span)
-{
-    size_t row_size = self->frozen->spec->schema.row.size;
-    for (size_t i = span->start / row_size; i * row_size < span->end; i++) {
-        if ((area->touched[i / 8] >> (i % 8) & 1) != 0)
-            copy_piece(span, i * row_size, row_size);
-    }
-}
-
-/* Of a delta's area only what is wanted is read: the table may be writing to the bytes between, which it does not keep.
- */
-static void copy_live(const copier *self, const tw_area *area, const chunk_span *span)
-{
-    if (area->touched == NULL)
-        memcpy(span->to + span->start, area->live + span->start, span->end - span->start);
-    else if (area->kind == TW_AREA_EXACT)
-        copy_places(self, area, span);
-    else
-        copy_rows(self, area, span);
-}
-
-static bool chunk_is_wanted(const copier *self, const tw_area *area, const chunk_span *span)
-{
-    size_t row_size = self->frozen->spec->schema.row.size; /* 0 where a model has blocks only, which are not tracked */
-    if (area->touched == NULL)
-        return true;
-    size_t unit = area->kind == TW_AREA_EXACT ? TW_BUCKET_KEY_BYTES + TW_BUCKET_KEYS * row_size : row_size * 8;
-    for (size_t i = span->start / unit; i * unit < span->end; i++) {
-        if (area->touched[i] != 0)
-            return true;
-    }
-    return false;
-}
-
-/* Whoever moves a chunk from UNSAVED to SAVING alone may read the live bytes. */
-static tw_status copy_chunk(const copier *self, tw_area *area, size_t chunk, tw_error *error)
-{
-    size_t start = chunk * TW_CHUNK_SIZE;
-    size_t size = area->size - start < TW_CHUNK_SIZE ? area->size - start : TW_CHUNK_SIZE;
-    chunk_span span = {.live = area->live, .to = self->image, .start = start, .end = start + size};
-    if (!chunk_is_wanted(self, area, &span))
-        return TW_STATUS_OK;
-    uint8_t expected = TW_CHUNK_UNSAVED;
-    if (atomic_compare_exchange_strong_explicit(
-            &area->state[chunk], &expected, TW_CHUNK_SAVING, memory_order_acquire, memory_order_acquire)) {
-        copy_live(self, area, &span);
-        atomic_store_explicit(&area->state[chunk], TW_CHUNK_SAVED, memory_order_release);
-        return TW_STATUS_OK;
-    }
-    while (atomic_load_explicit(&area->state[chunk], memory_order_acquire) != TW_CHUNK_SAVED)
-        (void)sched_yield();
-    if (area->kept[chunk] == NULL)
-        return copy_failed(error);
-    memcpy(span.to + start, area->kept[chunk], size);
-    tw_free(area->kept[chunk]);
-    area->kept[chunk] = NULL;
-    atomic_fetch_sub(&area->frozen->kept_bytes, size);
-    return TW_STATUS_OK;
 }
 
 static tw_status copy_area(copier *self, tw_area *area, tw_error *error)
 {
     tw_status status = tw_grow(&self->image, 1, &self->image_capacity, area->size, error);
-    for (size_t i = 0; i < area->n_chunks && status == TW_STATUS_OK; i++)
-        status = copy_chunk(self, area, i, error);
-    if (status < 0)
-        return status;
-    if (atomic_fetch_or(&area->owners, TW_AREA_COPIED) & TW_AREA_REPLACED)
-        tw_segment_memory_free(area->live, area->size);
-    return TW_STATUS_OK;
+    if (status == TW_STATUS_OK && !tw_area_copy(area, self->image))
+        status = copy_failed(self->frozen, error);
+    return status;
 }
 
 static void put_pair(tw_section_writer *out, uint64_t key, const void *record, size_t size)
@@ -234,6 +148,61 @@ static tw_section_type section_of(const tw_frozen *self, const tw_area *area)
     return self->table->is_stamped ? TW_SECTION_STAMPED : TW_SECTION_ROWS;
 }
 
+/* Memory kept aside for the area. */
+static uint64_t area_weight(const tw_area *self)
+{
+    uint64_t noted = (uint64_t)atomic_load_explicit(&self->log.n, memory_order_relaxed) * self->log.note_words * 8;
+    return noted + (atomic_load(&self->owners) & TW_AREA_REPLACED ? self->size : 0);
+}
+
+static bool is_pressed(const tw_frozen *self)
+{
+    return atomic_load(&self->kept.bytes) > self->kept.max_bytes / 2;
+}
+
+/* One after the other; where memory runs short, first what frees most. */
+static tw_area *next_area(tw_frozen *self)
+{
+    tw_area *best = NULL;
+    for (size_t i = 0; i < self->n_areas; i++) {
+        tw_area *area = &self->area[i];
+        if (area->is_done)
+            continue;
+        if (best == NULL || area_weight(area) > area_weight(best))
+            best = area;
+        if (!is_pressed(self))
+            break;
+    }
+    return best;
+}
+
+/* Beside a learner the copier works for a share of the time only: both use the same memory and disk. It rests no longer
+ * when no batch comes any more, or memory runs short. */
+static void rest(tw_frozen *self, int64_t worked_us)
+{
+    uint64_t n_batches = atomic_load(&self->n_batches);
+    int64_t last_us = tw_clock_monotonic_us(), end_us = last_us + worked_us * REST_PER_WORK;
+    for (int64_t now = last_us; now < end_us && !is_pressed(self); now = tw_clock_monotonic_us()) {
+        if (atomic_load(&self->n_batches) != n_batches) {
+            n_batches = atomic_load(&self->n_batches);
+            last_us = now;
+        } else if (now - last_us > REST_IDLE_US) {
+            return;
+        }
+        int64_t left = end_us - now;
+        tw_clock_sleep_us(left < REST_STEP_US ? left : REST_STEP_US);
+    }
+}
+
+/* For the next cut. */
+static void clear_bits(const tw_frozen *self, tw_area *area)
+{
+    if (area->kind != TW_AREA_EXACT || area->index >= self->n_touched || self->touched[area->index] == NULL)
+        return;
+    memset(self->touched[area->index], 0, area->size / self->table->stride);
+    area->is_clean = true;
+}
+
 static tw_status write_area(copier *self, tw_area *area, tw_error *error)
 {
     tw_status status = copy_area(self, area, error);
@@ -250,6 +219,8 @@ static tw_status write_area(copier *self, tw_area *area, tw_error *error)
         status = write_seen(self, area, error);
     else
         status = write_hashed(self, area, error);
+    area->is_done = true;
+    clear_bits(self->frozen, area);
     if (status < 0 || (area->kind != TW_AREA_BLOCK && self->out->header.count == 0))
         return status;
     return tw_section_end(self->out, error);
@@ -302,6 +273,13 @@ static tw_status write_head(tw_frozen *self, tw_section_writer *out, tw_error *e
     return status < 0 || self->chain == NULL ? status : tw_chain_write(out, self->chain, error);
 }
 
+/* A batch that began after the last log was closed shows that the table's thread is in no note any more. */
+static void free_notes(tw_frozen *self)
+{
+    if (!atomic_load(&self->is_failed) && atomic_load(&self->n_batches) > self->n_batches_closed)
+        tw_kept_free(self);
+}
+
 static uint64_t reserve_size(const tw_frozen *self)
 {
     uint64_t size = 0;
@@ -320,8 +298,14 @@ static tw_status write_all(copier *self, tw_error *error)
     self->has_initial = tw_record_has_constant_initial(row);
     tw_record_write_initial(row, 0, frozen->spec->hash_seed, self->initial);
     tw_status status = write_head(frozen, self->out, error);
-    for (size_t i = 0; i < frozen->n_areas && status == TW_STATUS_OK; i++)
-        status = write_area(self, &frozen->area[i], error);
+    for (size_t i = 0; i < frozen->n_areas && status == TW_STATUS_OK; i++) {
+        int64_t start = tw_clock_monotonic_us();
+        uint64_t n_batches = atomic_load(&frozen->n_batches);
+        status = write_area(self, next_area(frozen), error);
+        if (atomic_load(&frozen->n_batches) != n_batches)
+            rest(frozen, tw_clock_monotonic_us() - start);
+    }
+    frozen->n_batches_closed = atomic_load(&frozen->n_batches);
     return status;
 }
 
@@ -364,7 +348,6 @@ tw_status tw_frozen_write(tw_frozen *self, const char *directory, const char *na
         atomic_store(&self->is_failed, true);
         return tw_no_memory(error, sizeof *writer);
     }
-    atomic_store(&self->is_copying, true);
     status = tw_section_writer_open(
         writer, directory, name, TW_STORE_ROWS, tw_schema_hash(&self->spec->schema), reserve_size(self), error);
     if (status == TW_STATUS_OK)
@@ -373,11 +356,12 @@ tw_status tw_frozen_write(tw_frozen *self, const char *directory, const char *na
         status = tw_section_writer_finish(writer, out, error);
     if (status < 0)
         atomic_store(&self->is_failed, true);
-    atomic_store(&self->is_copying, false);
     tw_section_writer_close(writer);
     tw_free(writer);
     tw_free(copy.initial);
     tw_free(copy.image);
+    if (status == TW_STATUS_OK)
+        free_notes(self);
     memcpy(out->name, name, strlen(name));
     self->written = *out;
     atomic_store(&self->is_written, status == TW_STATUS_OK);

@@ -28,6 +28,15 @@ void tw_segment_memory_free(void *bytes, size_t size)
         tw_free(bytes);
 }
 
+/* Before a key comes to an empty place. */
+static void keep_empty(const tw_segment *self, size_t stride, unsigned char *bucket, unsigned place)
+{
+    if (self->area->noted != NULL)
+        tw_area_keep(self->area, bucket, stride);
+    else
+        tw_area_note_row(self->area, (uint64_t)(bucket - self->bytes) / stride, place, bucket, true);
+}
+
 /* Takes the first empty place for a key that is absent; its row and stamp are not yet set. */
 static unsigned char *segment_place(tw_segment *self, size_t stride, uint64_t key, unsigned *place)
 {
@@ -36,8 +45,8 @@ static unsigned char *segment_place(tw_segment *self, size_t stride, uint64_t ke
     while ((mask = tw_bucket_find(bucket, 0)) == 0)
         bucket = tw_segment_next(self, stride, bucket);
     *place = tw_first_bit(mask);
-    if (self->area != NULL && self->area->touched == NULL)
-        tw_area_keep(self->area, bucket, stride);
+    if (self->area != NULL)
+        keep_empty(self, stride, bucket, *place);
     tw_bucket_keys(bucket)[*place] = key;
     self->count++;
     return bucket;
@@ -53,7 +62,7 @@ static uint64_t buckets_for(uint64_t count, uint32_t first_slot)
 
 static tw_status segment_init(tw_table *table, tw_segment *self, uint64_t count, tw_error *error)
 {
-    self->touched = NULL;
+    self->touched = self->spare = NULL;
     self->is_rebuilt = table->touched != NULL;
     self->n_buckets = buckets_for(count, self->first_slot);
     self->size = (size_t)self->n_buckets * table->stride;
@@ -113,7 +122,8 @@ static tw_status table_room(const tw_table *self, uint64_t more, uint64_t less, 
 static void segment_release(tw_segment *self)
 {
     tw_free(self->touched);
-    self->touched = NULL;
+    tw_free(self->spare);
+    self->touched = self->spare = NULL;
     if (self->bytes != NULL && (self->area == NULL || tw_area_replace(self->area)))
         tw_segment_memory_free(self->bytes, self->size);
 }
@@ -358,14 +368,17 @@ static inline void bucket_prefetch(const unsigned char *bucket)
     __builtin_prefetch(bucket + TW_BUCKET_KEY_BYTES, 1);
 }
 
-/* Notes that a row is written to; adds to *n_new if it was not noted before. */
-static inline void segment_touch(const tw_segment *self, uint64_t bucket, unsigned place, uint64_t *n_new)
+/* A row will be written to: adds to *n_new if it was not before, since the last cut. Then a snapshot under way needs
+ * what it holds. */
+static inline void segment_touch(
+    const tw_segment *self, uint64_t bucket, unsigned place, const unsigned char *row, uint64_t *n_new)
 {
-    if (self->touched == NULL)
+    if (self->touched == NULL || (self->touched[bucket] >> place & 1) != 0)
         return;
-    uint8_t before = self->touched[bucket];
-    *n_new += !(before >> place & 1);
-    self->touched[bucket] = (uint8_t)(before | 1u << place);
+    ++*n_new;
+    self->touched[bucket] |= (uint8_t)(1u << place);
+    if (self->area != NULL)
+        tw_area_note_row(self->area, bucket, place, row, false);
 }
 
 /* As tw_segment_find, and touches what it finds. */
@@ -376,14 +389,27 @@ static inline unsigned char *segment_find_touch(
     for (;;) {
         unsigned mask = tw_bucket_find(bucket, key);
         if (mask != 0) {
-            segment_touch(self, index, tw_first_bit(mask), n_new);
-            return tw_bucket_row(bucket, tw_first_bit(mask), row_size);
+            unsigned char *row = tw_bucket_row(bucket, tw_first_bit(mask), row_size);
+            segment_touch(self, index, tw_first_bit(mask), row, n_new);
+            return row;
         }
         if (tw_bucket_keys(bucket)[TW_BUCKET_KEYS - 1] == 0)
             return NULL;
         bucket = tw_segment_next(self, stride, bucket);
         index = index + 1 == self->n_buckets ? 0 : index + 1;
     }
+}
+
+static inline void note_prefetch(const tw_segment *self, uint64_t bucket)
+{
+    __builtin_prefetch(&self->touched[bucket], 1);
+    if (self->area == NULL || self->area->noted != NULL)
+        return;
+    const tw_kept_log *log = &self->area->log;
+    if (self->area->touched != NULL)
+        __builtin_prefetch(&self->area->touched[bucket]);
+    if (log->last != NULL)
+        __builtin_prefetch(log->last->word + (size_t)log->n_last * log->note_words, 1);
 }
 
 /* Every key's bucket waits in row[i] while its lines come. Absent keys get `absent`; returns how many there were. */
@@ -400,7 +426,7 @@ static inline uint32_t find_rows(
             row[i] = segment->bytes + index * stride;
             bucket_prefetch(row[i]);
             if (touched != NULL && segment->touched != NULL)
-                __builtin_prefetch(&segment->touched[index], 1);
+                note_prefetch(segment, index);
         }
         if (i < ROWS_AHEAD)
             continue;
@@ -462,40 +488,13 @@ static tw_status segments_insert(
         row[i] = tw_bucket_row(bucket, place, self->row_size);
         segment = tw_segment_of(self, key[i]);
         if (segment->touched != NULL)
-            segment_touch(segment, (uint64_t)(bucket - segment->bytes) / self->stride, place, &self->touched->n_rows);
+            tw_touch(self->touched, &segment->touched[(uint64_t)(bucket - segment->bytes) / self->stride], place);
         if (self->has_constant_rows)
             memcpy(row[i], self->initial, self->row_size);
         else
             tw_table_initial(self, key[i], row[i]);
     }
     return TW_STATUS_OK;
-}
-
-/* The bucket that a row is in, and its place there. */
-static uint64_t row_place(const tw_table *self, const tw_segment *segment, const void *row, unsigned *place)
-{
-    uint64_t offset = (uint64_t)((const unsigned char *)row - segment->bytes);
-    uint64_t bucket = tw_quotient(offset, self->touched->stride_inverse);
-    *place = (unsigned)tw_quotient(offset - bucket * self->stride - TW_BUCKET_KEY_BYTES, self->touched->row_inverse);
-    return bucket;
-}
-
-/* Rows that will be written to: a snapshot under way keeps what it needs of them. */
-static void segments_keep(tw_table *self, const uint64_t *key, uint32_t n, void **row)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        const tw_segment *segment = tw_segment_of(self, key[i]);
-        tw_area *area = segment->area;
-        if (area == NULL)
-            continue;
-        if (area->touched != NULL) {
-            unsigned place;
-            uint64_t bucket = row_place(self, segment, row[i], &place);
-            if ((area->touched[bucket] >> place & 1) == 0)
-                continue;
-        }
-        tw_area_keep(area, row[i], self->row_size);
-    }
 }
 
 /* --- removal */
@@ -576,7 +575,5 @@ tw_status tw_segments_rows(
         if (status == TW_STATUS_OK)
             tw_scratch_fill(self, key, n, row);
     }
-    if (status == TW_STATUS_OK && access == TW_ACCESS_WRITE && self->frozen != NULL)
-        segments_keep(self, key, n, row);
     return status;
 }

@@ -7,8 +7,6 @@
 #include "base/queue.h"
 #include "store/internal.h"
 
-enum { SNAPSHOT_KEPT_MIN = 64 << 20 };
-
 struct tw_snapshot {
     tw_frozen *frozen;
     tw_queue *done; /* the writer puts the object in when it has finished */
@@ -43,8 +41,7 @@ tw_status tw_snapshot_start(
     if (status == TW_STATUS_OK && self->directory == NULL)
         status = tw_no_memory(error, strlen(directory));
     if (status == TW_STATUS_OK)
-        status = tw_table_freeze_after(
-            table, directory, max_deltas, SNAPSHOT_KEPT_MIN + table->bytes / 8, &self->frozen, error);
+        status = tw_table_freeze_after(table, directory, max_deltas, TW_SNAPSHOT_MEMORY, &self->frozen, error);
     if (status == TW_STATUS_OK) {
         int errnum = pthread_create(&self->thread, NULL, snapshot_run, self);
         self->is_started = errnum == 0;

@@ -191,10 +191,7 @@ const tw_table_spec *tw_table_spec_of(const tw_table *self)
 
 static void hashed_keep(tw_table *self, uint64_t index, const void *row)
 {
-    tw_area *area = &self->row_area[index * self->row_size / self->area_size];
-    uint64_t at = index - (area->first_row - self->first_row);
-    if (area->touched == NULL || (area->touched[at / 8] >> (at % 8) & 1) != 0)
-        tw_area_keep(area, row, self->row_size);
+    tw_area_keep(&self->row_area[index * self->row_size / self->area_size], row, self->row_size);
 }
 
 static void hashed_rows(tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void **row)
@@ -219,8 +216,10 @@ static void hashed_rows(tw_table *self, const uint64_t *key, uint32_t n, tw_acce
 
 void tw_table_begin(tw_table *self)
 {
-    if (self->frozen != NULL)
-        self->frozen->stall_until_us = tw_clock_monotonic_us() + TW_STALL_MAX_US;
+    if (self->frozen == NULL)
+        return;
+    self->frozen->stall_until_us = tw_clock_monotonic_us() + TW_STALL_MAX_US;
+    atomic_fetch_add(&self->frozen->n_batches, 1);
 }
 
 tw_status tw_table_rows(tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void **row, tw_error *error)

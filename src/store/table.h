@@ -13,7 +13,11 @@ struct tw_names;
 typedef struct tw_table tw_table;
 typedef struct tw_frozen tw_frozen;
 
-enum { TW_DELTAS_DEFAULT = 8, TW_DELTAS_MAX = 32 };
+enum {
+    TW_DELTAS_DEFAULT = 8,
+    TW_DELTAS_MAX = 32,
+    TW_SNAPSHOT_MEMORY = 256 << 20 /* bytes that a snapshot may take beside the table */
+};
 
 /* [first_slot, last_slot] is what this table holds; 0 and TW_N_SLOTS - 1 for a local one. */
 TW_MUST_USE tw_status tw_table_create(
@@ -109,11 +113,12 @@ TW_MUST_USE tw_status tw_table_scan_part(
     tw_table *self, const tw_table_part *part, tw_record_visit visit, void *context, tw_error *error);
 
 /* --- snapshot: cut now, write beside learning ----------------------------------------------------------------------
- * freeze takes the cut (marks and events included) without copying rows; until the frozen object is destroyed, the
- * first write to a 4 KiB chunk keeps its old content. tw_frozen_write may run on another thread: writes, syncs and
- * renames the row file `directory/name`, and fills `out`. Destroy on the table's own thread. One at a time per table
- * (CONFLICT). The memory kept aside is at most `max_kept_bytes`; above it a writer waits for the copier, at most 20 ms
- * a batch.
+ * freeze takes the cut (marks and events included) without copying rows; until the frozen object is destroyed, what a
+ * row held is noted before the first write to it. tw_frozen_write may run on another thread: writes, syncs and renames
+ * the row file `directory/name`, and fills `out`; beside a learner it works a third of the time. Destroy on the table's
+ * own thread. One at a time per table (CONFLICT). Notes, and memory of segments that grow meanwhile, take at most
+ * `max_kept_bytes`: where they would pass it a batch waits for the copier, 8 ms in all, and then the cut is given up:
+ * tw_frozen_write ends with NO_MEMORY, the table goes on.
  * tw_table_freeze cuts a base, which holds every row. tw_table_freeze_after with max_deltas > 0 cuts a delta on top of
  * the last snapshot that this table wrote to `directory`, if that one was whole, has fewer than max_deltas deltas below
  * it and at most half of the rows changed since; else a base. A table with tw_keep cuts bases only. */

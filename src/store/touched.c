@@ -7,11 +7,6 @@
 #include "base/alloc.h"
 #include "store/internal.h"
 
-static uint64_t inverse_of(uint64_t size)
-{
-    return size == 0 ? 0 : UINT64_MAX / size + 1;
-}
-
 tw_status tw_touched_begin(tw_table *self, tw_error *error)
 {
     if (self->touched != NULL)
@@ -19,8 +14,6 @@ tw_status tw_touched_begin(tw_table *self, tw_error *error)
     tw_touched *touched = tw_alloc_zero(sizeof *touched);
     if (touched == NULL)
         return tw_no_memory(error, sizeof *touched);
-    touched->stride_inverse = inverse_of(self->stride);
-    touched->row_inverse = inverse_of(self->row_size);
     self->touched = touched;
     return TW_STATUS_OK;
 }
@@ -71,7 +64,7 @@ static tw_status chain_prepare(tw_frozen *frozen, const char *directory, tw_erro
 /* Fresh bits for the time after the cut. They wait in frozen->touched until all of them are there. */
 static tw_status fresh_bits(tw_frozen *frozen, tw_error *error)
 {
-    const tw_table *table = frozen->table;
+    tw_table *table = frozen->table;
     if (table->rows != NULL) {
         frozen->touched_rows = tw_alloc_zero((size_t)table->n_rows / 8 + 1);
         return frozen->touched_rows == NULL ? tw_no_memory(error, (size_t)table->n_rows / 8) : TW_STATUS_OK;
@@ -81,7 +74,9 @@ static tw_status fresh_bits(tw_frozen *frozen, tw_error *error)
         return tw_no_memory(error, table->n_segments * sizeof *frozen->touched);
     for (; frozen->n_touched < table->n_segments; frozen->n_touched++) {
         size_t n_buckets = (size_t)table->segment[frozen->n_touched].n_buckets;
-        frozen->touched[frozen->n_touched] = tw_alloc_zero(n_buckets);
+        tw_segment *segment = &table->segment[frozen->n_touched];
+        frozen->touched[frozen->n_touched] = segment->spare != NULL ? segment->spare : tw_alloc_zero(n_buckets);
+        segment->spare = NULL;
         if (frozen->touched[frozen->n_touched] == NULL)
             return tw_no_memory(error, n_buckets);
     }
@@ -128,11 +123,12 @@ tw_status tw_touched_take(tw_frozen *frozen, const char *directory, uint32_t max
 {
     tw_table *table = frozen->table;
     tw_status status = TW_STATUS_OK;
-    if (is_delta(table, directory, max_deltas))
+    bool is_tracked = max_deltas > 0;
+    if (is_tracked && is_delta(table, directory, max_deltas))
         status = chain_prepare(frozen, directory, error);
-    else
+    else if (is_tracked)
         frozen->directory = tw_strdup(directory);
-    if (frozen->directory == NULL && status == TW_STATUS_OK)
+    if (is_tracked && frozen->directory == NULL && status == TW_STATUS_OK)
         status = tw_no_memory(error, strlen(directory) + 1);
     if (status == TW_STATUS_OK)
         status = fresh_bits(frozen, error);
@@ -140,18 +136,35 @@ tw_status tw_touched_take(tw_frozen *frozen, const char *directory, uint32_t max
         return status;
     take_bits(frozen);
     frozen->n_touched_rows = table->touched->n_rows;
-    frozen->is_tracked = true;
+    frozen->is_tracked = is_tracked;
     table->touched->n_rows = 0;
     return TW_STATUS_OK;
 }
 
-/* After a failure nobody has what was touched before the cut: the next snapshot is a base. */
+/* Bits that the copier has cleared serve the next cut, where the segment is still the same. */
+static void give_back(tw_frozen *frozen)
+{
+    for (size_t i = 0; i < frozen->n_areas; i++) {
+        tw_area *area = &frozen->area[i];
+        if (area->kind != TW_AREA_EXACT || !area->is_clean || area->index >= frozen->n_touched)
+            continue;
+        tw_segment *segment = &frozen->table->segment[area->index];
+        if (segment->area != area || segment->spare != NULL)
+            continue;
+        segment->spare = frozen->touched[area->index];
+        frozen->touched[area->index] = NULL;
+    }
+}
+
+/* After a failure nobody has what was touched before the cut, nor after a cut that is not noted: the next snapshot is a
+ * base. */
 void tw_touched_settle(tw_frozen *frozen)
 {
     tw_touched *touched = frozen->table->touched;
-    if (!frozen->is_tracked || touched == NULL)
+    if (touched == NULL || (frozen->touched == NULL && frozen->touched_rows == NULL))
         return;
-    if (!atomic_load(&frozen->is_written)) {
+    give_back(frozen);
+    if (!frozen->is_tracked || !atomic_load(&frozen->is_written)) {
         touched->last.n_files = 0;
         return;
     }

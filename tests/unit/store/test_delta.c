@@ -281,7 +281,7 @@ static void a_delta_is_the_cut_while_a_learner_changes_the_table(void **state)
 {
     (void)state;
     for (int i = 0; i < 6; i++)
-        check_cut(i % 2 ? TW_TABLE_HASHED : TW_TABLE_EXACT, i < 2 ? 1 << 14 : 1 << 26, i < 4);
+        check_cut(i % 2 ? TW_TABLE_HASHED : TW_TABLE_EXACT, i < 2 ? 1 << 21 : 1 << 26, i < 4);
 }
 
 static tw_manifest *one_file_manifest(uint64_t id, const tw_table_spec *spec, const tw_row_file *file)
