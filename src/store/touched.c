@@ -161,7 +161,7 @@ static void give_back(tw_frozen *frozen)
 void tw_touched_settle(tw_frozen *frozen)
 {
     tw_touched *touched = frozen->table->touched;
-    if (touched == NULL || (frozen->touched == NULL && frozen->touched_rows == NULL))
+    if (touched == NULL || (!frozen->is_tracked && frozen->touched == NULL))
         return;
     give_back(frozen);
     if (!frozen->is_tracked || !atomic_load(&frozen->is_written)) {
