@@ -371,8 +371,8 @@ static tw_status linear_learn(void *self, const tw_batch *batch, const tw_rows *
 
 /* Plain gradients: as many as move a score of features of size 1 by a tenth of the way to the label, times 1 - momentum
  * (a9a, 14 features of 1 an event, 8 workers: within 0.0005 logloss of one worker at rates to 0.02; at 0.1, where one
- * event alone moves a score too far, eight at once cost 0.01). For adagrad as for ftrl. With a half-life of events T
- * stops growing at half_life / log 2; for one of time 10,000 events are taken. */
+ * event alone moves a score too far, eight at once cost 0.01, and one after the other nothing). For adagrad as for
+ * ftrl. With a half-life of events T stops growing at half_life / log 2; for one of time 10,000 events are taken. */
 static double linear_flight(const void *self_, uint64_t events_learned)
 {
     const linear_state *self = self_;

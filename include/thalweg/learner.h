@@ -95,7 +95,8 @@ typedef struct tw_learner_ops {
     tw_status (*learn)(void *self, const tw_batch *batch, const tw_rows *rows, float *scores, tw_error *error);
 
     /* Optional. How many events may be in flight over all workers once `events_learned` events are learned, without
-     * harm to the model; absent: no bound. Constant merge order is not assumed. */
+     * harm to the model; absent: no bound. Below the number of workers only so many of them learn at once. Constant
+     * merge order is not assumed. */
     double (*flight)(const void *self, uint64_t events_learned);
 
     /* Optional. Contribution of each entry to score 0: contribution [n_entries]. */
