@@ -273,6 +273,14 @@ static void control_fail(tw_control *self, tw_nack_reason reason, const char mes
     memcpy(self->message, message, TW_ERROR_MESSAGE_SIZE);
 }
 
+/* Another model, or a cap that is too small for this one: asking again does not help. */
+static tw_status nack_misfit(tw_remote *self, tw_peer *peer, const char *message, tw_error *error)
+{
+    tw_status status = peer_error(self, peer, TW_STATUS_CONFLICT, message, error);
+    tw_error_code(error, strstr(message, "max_bytes") != NULL ? "E205" : "E302");
+    return status;
+}
+
 static tw_status take_nack(tw_remote *self, tw_peer *peer, const tw_frame *frame, bool is_known, tw_error *error)
 {
     char message[TW_ERROR_MESSAGE_SIZE];
@@ -320,6 +328,7 @@ static tw_status take_nack(tw_remote *self, tw_peer *peer, const tw_frame *frame
     case TW_NACK_STALE_OWNER:
         return tw_claim_take_refusal(self, peer, frame, error);
     case TW_NACK_SCHEMA:
+        return nack_misfit(self, peer, message, error);
     case TW_NACK_DENIED:
     case TW_NACK_STALE_EPOCH:
         return peer_error(self, peer, TW_STATUS_CONFLICT, message, error);

@@ -311,8 +311,9 @@ static void shard_hello(tw_shard *self, uint32_t roles, const void *peer, size_t
     if (reason == TW_NACK_NONE)
         reason = tw_shard_join(self, &hello, frame, &clock, &error);
     bool is_new = reason == TW_NACK_NONE && (self->table == NULL || hello.is_fresh);
+    /* A cap stays too small however often one asks; memory of the machine may come back. */
     if (is_new && shard_create_table(self, &hello, &error) < 0)
-        reason = error.status == TW_STATUS_NO_MEMORY ? TW_NACK_OVERLOAD : TW_NACK_SCHEMA;
+        reason = error.status == TW_STATUS_NO_MEMORY && error.code[0] == '\0' ? TW_NACK_OVERLOAD : TW_NACK_SCHEMA;
     if (reason != TW_NACK_NONE) {
         tw_shard_nack(self, peer, peer_size, frame, reason, NULL, error.message);
         return;

@@ -158,6 +158,9 @@ static tw_status add_path(stripes *self, const char *path, const tw_split *known
     tw_file_info info;
     tw_names names = {0};
     tw_status status = strcmp(path, "-") == 0 ? TW_STATUS_OK : tw_file_stat(path, &info, error);
+    if (status == TW_STATUS_OK && strcmp(path, "-") != 0 && info.is_directory)
+        return tw_error_set(
+            error, TW_STATUS_NOT_FOUND, "%s: is a directory; give files or a pattern such as %s/*", path, path);
     if (status != TW_STATUS_NOT_FOUND || !tw_glob_is_pattern(path))
         return status < 0 ? status : add_file(self, path, known, n_known, error);
     status = tw_glob_expand(path, &names, error);

@@ -49,23 +49,28 @@ shard_totals shard_totals_of(const shard_view *view)
 {
     shard_totals totals = {0};
     double touches[TW_MAX_SHARDS];
+    uint32_t n_serving = 0;
     for (uint32_t i = 0; i < view->n; i++) {
         const uint64_t *figure = view->answer[i].status.figure;
         if (!view->answer[i].has_answered)
             continue;
-        touches[totals.n_answered++] = known(figure[TW_STATUS_TOUCHES]);
+        totals.n_answered++;
+        if (figure[TW_STATUS_IS_STANDBY] != 1)
+            touches[n_serving++] = known(figure[TW_STATUS_TOUCHES]);
         if (figure[TW_STATUS_EVENTS] != TW_STATUS_UNKNOWN && figure[TW_STATUS_EVENTS] > totals.events)
             totals.events = figure[TW_STATUS_EVENTS];
     }
-    double skew = tw_status_skew(touches, totals.n_answered);
+    double skew = tw_status_skew(touches, n_serving);
     totals.shard_skew = skew > 0 ? skew : (double)NAN;
     totals.slot_skew = slot_skew(view);
     return totals;
 }
 
-/* A shard without rows is behind all that the furthest has learned. */
+/* A shard without rows is behind all that the furthest has learned; a standby's lag is its primary's to tell. */
 static uint64_t event_lag(const shard_totals *totals, const tw_shard_status *status)
 {
+    if (status->figure[TW_STATUS_IS_STANDBY] == 1)
+        return TW_STATUS_UNKNOWN;
     uint64_t events = status->figure[TW_STATUS_EVENTS];
     return totals->events - (events != TW_STATUS_UNKNOWN ? events : 0);
 }
@@ -167,6 +172,38 @@ static void print_shard(FILE *out, const shard_view *view, const shard_totals *t
     (void)fprintf(out, "\n");
 }
 
+static void print_lag(FILE *out, const uint64_t *figure)
+{
+    (void)fprintf(out, "its standby %s",
+        figure[TW_STATUS_IS_CAUGHT_UP] == 1 ? "is ready to take over" : "does not have everything yet");
+    if (figure[TW_STATUS_LAG_ENTRIES] != TW_STATUS_UNKNOWN)
+        (void)fprintf(out, ", %" PRIu64 " changes behind", figure[TW_STATUS_LAG_ENTRIES]);
+    if (figure[TW_STATUS_ALONE] != TW_STATUS_UNKNOWN && figure[TW_STATUS_ALONE] > 0)
+        (void)fprintf(out, "; was not waited for %" PRIu64 " times", figure[TW_STATUS_ALONE]);
+    (void)fprintf(out, "\n");
+}
+
+/* What the columns cannot say: standbys, and snapshots that failed. */
+static void print_notes(FILE *out, const shard_view *view)
+{
+    for (uint32_t i = 0; i < view->n; i++) {
+        const uint64_t *figure = view->answer[i].status.figure;
+        uint64_t n_failed = figure[TW_STATUS_SNAPSHOT_FAILURES];
+        if (!view->answer[i].has_answered)
+            continue;
+        if (figure[TW_STATUS_IS_STANDBY] == 1)
+            (void)fprintf(out, "shard %" PRIu64 " at %s: a standby, which serves once it is promoted\n",
+                figure[TW_STATUS_SHARD], view->address[i]);
+        if (figure[TW_STATUS_HAS_STANDBY] == 1) {
+            (void)fprintf(out, "shard %" PRIu64 ": ", figure[TW_STATUS_SHARD]);
+            print_lag(out, figure);
+        }
+        if (n_failed != TW_STATUS_UNKNOWN && n_failed > 0)
+            (void)fprintf(out, "shard %" PRIu64 ": snapshots failed: %" PRIu64 ", as its messages say\n",
+                figure[TW_STATUS_SHARD], n_failed);
+    }
+}
+
 static void print_hot(FILE *out, const shard_view *view)
 {
     for (uint32_t i = 0; i < view->n; i++) {
@@ -219,6 +256,7 @@ void shard_report_print(FILE *out, const shard_view *view)
     if (isfinite(totals.shard_skew))
         (void)fputc('\n', out);
     print_rounds(out, view);
+    print_notes(out, view);
     print_hot(out, view);
 }
 
@@ -396,7 +434,7 @@ static void write_lags(metrics_writer *self, const shard_totals *totals)
     write_head(self, "shard_event_lag", "gauge", "Events behind the furthest shard.");
     for (uint32_t i = 0; i < self->view->n; i++) {
         if (self->view->answer[i].has_answered)
-            write_value(self, "shard_event_lag", i, "", (double)event_lag(totals, &self->view->answer[i].status));
+            write_value(self, "shard_event_lag", i, "", known(event_lag(totals, &self->view->answer[i].status)));
     }
     write_head(self, "shard_mark_lag", "gauge", "Source positions behind the shard that is furthest ahead.");
     for (uint32_t i = 0; i < self->view->n; i++) {

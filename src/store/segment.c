@@ -111,12 +111,15 @@ static uint64_t segment_count_above(const tw_table *table, const tw_segment *sel
 static tw_status table_room(const tw_table *self, uint64_t more, uint64_t less, tw_error *error)
 {
     uint64_t bytes = self->bytes + more - less;
-    if (self->spec.max_bytes != 0 && bytes > self->spec.max_bytes && !self->spec.keep.evicts)
-        return tw_error_set(error, TW_STATUS_NO_MEMORY,
-            "table: rows would need %llu bytes, above the limit of %llu (max_bytes): raise the limit, "
-            "use fewer features, or a table of type hashed",
-            (unsigned long long)bytes, (unsigned long long)self->spec.max_bytes);
-    return TW_STATUS_OK;
+    if (self->spec.max_bytes == 0 || bytes <= self->spec.max_bytes || self->spec.keep.evicts)
+        return TW_STATUS_OK;
+    (void)tw_error_set(error, TW_STATUS_NO_MEMORY,
+        "table: rows would need %llu bytes, above the limit of %llu (max_bytes): raise the limit, use fewer features, "
+        "or "
+        "a table of type hashed",
+        (unsigned long long)bytes, (unsigned long long)self->spec.max_bytes);
+    tw_error_code(error, "E205");
+    return TW_STATUS_NO_MEMORY;
 }
 
 static void segment_release(tw_segment *self)

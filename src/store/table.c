@@ -61,13 +61,14 @@ static bool record_is_zero(const unsigned char *bytes, size_t size)
 
 static tw_status table_cap(const tw_table *self, uint64_t more, const char *what, tw_error *error)
 {
-    if (self->spec.max_bytes != 0 && self->bytes + more > self->spec.max_bytes)
-        return tw_error_set(error, TW_STATUS_NO_MEMORY,
-            "table: %s needs %llu bytes, with the rest above the limit of %llu (max_bytes): raise the limit or use "
-            "fewer "
-            "bits",
-            what, (unsigned long long)more, (unsigned long long)self->spec.max_bytes);
-    return TW_STATUS_OK;
+    if (self->spec.max_bytes == 0 || self->bytes + more <= self->spec.max_bytes)
+        return TW_STATUS_OK;
+    (void)tw_error_set(error, TW_STATUS_NO_MEMORY,
+        "table: %s needs %llu bytes, with the rest above the limit of %llu (max_bytes): raise the limit or use fewer "
+        "bits",
+        what, (unsigned long long)more, (unsigned long long)self->spec.max_bytes);
+    tw_error_code(error, "E205");
+    return TW_STATUS_NO_MEMORY;
 }
 
 static tw_status hashed_create(tw_table *self, tw_error *error)
