@@ -9,19 +9,21 @@ from harness import (END_S, FIRST_PROGRESS_S, Process, Shard, Violation, audit_c
 
 N_SHARDS = 2
 CHECKPOINT_EVENTS = 1000
+# Rows carry their last touch and batches tell ticks, but nothing is ever old enough to go: the counts stay exact.
+KEPT = ("-s", "model.expiry.after=1000000000")
 
 
 class Audit:
     """One run of the counter from start to end over a folder of its own."""
 
-    def __init__(self, settings, folder, more, files=("events.libsvm",), n_passes=1):
+    def __init__(self, settings, folder, more, files=("events.libsvm",), n_passes=1, options=()):
         self.settings, self.folder = settings, folder
         self.counts, self.predictions, self.bad = write_audited_events(
             [f"{folder}/{name}" for name in files], settings.n_events // n_passes, n_passes)
         self.command = [settings.program, "train", "--format", "libsvm", "--learner", "counter", "--exact", "--model", "model",
                         "--checkpoint-every", str(CHECKPOINT_EVENTS), "--rate", f"{settings.rate}/s", "--bad-limit", "10%",
                         "--predictions", "predictions.txt", "--dead-letter", "bad.txt", "--report", "report.json",
-                        "--progress", "json", "--progress-every", "50ms", "--passes", str(n_passes), *more, *files]
+                        "--progress", "json", "--progress-every", "50ms", "--passes", str(n_passes), *more, *options, *files]
         self.n_rewinds = self.n_failures = 0
 
     def start(self):
@@ -279,5 +281,5 @@ def audit_itself(settings):
 
 
 CASES = {"audit-itself": audit_itself, "worker-shards": worker_shards, "worker-joined": worker_joined, "shards-joined": shards_joined,
-         "shards-owned": shards_owned, "both": both, "many-files-both": in_turn(**MANY_FILES),
+         "shards-owned": shards_owned, "both": both, "many-files-both": in_turn(**MANY_FILES), "both-kept": in_turn(options=KEPT),
          "many-files-shards": functools.partial(shards_joined, **MANY_FILES)}

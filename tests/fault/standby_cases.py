@@ -4,7 +4,7 @@ import signal
 import subprocess
 import time
 
-from counter_cases import N_SHARDS, Audit, kill_pace, note_rewinds, pause, rounds
+from counter_cases import KEPT, N_SHARDS, Audit, kill_pace, note_rewinds, pause, rounds
 from crew_cases import CrewAudit, kill_one
 from harness import END_S, Shard, Violation, children_of, is_between_marks, new_folder
 
@@ -33,14 +33,14 @@ def kill_copied(settings, run):
     return False
 
 
-def owned(mode, with_crew):
+def owned(mode, with_crew, options=()):
     """The run's own shards, standbys (and workers) die at random."""
     roles = ("ps", "ps", "worker") if with_crew else ("ps",)
 
     def one_round(settings, n_wanted):
         with new_folder() as folder:
             audit = CrewAudit(settings, folder) if with_crew else Audit(settings, folder, ["--shards", str(N_SHARDS)])
-            audit.command += ["--standby", mode]
+            audit.command += ["--standby", mode, *options]
             run, n = audit.start_and_wait(), 0
             while n < n_wanted and run.is_running:
                 pause(settings, run, 0.0, 2 * kill_pace(settings, 1))
@@ -133,4 +133,5 @@ def joined(settings):
 
 
 CASES = {"standby-one": owned("async", False), "standby-sync": owned("sync", False), "standby-crew": owned("async", True),
-         "standby-crew-sync": owned("sync", True), "standby-joined": joined}
+         "standby-crew-sync": owned("sync", True), "standby-joined": joined,
+         "standby-kept": owned("async", True, KEPT)}
