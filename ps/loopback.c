@@ -247,8 +247,11 @@ static tw_status loopback_restore(tw_link *link, const char *directory, const tw
     for (uint32_t s = 0; s < self->n_shards; s++) {
         tw_table *table = NULL;
         tw_status status = table_create(&self->shard[s], &table, error);
-        if (status == TW_STATUS_OK)
+        if (status == TW_STATUS_OK) {
+            tw_table_expect(table, files->split, files->n_splits);
             status = tw_table_load_all(table, directory, files->file, files->n_files, error);
+            tw_table_expect(table, NULL, 0);
+        }
         if (status < 0) {
             tw_table_destroy(&table);
             return status;

@@ -63,8 +63,7 @@ static void server_emit(void *context, const void *peer, size_t peer_size, const
 static tw_status restore_files(shard_server *self,
     const char *directory,
     const tw_table_spec *spec,
-    const tw_row_file *file,
-    uint32_t n_files,
+    const tw_row_files *files,
     tw_error *error)
 {
     const tw_shard_server_options *options = self->options;
@@ -72,8 +71,11 @@ static tw_status restore_files(shard_server *self,
     uint32_t last = tw_shard_first_slot(options->index + 1, options->count) - 1;
     tw_table *table = NULL;
     tw_status status = tw_table_create(spec, first, last, &table, error);
-    if (status == TW_STATUS_OK)
-        status = tw_table_load_all(table, directory, file, n_files, error);
+    if (status == TW_STATUS_OK) {
+        tw_table_expect(table, files->split, files->n_splits);
+        status = tw_table_load_all(table, directory, files->file, files->n_files, error);
+        tw_table_expect(table, NULL, 0);
+    }
     if (status == TW_STATUS_OK && directory == options->init_directory) {
         tw_table_forget_marks(table);
         tw_table_set_epoch(table, 0);
@@ -92,7 +94,7 @@ static tw_status restore_checkpoint(shard_server *self, const char *directory, u
         return tw_no_memory(error, sizeof *manifest);
     tw_status status = tw_checkpoint_read(directory, id, manifest, NULL, error);
     if (status == TW_STATUS_OK)
-        status = restore_files(self, directory, &manifest->spec, manifest->files.file, manifest->files.n_files, error);
+        status = restore_files(self, directory, &manifest->spec, &manifest->files, error);
     tw_manifest_fini(manifest);
     tw_free(manifest);
     return status;

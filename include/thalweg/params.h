@@ -59,6 +59,7 @@ typedef struct tw_mark {
 
 typedef struct tw_params tw_params;
 struct tw_row_files;
+struct tw_split;
 
 /* Receives one record of a finished scan: `block` is -1 for rows (key = feature key; hashed tables: index << (64 -
  * bits)), else the block's index and `key` the record's index. The record is borrowed for the call. */
@@ -139,6 +140,8 @@ typedef struct tw_row_file {
 typedef struct tw_row_files {
     uint32_t n_files;
     tw_row_file file[TW_ROW_FILES_MAX];
+    const struct tw_split *split; /* [n_splits] of the input they were learned from, for restore; borrowed */
+    size_t n_splits;              /* 0: not known */
 } tw_row_files;
 
 #endif

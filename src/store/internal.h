@@ -143,6 +143,8 @@ struct tw_table {
     uint64_t events, epoch;
     size_t n_loaded; /* row files */
     char loaded[TW_FILE_NAME_SIZE];
+    const struct tw_split *expected; /* [n_expected]: tw_table_expect */
+    size_t n_expected;
 
     unsigned char *scratch; /* READ of absent keys with initial values of their own */
     size_t scratch_size;

@@ -28,6 +28,9 @@ TW_MUST_USE tw_status tw_loader_visit(void *loader, const tw_section_view *secti
 /* After the last section: the file is of its schema, and the one that `file` (NULL: any) tells of. */
 TW_MUST_USE tw_status tw_loader_check(
     const tw_loader *self, uint64_t schema_hash, const tw_row_file *file, const tw_row_file *found, tw_error *error);
+/* The marks of the file against those that the table has of the files before it (cut.c): CONFLICT names a split. */
+TW_MUST_USE tw_status tw_loader_check_marks(const tw_loader *self, tw_error *error);
+TW_MUST_USE tw_status tw_loader_take_marks(tw_loader *self, tw_error *error);
 /* The table takes marks and events. */
 TW_MUST_USE tw_status tw_loader_finish(tw_loader *self, tw_error *error);
 void tw_loader_free(tw_loader *self); /* NULL-safe; the struct itself too */

@@ -131,8 +131,11 @@ static tw_status local_restore(
     tw_table *table = NULL;
     tw_status status = tw_table_create(&self->table->spec, 0, TW_N_SLOTS - 1, &table, error);
     uint32_t n_files = files->n_files < TW_ROW_FILES_MAX ? files->n_files : TW_ROW_FILES_MAX;
-    if (status == TW_STATUS_OK)
+    if (status == TW_STATUS_OK) {
+        tw_table_expect(table, files->split, files->n_splits);
         status = tw_table_load_all(table, directory, files->file, n_files, error);
+        tw_table_expect(table, NULL, 0);
+    }
     if (status < 0) {
         tw_table_destroy(&table);
         return status;

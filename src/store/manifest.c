@@ -307,6 +307,8 @@ tw_status tw_manifest_read(const char *directory, const char *name, tw_manifest 
     status = tw_sections_read(path, TW_STORE_MANIFEST, &schema_hash, visit_manifest_section, &self, &found, error);
     if (status == TW_STATUS_OK && ((self.seen & needed) != needed || schema_hash != tw_schema_hash(&out->spec.schema)))
         status = tw_error_set(error, TW_STATUS_CORRUPT, "%s: a section is missing or not of this schema", path);
+    out->files.split = out->split;
+    out->files.n_splits = out->n_splits;
     if (status < 0)
         tw_manifest_fini(out);
     return status;

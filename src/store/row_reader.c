@@ -43,43 +43,6 @@ static tw_status visit_spec(loader *self, const tw_section_view *section, tw_err
     return status < 0 || self->table == NULL ? status : check_spec(self, error);
 }
 
-/* Files of one model cut at different moments cannot be put together: an event between the cuts would be lost or
- * doubled. */
-static tw_status check_mark(const loader *self, uint64_t split, uint64_t file, uint64_t table, tw_error *error)
-{
-    if (file == table)
-        return TW_STATUS_OK;
-    return tw_error_set(error, TW_STATUS_CONFLICT,
-        "%s: its mark of split %llx is %llu, that of %s is %llu: the files are not of one cut", self->name,
-        (unsigned long long)split, (unsigned long long)file, self->table->loaded, (unsigned long long)table);
-}
-
-static uint64_t file_mark(const loader *self, uint64_t split)
-{
-    for (size_t i = 0; i < self->n_marks; i++) {
-        if (self->mark[i].split == split)
-            return self->mark[i].to;
-    }
-    return 0;
-}
-
-static tw_status check_marks(const loader *self, tw_error *error)
-{
-    tw_status status = TW_STATUS_OK;
-    const tw_table *table = self->table;
-    if (table->n_loaded == 0)
-        return status;
-    for (size_t i = 0; i < self->n_marks && status == TW_STATUS_OK; i++) {
-        uint64_t split = self->mark[i].split;
-        status = check_mark(self, split, self->mark[i].to, tw_table_mark(table, split), error);
-    }
-    for (size_t i = 0; i < table->n_marks && status == TW_STATUS_OK; i++) {
-        uint64_t split = table->mark[i].split;
-        status = check_mark(self, split, file_mark(self, split), table->mark[i].to, error);
-    }
-    return status;
-}
-
 static tw_status visit_marks(loader *self, const tw_section_view *section, tw_error *error)
 {
     if (section->length / 16 != section->count || section->length % 16 != 0)
@@ -94,7 +57,7 @@ static tw_status visit_marks(loader *self, const tw_section_view *section, tw_er
         self->mark[self->n_marks].split = tw_wire_get(&in, 8);
         self->mark[self->n_marks].to = tw_wire_get(&in, 8);
     }
-    return self->table == NULL || self->is_below ? TW_STATUS_OK : check_marks(self, error);
+    return self->table == NULL || self->is_below ? TW_STATUS_OK : tw_loader_check_marks(self, error);
 }
 
 static uint32_t wire_u32(const unsigned char *bytes)
@@ -270,9 +233,7 @@ static tw_status walk(loader *self, const tw_row_file *file, tw_row_file *found,
 tw_status tw_loader_finish(loader *self, tw_error *error)
 {
     tw_table *table = self->table;
-    tw_status status = TW_STATUS_OK;
-    for (size_t i = 0; i < self->n_marks && status == TW_STATUS_OK; i++)
-        status = tw_table_set_mark(table, self->mark[i].split, self->mark[i].to, error);
+    tw_status status = tw_loader_take_marks(self, error);
     if (status < 0)
         return status;
     table->events = self->events > table->events ? self->events : table->events;

@@ -11,8 +11,9 @@ import threading
 import time
 
 ID_BASE = 1_000_000
-FIRST_PROGRESS_S = 30
-END_S = 120
+FIRST_PROGRESS_S = 60
+END_S = 120  # without any progress; a loaded machine may take LONGEST times as long
+LONGEST = 8
 
 
 class Violation(Exception):
@@ -161,11 +162,21 @@ class Process:
         self.reader.join(5)
 
     def end(self, seconds=END_S):
-        """Waits for the regular end."""
-        try:
-            code = self.popen.wait(seconds)
-        except subprocess.TimeoutExpired:
-            raise Violation(f"the run did not end within {seconds} s: {self.tail()}")
+        """Waits for the regular end. A run that learns or says something is slow; one that does not for so long hangs."""
+        last, end = time.monotonic() + LONGEST * seconds, 0
+        state, code = None, None
+        while code is None:
+            now = time.monotonic()
+            if state != (state := (self.events, self.n_checkpoints, len(self.lines))):
+                end = now + seconds
+            if now > end:
+                raise Violation(f"the run hangs: nothing new for {seconds} s: {self.tail()}")
+            if now > last:
+                raise Violation(f"the run did not end within {LONGEST * seconds} s: {self.tail()}")
+            try:
+                code = self.popen.wait(0.5)
+            except subprocess.TimeoutExpired:
+                pass
         self.reader.join(20)
         if code:
             raise Violation(f"the run ended with exit code {code}: {self.tail()}")

@@ -1,7 +1,7 @@
 /* A peer of one shard that has a key of the allow-list and does what it may not:
  *   role     a replica's key: says HELLO as owner and as worker, afresh or not; as reader it pushes and saves
  *   replay   a worker's key: sends recorded valid frames again, in their session, in a new one and on a new connection
- *   stale    a worker's key: epochs, incarnations, senders, models and sequence numbers of the past, marks that overlap
+ *   stale    a worker's key: epochs, incarnations, senders, models and sequence numbers of the past, a split of its own
  *   noise    a worker's key: bytes that are no frames, frames that are damaged or too long, messages of many parts
  *
  * usage: keyed_peer KIND ADDRESS I/N MODEL KEY_FILE SERVER_KEY SECONDS PACE_MS SEED
@@ -218,7 +218,13 @@ static void do_stale(peer *self)
         frame.n_marks = 1;
         frame.mark[0] = (tw_frame_mark){split, 0, 1};
     }
-    switch (draw(self) % 5) {
+    switch (draw(self) % 6) {
+    case 5: /* what no shard can refuse: input of its own, at one shard only */
+        frame.type = TW_FRAME_PUSH;
+        frame.sequence = ++self->sequence;
+        frame.n_marks = 1;
+        frame.mark[0] = (tw_frame_mark){0x5eed + self->index, 0, 1};
+        break;
     case 0:
         frame.incarnation = draw(self);
         break;

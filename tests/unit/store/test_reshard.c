@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "data/key.h"
 #include "store/table.h"
+#include "thalweg/source.h"
 
 enum { MAX_SHARDS = 6, N_ROWS = 20000, N_MARKS = 5 };
 
@@ -209,12 +210,63 @@ static void a_file_that_claims_too_many_rows_takes_no_memory_for_them(void **sta
     tw_table_destroy(&table);
 }
 
+static tw_status load(const char *folder, const tw_row_file *file, uint32_t n, const tw_split *split, tw_table **out)
+{
+    tw_error error = {0};
+    *out = make_table(0, 1);
+    tw_table_expect(*out, split, split != NULL ? N_MARKS : 0);
+    tw_status status = tw_table_load_all(*out, folder, file, n, &error);
+    tw_table_expect(*out, NULL, 0);
+    assert_true(status == TW_STATUS_OK || strstr(error.message, "not of one cut") != NULL);
+    return status;
+}
+
+/* Three shards; somebody has pushed a split of its own to one of them, or one of them is ahead with one of the input's. */
+static void a_split_that_is_none_of_the_input_makes_no_checkpoint_unreadable(void **state)
+{
+    enum { FOREIGN = 4711, FILES = 3 };
+    tw_split split[N_MARKS] = {0};
+    for (uint64_t i = 0; i < N_MARKS; i++)
+        split[i].id = i + 1;
+    for (uint32_t odd = 0; odd < FILES; odd++) {
+        for (uint64_t pushed = N_MARKS; pushed <= FOREIGN; pushed += FOREIGN - N_MARKS) {
+            tw_row_file file[FILES];
+            for (uint32_t i = 0; i < FILES; i++) {
+                tw_table *table = make_table(i, FILES), *loaded;
+                tw_frozen *frozen = NULL;
+                char name[TW_FILE_NAME_SIZE];
+                fill(table, i, FILES, 1000);
+                assert_int_equal(tw_table_set_mark(table, pushed, i == odd ? 9000 : pushed == FOREIGN ? 0 : 500, NULL),
+                    TW_STATUS_OK);
+                tw_row_file_name(7, i, FILES, name);
+                assert_int_equal(tw_table_freeze(table, max_kept, &frozen, NULL), TW_STATUS_OK);
+                assert_int_equal(tw_frozen_write(frozen, *state, name, &file[i], NULL), TW_STATUS_OK);
+                tw_frozen_destroy(&frozen);
+                tw_table_destroy(&table);
+                if (i + 1 < FILES)
+                    continue;
+                assert_int_equal(load(*state, file, FILES, NULL, &loaded), TW_STATUS_CONFLICT);
+                tw_table_destroy(&loaded);
+                assert_int_equal(load(*state, file, FILES, split, &loaded),
+                    pushed == FOREIGN ? TW_STATUS_OK : TW_STATUS_CONFLICT);
+                if (pushed == FOREIGN) {
+                    (void)check(loaded, 0, 1, 1000);
+                    assert_int_equal(tw_table_mark(loaded, FOREIGN), 0);
+                }
+                tw_table_destroy(&loaded);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_number_of_shards_loads_what_every_other_saved, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_number_of_shards_loads_base_and_deltas_of_every_other, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_load_makes_room_at_once_and_not_too_much, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_split_that_is_none_of_the_input_makes_no_checkpoint_unreadable, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_that_claims_too_many_rows_takes_no_memory_for_them, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

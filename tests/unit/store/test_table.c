@@ -211,7 +211,7 @@ static void the_local_store_restores_what_its_snapshot_wrote(void **state)
     OK(params->ops->acquire(params, &batch, TW_ACCESS_WRITE, &rows, NULL));
     ((test_row *)rows.row[0])->count = 6;
     OK(params->ops->release(params, &batch, &rows, 1, NULL));
-    tw_row_files *files = malloc(sizeof *files);
+    tw_row_files *files = calloc(1, sizeof *files);
     OK(params->ops->snapshot_poll(params, -1, files, NULL));
     OK(params->ops->restore(params, directory, files, NULL));
     OK(params->ops->acquire(params, &batch, TW_ACCESS_READ, &rows, NULL));
