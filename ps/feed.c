@@ -13,8 +13,6 @@ enum {
     FEED_PART_BYTES = 512 << 10, /* of the table, copied in one turn */
     FEED_DIGEST_BYTES = 256 << 10,
     FEED_DIGEST_US = 100000,
-    FEED_WINDOW_FRAMES =
-        96,                /* below the queues of the sockets: what stops a socket's input also stops its heartbeats */
     FEED_WINDOW = 4 << 20, /* bytes sent and not confirmed */
 };
 
@@ -130,7 +128,7 @@ static void feed_send_item(tw_shard *self, tw_feed_item *item)
 void tw_feed_pump(tw_shard *self)
 {
     tw_feed *feed = &self->feed;
-    while (feed->unsent != NULL && feed->n_sent < FEED_WINDOW_FRAMES &&
+    while (feed->unsent != NULL && feed->n_sent < TW_FEED_WINDOW_FRAMES &&
            (feed->bytes_sent == 0 || feed->bytes_sent + feed->unsent->frame.size <= FEED_WINDOW))
         feed_send_item(self, feed->unsent);
 }

@@ -9,8 +9,15 @@
 #ifndef TW_PS_FEED_H
 #define TW_PS_FEED_H
 
+#include "net/socket.h"
 #include "ps/replication.h"
 #include "ps/session.h"
+
+/* Entries sent and not confirmed: far below the queues of the sockets. A queue that is full stops a socket's input and
+ * its heartbeats with it, and libzmq 4.3.4 aborts when the peer dies meanwhile. */
+enum { TW_FEED_WINDOW_FRAMES = 96 };
+_Static_assert(2 * TW_FEED_WINDOW_FRAMES <= TW_SOCKET_HIGH_WATER, "a standby's queue must not fill up");
+_Static_assert(2 * TW_SESSION_KEY_LISTS <= TW_SOCKET_HIGH_WATER, "a worker's queue must not fill up");
 
 typedef struct tw_feed_item {
     struct tw_feed_item *next;

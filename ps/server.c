@@ -60,11 +60,8 @@ static void server_emit(void *context, const void *peer, size_t peer_size, const
 
 /* --- restore ------------------------------------------------------------------------------------------------------ */
 
-static tw_status restore_files(shard_server *self,
-    const char *directory,
-    const tw_table_spec *spec,
-    const tw_row_files *files,
-    tw_error *error)
+static tw_status restore_files(
+    shard_server *self, const char *directory, const tw_table_spec *spec, const tw_row_files *files, tw_error *error)
 {
     const tw_shard_server_options *options = self->options;
     uint32_t first = tw_shard_first_slot(options->index, options->count);

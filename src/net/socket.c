@@ -111,7 +111,7 @@ static int option_set(void *socket, int option, const void *value, size_t size)
 static tw_status socket_set_defaults(tw_socket *self, const tw_socket_options *options, tw_error *error)
 {
     int64_t max_bytes = options->max_message_bytes ? (int64_t)options->max_message_bytes : TW_CONTROL_MAX_BYTES;
-    int high_water = options->high_water ? (int)options->high_water : 256;
+    int high_water = options->high_water ? (int)options->high_water : TW_SOCKET_HIGH_WATER;
     if (option_set(self->socket, ZMQ_MAXMSGSIZE, &max_bytes, sizeof max_bytes) != 0 ||
         option_set(self->socket, ZMQ_SNDHWM, &high_water, sizeof high_water) != 0 ||
         option_set(self->socket, ZMQ_RCVHWM, &high_water, sizeof high_water) != 0)

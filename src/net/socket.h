@@ -24,6 +24,7 @@ typedef enum tw_socket_kind {
 enum {
     TW_CONTROL_MAX_BYTES = 64 << 10, /* largest message of control and prediction sockets unless configured */
     TW_DATA_MAX_BYTES = 8 << 20,     /* largest message of parameter sockets */
+    TW_SOCKET_HIGH_WATER = 256,      /* messages a peer and direction unless configured */
     TW_ADDRESS_SIZE = 256,
     TW_MESSAGE_MAX_PARTS = 8,
 };
@@ -40,7 +41,7 @@ typedef struct tw_socket_options {
     tw_socket_kind kind;
     const tw_socket_security *security; /* NULL: plain, and only on this machine */
     uint64_t max_message_bytes; /* TW_CONTROL_MAX_BYTES; a peer that sends more is disconnected by the library */
-    uint32_t high_water;        /* 256 messages a peer and direction: a memory backstop, never flow control */
+    uint32_t high_water;        /* TW_SOCKET_HIGH_WATER: a memory backstop, never flow control */
 } tw_socket_options;
 
 typedef struct tw_part {

@@ -141,9 +141,9 @@ void tw_frozen_destroy(tw_frozen **self);
  * same `bits`. */
 TW_MUST_USE tw_status tw_table_load(tw_table *self, const char *directory, const tw_row_file *file, tw_error *error);
 
-/* Names the splits [n] of the input, borrowed while files are loaded. Files that disagree on the mark of one of them are
- * refused (CONFLICT names it), those that disagree on another's are not: the lowest mark holds, and a line in the log
- * says so. Without them (n 0) every split counts as the input's. */
+/* Names the splits [n] of the input, borrowed while files are loaded. Files that disagree on the mark of one of them
+ * are refused (CONFLICT names it), those that disagree on another's are not: the lowest mark holds, and a line in the
+ * log says so. Without them (n 0) every split counts as the input's. */
 void tw_table_expect(tw_table *self, const struct tw_split *split, size_t n);
 
 /* The same for all files [n_files] of one snapshot, after making room for the rows that they say they hold. */

@@ -54,7 +54,8 @@ static void every_socket_has_the_safe_defaults(void **state)
         check_option(socket, ZMQ_HEARTBEAT_IVL, 1000);
         check_option(socket, ZMQ_HEARTBEAT_TIMEOUT, 3000);
         check_option(socket, ZMQ_SNDTIMEO, 1000);
-        check_option(socket, ZMQ_SNDHWM, 256);
+        check_option(socket, ZMQ_SNDHWM, TW_SOCKET_HIGH_WATER);
+        check_option(socket, ZMQ_RCVHWM, TW_SOCKET_HIGH_WATER);
         check_option(socket, ZMQ_IMMEDIATE, kind == TW_SOCKET_DEALER);
         tw_socket_destroy(&socket);
     }

@@ -1,6 +1,7 @@
 /* A shard and its standby over a connection that loses, doubles, reorders and breaks: what the standby holds is always
  * the primary after some push, and equal in the end. */
 #include "base/fault.h"
+#include "ps/feed.h"
 #include "support/standby_pair.h"
 
 static void a_standby_copies_rows_blocks_and_marks_and_follows(void **state)
@@ -105,6 +106,25 @@ static void a_standby_that_falls_too_far_behind_is_dropped_and_comes_back(void *
     tw_shard_replication(self->primary, &seen);
     assert_int_equal(seen.n_dropped, 1);
     assert_int_equal(seen.lag_bytes, 0);
+    turns(self, 200);
+    assert_equal_copies(self);
+    pair_destroy(self);
+}
+
+static void what_a_silent_standby_is_sent_fits_into_the_queue_of_its_socket(void **state)
+{
+    (void)state;
+    pair *self = pair_create(4, false);
+    say_hello(self, false, 0);
+    push(self, 10, 1);
+    turns(self, 5);
+    for (int i = 0; i < 1000; i++) {
+        push(self, 1, 1);
+        self->now_us += 20000;
+        tw_shard_tick(self->primary, self->now_us);
+        assert_in_range(self->to_standby.n, 0, TW_FEED_WINDOW_FRAMES);
+    }
+    assert_int_equal(self->to_standby.n, TW_FEED_WINDOW_FRAMES);
     turns(self, 200);
     assert_equal_copies(self);
     pair_destroy(self);
@@ -312,6 +332,7 @@ int main(void)
         cmocka_unit_test(a_model_that_starts_afresh_is_copied_anew),
         cmocka_unit_test(whatever_is_lost_doubled_or_reordered_the_copy_is_a_clean_prefix),
         cmocka_unit_test(a_standby_that_falls_too_far_behind_is_dropped_and_comes_back),
+        cmocka_unit_test(what_a_silent_standby_is_sent_fits_into_the_queue_of_its_socket),
         cmocka_unit_test(a_synchronous_shard_acknowledges_when_its_standby_has_the_push),
         cmocka_unit_test(a_lost_standby_holds_nobody_up_for_long),
         cmocka_unit_test(a_copy_that_differs_is_found_and_made_anew),

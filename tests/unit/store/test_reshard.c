@@ -221,7 +221,8 @@ static tw_status load(const char *folder, const tw_row_file *file, uint32_t n, c
     return status;
 }
 
-/* Three shards; somebody has pushed a split of its own to one of them, or one of them is ahead with one of the input's. */
+/* Three shards; somebody has pushed a split of its own to one of them, or one of them is ahead with one of the input's.
+ */
 static void a_split_that_is_none_of_the_input_makes_no_checkpoint_unreadable(void **state)
 {
     enum { FOREIGN = 4711, FILES = 3 };
@@ -236,7 +237,11 @@ static void a_split_that_is_none_of_the_input_makes_no_checkpoint_unreadable(voi
                 tw_frozen *frozen = NULL;
                 char name[TW_FILE_NAME_SIZE];
                 fill(table, i, FILES, 1000);
-                assert_int_equal(tw_table_set_mark(table, pushed, i == odd ? 9000 : pushed == FOREIGN ? 0 : 500, NULL),
+                assert_int_equal(tw_table_set_mark(table, pushed,
+                                     i == odd            ? 9000
+                                     : pushed == FOREIGN ? 0
+                                                         : 500,
+                                     NULL),
                     TW_STATUS_OK);
                 tw_row_file_name(7, i, FILES, name);
                 assert_int_equal(tw_table_freeze(table, max_kept, &frozen, NULL), TW_STATUS_OK);
@@ -247,8 +252,8 @@ static void a_split_that_is_none_of_the_input_makes_no_checkpoint_unreadable(voi
                     continue;
                 assert_int_equal(load(*state, file, FILES, NULL, &loaded), TW_STATUS_CONFLICT);
                 tw_table_destroy(&loaded);
-                assert_int_equal(load(*state, file, FILES, split, &loaded),
-                    pushed == FOREIGN ? TW_STATUS_OK : TW_STATUS_CONFLICT);
+                assert_int_equal(
+                    load(*state, file, FILES, split, &loaded), pushed == FOREIGN ? TW_STATUS_OK : TW_STATUS_CONFLICT);
                 if (pushed == FOREIGN) {
                     (void)check(loaded, 0, 1, 1000);
                     assert_int_equal(tw_table_mark(loaded, FOREIGN), 0);
