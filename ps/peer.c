@@ -326,12 +326,21 @@ void tw_peer_restart(tw_peer *peer)
     peer->n_pulled = peer->pull_next = 0;
 }
 
+/* A session in which nothing was heard for too long is given up. Where answers only need longer than that, the next one
+ * gets more time: else every session would end before its first answer, for ever. */
+static tw_status peer_lose_patience(tw_remote *self, tw_peer *peer, tw_error *error)
+{
+    if (peer->patience_us < (int64_t)self->options.retry_ms * 8000)
+        peer->patience_us *= 2;
+    tw_peer_disconnect(self, peer);
+    return tw_peer_turn(self, peer, error);
+}
+
 tw_status tw_peer_drive(tw_remote *self, tw_peer *peer, tw_error *error)
 {
     int64_t now = tw_peer_now(self);
     if (peer->is_connected && peer->n_outstanding > 0 && now - peer->heard_us > peer->retry_us) {
-        tw_peer_disconnect(self, peer);
-        tw_status turned = tw_peer_turn(self, peer, error);
+        tw_status turned = peer_lose_patience(self, peer, error);
         if (turned < 0)
             return turned;
     }

@@ -97,7 +97,7 @@ static tw_status take_welcome(tw_remote *self, tw_peer *peer, const tw_frame *fr
     peer->is_claim_due = self->claim.lease.epoch != 0;
     peer->is_claim_sent = false;
     peer->is_fresh = false;
-    peer->retry_us = (int64_t)self->options.retry_ms * 1000;
+    peer->retry_us = peer->patience_us;
     peer->not_before_us = 0;
     tw_pace_take_welcome(self, peer, frame->clock);
     tw_peer_restart(peer);
@@ -352,6 +352,12 @@ static void take_pong(tw_peer *peer, const tw_frame *frame)
     memcpy(control->message, lost, sizeof lost);
 }
 
+/* Everything was answered: back to the ordinary patience, in small steps. */
+static void peer_was_in_time(const tw_remote *self, tw_peer *peer)
+{
+    peer->patience_us -= (peer->patience_us - (int64_t)self->options.retry_ms * 1000) / 8;
+}
+
 tw_status tw_peer_take(tw_remote *self, tw_peer *peer, const void *bytes, size_t size, tw_error *error)
 {
     tw_frame frame;
@@ -386,6 +392,8 @@ tw_status tw_peer_take(tw_remote *self, tw_peer *peer, const void *bytes, size_t
         peer->events_learned = frame.n_learned;
     bool has_more = frame.type == TW_FRAME_SCANNED && (frame.flags & TW_FRAME_MORE) != 0;
     bool is_known = !has_more && frame.type != TW_FRAME_PONG && outstanding_pop(peer, frame.ack);
+    if (is_known && peer->n_outstanding == 0)
+        peer_was_in_time(self, peer);
     switch ((int)frame.type) {
     case TW_FRAME_PULLED:
         return take_pulled(self, peer, &frame, error);

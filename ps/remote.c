@@ -326,7 +326,7 @@ static tw_status remote_init(
     for (uint32_t s = 0; s < options->n_shards; s++) {
         self->peer[s].shard = s;
         self->peer[s].is_fresh = options->is_fresh;
-        self->peer[s].retry_us = (int64_t)self->options.retry_ms * 1000;
+        self->peer[s].retry_us = self->peer[s].patience_us = (int64_t)self->options.retry_ms * 1000;
     }
     return TW_STATUS_OK;
 }

@@ -60,6 +60,7 @@ typedef struct tw_peer {
     bool is_turned_away, is_probed; /* it says that another one serves; a PING went out into the silence */
     uint64_t events_learned;        /* T of this shard, as it last said */
     int64_t heard_us, not_before_us, retry_us;
+    int64_t patience_us; /* retry_us of a session that is open: grows while answers come too late for it */
     uint32_t credit_frames;
     uint64_t credit_bytes;
     tw_outstanding outstanding[TW_PEER_MAX_OUTSTANDING];

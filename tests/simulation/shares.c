@@ -114,6 +114,17 @@ static tw_status confirm_end(share_run *run, tw_error *error)
     return TW_STATUS_OK;
 }
 
+/* Else somebody looked at a shard that was taken over from and did not know it yet. */
+static bool talks_to_those_that_serve(const life *self)
+{
+    const simulation *world = self->simulation;
+    for (uint32_t s = 0; s < world->n_shards; s++) {
+        if (self->side[s] != world->shard[s].serving)
+            return false;
+    }
+    return true;
+}
+
 tw_status life_learn_shares(life *self, tw_params *params, tw_error *error)
 {
     share_run run = {.life = self, .params = params};
@@ -129,6 +140,7 @@ tw_status life_learn_shares(life *self, tw_params *params, tw_error *error)
         }
     }
     if (status == TW_STATUS_END) {
+        self->n_lost_at_look = talks_to_those_that_serve(self) ? self->n_lost_at_look : 0;
         tell(&run, TW_HOLD_LEAVES);
         life_report(self);
     }
