@@ -243,7 +243,7 @@ static void a_split_that_is_none_of_the_input_makes_no_checkpoint_unreadable(voi
                                                          : 500,
                                      NULL),
                     TW_STATUS_OK);
-                tw_row_file_name(7, i, FILES, name);
+                tw_row_file_name(7 + 2 * odd + (pushed == FOREIGN), i, FILES, name);
                 assert_int_equal(tw_table_freeze(table, max_kept, &frozen, NULL), TW_STATUS_OK);
                 assert_int_equal(tw_frozen_write(frozen, *state, name, &file[i], NULL), TW_STATUS_OK);
                 tw_frozen_destroy(&frozen);
