@@ -74,7 +74,9 @@ void *tw_map_pages(size_t size)
         return NULL;
     size_t mapped = mapped_size(size);
     size_t slack = mapped >= huge_page ? huge_page : 0;
-    char *raw = mmap(NULL, mapped + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    flags |= slack == 0 ? MAP_POPULATE : 0; /* small pages, all at once: a fault each costs more than the page */
+    char *raw = mmap(NULL, mapped + slack, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (raw == MAP_FAILED)
         return NULL;
     if (slack == 0)

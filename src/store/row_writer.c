@@ -9,7 +9,7 @@
 #include "store/segment.h"
 #include "store/spec.h"
 
-enum { REST_PER_WORK = 2, REST_STEP_US = 5000, REST_IDLE_US = 50000 };
+enum { REST_PER_WORK = 3, REST_PER_WORK_DELTA = 8, REST_STEP_US = 5000, REST_IDLE_US = 50000 };
 
 typedef struct copier {
     tw_frozen *frozen;
@@ -177,11 +177,13 @@ static tw_area *next_area(tw_frozen *self)
 }
 
 /* Beside a learner the copier works for a share of the time only: both use the same memory and disk. It rests no longer
- * when no batch comes any more, or memory runs short. */
+ * when no batch comes any more, or memory runs short. A delta is less work, but costs a batch as much in its first
+ * moments: it takes longer, so that this is spread. */
 static void rest(tw_frozen *self, int64_t worked_us)
 {
     uint64_t n_batches = atomic_load(&self->n_batches);
-    int64_t last_us = tw_clock_monotonic_us(), end_us = last_us + worked_us * REST_PER_WORK;
+    int64_t last_us = tw_clock_monotonic_us(),
+            end_us = last_us + worked_us * (self->chain == NULL ? REST_PER_WORK : REST_PER_WORK_DELTA);
     for (int64_t now = last_us; now < end_us && !is_pressed(self); now = tw_clock_monotonic_us()) {
         if (atomic_load(&self->n_batches) != n_batches) {
             n_batches = atomic_load(&self->n_batches);

@@ -115,7 +115,7 @@ TW_MUST_USE tw_status tw_table_scan_part(
 /* --- snapshot: cut now, write beside learning ----------------------------------------------------------------------
  * freeze takes the cut (marks and events included) without copying rows; until the frozen object is destroyed, what a
  * row held is noted before the first write to it. tw_frozen_write may run on another thread: writes, syncs and renames
- * the row file `directory/name`, and fills `out`; beside a learner it works a third of the time. Destroy on the table's
+ * the row file `directory/name`, and fills `out`; beside a learner it works a part of the time. Destroy on the table's
  * own thread. One at a time per table (CONFLICT). Notes, and memory of segments that grow meanwhile, take at most
  * `max_kept_bytes`: where they would pass it a batch waits for the copier, 8 ms in all, and then the cut is given up:
  * tw_frozen_write ends with NO_MEMORY, the table goes on.
