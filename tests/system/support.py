@@ -13,7 +13,7 @@ import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DATA = os.path.join(os.path.dirname(ROOT), "shared", "data")
-TIMEOUT_S = 60
+TIMEOUT_S = int(os.environ.get("SYSTEM_CALL_TIMEOUT", "60"))
 program = None
 
 
