@@ -429,13 +429,21 @@ static void set_ended(tw_engine *self, bool has_ended)
     (void)pthread_mutex_unlock(&self->mutex);
 }
 
+/* Whoever reports may be there before. */
+static void run_begin(tw_engine *self)
+{
+    (void)pthread_mutex_lock(&self->mutex);
+    self->run_start_us = tw_clock_monotonic_us();
+    (void)pthread_mutex_unlock(&self->mutex);
+    set_ended(self, false);
+}
+
 tw_status tw_engine_run(tw_engine *self, tw_error *error)
 {
     run_state run = {.engine = self};
     tw_status saved = TW_STATUS_OK;
     tw_error last_error = {0};
-    self->run_start_us = tw_clock_monotonic_us();
-    set_ended(self, false);
+    run_begin(self);
     bool is_fitted = self->options.fit == NULL || self->fit.solver[0] != '\0';
     tw_status status = is_fitted ? TW_STATUS_OK : engine_fit_history(self, error);
     if (status == TW_STATUS_CANCELLED) {
