@@ -103,7 +103,7 @@ static tw_status connect_to(int timeout_ms, tw_params **out, tw_error *error)
     tw_table_spec spec = counter_spec();
     const char *address[N_SHARDS] = {server[0].address, server[1].address};
     tw_remote_options options = {
-        .address = address, .n_shards = N_SHARDS, .model = "m", .timeout_ms = timeout_ms, .retry_ms = 200};
+        .address = address, .n_shards = N_SHARDS, .model = "m", .timeout_ms = timeout_ms, .retry_ms = 1000};
     return tw_remote_create(&spec, &options, out, error);
 }
 
