@@ -10,6 +10,7 @@ from harness import END_S, Process, Shard, Violation, audit_counts, new_folder, 
 N_SHARDS = 2
 ROLES = ("coordinator", "worker", "shard", "shard", "standby")
 TAKEOVER_S = 15
+SETTLED_S = 3.5
 
 
 def status_of(settings, address):
@@ -40,10 +41,12 @@ class Pair:
         other = 1 - self.serving
         self.side[other].command = self.plain[other] + ["--standby-of", self.side[self.serving].address]
         self.side[other].start()
+        self.since = time.monotonic()
 
     @property
     def is_copied(self):
-        return status_of(self.settings, self.side[self.serving].address).get("is_caught_up") == 1
+        """By this standby: a shard waits for a lost one for 3 s before it takes another."""
+        return time.monotonic() - self.since > SETTLED_S and status_of(self.settings, self.side[self.serving].address).get("is_caught_up") == 1
 
     def kill_shard(self):
         """kill -9; the coordinator has to find it. False: its standby is not ready."""
@@ -162,6 +165,9 @@ def one_round(settings, n_wanted):
             takeovers = sum(pair.n_takeovers for pair in field.pairs)
             settings.note(", ".join(f"{count} of {role}" for role, count in field.n.items()) + f"; {takeovers} takeovers")
             return n, field.n
+        except Violation as what:
+            lines = [side.process.tail() for pair in field.pairs for side in pair.side]
+            raise Violation(f"{what}; coordinator: {field.coordinator.tail()}; shards: {lines}")
         finally:
             field.stop()
 
