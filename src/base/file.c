@@ -459,7 +459,7 @@ static void directory_of(const char *path, char *directory, size_t size)
         (void)snprintf(directory, size, "%.*s", slash == path ? 1 : (int)(slash - path), path);
 }
 
-tw_status tw_file_store(const char *path, const void *bytes, size_t size, tw_error *error)
+static tw_status file_write_whole(const char *path, const void *bytes, size_t size, bool is_durable, tw_error *error)
 {
     char temporary[PATH_MAX];
     char directory[PATH_MAX];
@@ -470,16 +470,26 @@ tw_status tw_file_store(const char *path, const void *bytes, size_t size, tw_err
     tw_status status = tw_file_open(temporary, TW_OPEN_WRITE_NEW, &fd, error);
     if (status == TW_STATUS_OK)
         status = tw_file_write(fd, temporary, bytes, size, error);
-    if (status == TW_STATUS_OK)
+    if (status == TW_STATUS_OK && is_durable)
         status = tw_file_sync(fd, temporary, error);
     tw_status closed = tw_file_close(&fd, temporary, status == TW_STATUS_OK ? error : NULL);
     if (status == TW_STATUS_OK)
         status = closed;
     if (status == TW_STATUS_OK)
         status = tw_file_rename(temporary, path, error);
-    if (status == TW_STATUS_OK)
+    if (status == TW_STATUS_OK && is_durable)
         status = tw_directory_sync(directory, error);
     if (status < 0)
         (void)unlink(temporary);
     return status;
+}
+
+tw_status tw_file_store(const char *path, const void *bytes, size_t size, tw_error *error)
+{
+    return file_write_whole(path, bytes, size, true, error);
+}
+
+tw_status tw_file_replace(const char *path, const void *bytes, size_t size, tw_error *error)
+{
+    return file_write_whole(path, bytes, size, false, error);
 }

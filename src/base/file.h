@@ -76,5 +76,7 @@ TW_MUST_USE tw_status tw_file_load(const char *path, size_t limit, char **bytes,
 
 /* Writes to a temporary name beside `path`, syncs, renames, syncs the directory. */
 TW_MUST_USE tw_status tw_file_store(const char *path, const void *bytes, size_t size, tw_error *error);
+/* The same without syncing: readers see the old bytes or the new ones, a machine that goes down may lose both. */
+TW_MUST_USE tw_status tw_file_replace(const char *path, const void *bytes, size_t size, tw_error *error);
 
 #endif

@@ -187,7 +187,11 @@ tw_status crew_poll(crew *self, int *code, tw_error *error)
         if (child_has_ended(&one->process, &how))
             status = take_end(self, i, how, code, error);
         if (status == TW_STATUS_OK && !one->is_finished && child_is_due(&one->process)) {
+            char figures[PATH_SIZE];
             self->n_restarts++;
+            crew_figures_path(self, i, figures, sizeof figures);
+            self->options.lost(self->options.context, figures);
+            (void)unlink(figures);
             status = spawn_worker(self, i, error);
         }
         if (status < 0)
@@ -233,9 +237,11 @@ void crew_stop(crew **self)
     *self = NULL;
     crew_end(all);
     for (uint32_t i = 0; i < all->options.n_workers; i++) {
-        char path[PATH_SIZE];
+        char path[PATH_SIZE], unfinished[PATH_SIZE + 8];
         crew_figures_path(all, i, path, sizeof path);
         (void)unlink(path);
+        (void)snprintf(unfinished, sizeof unfinished, "%s.tmp", path); /* of one that was killed while it wrote */
+        (void)unlink(unfinished);
     }
     tw_coordinator_server_stop(&all->coordinator);
     if (all->address_path[0] != '\0')

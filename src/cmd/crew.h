@@ -21,6 +21,8 @@ typedef struct crew_options {
     bool is_static;        /* worker I reads share I of N for good, without the coordinator: rounds are kept */
     bool can_save;         /* somebody serves the coordinator's named checkpoints */
     const char *directory; /* of checkpoints: the coordinator's address stands in its file `coordinator`; NULL: none */
+    void (*lost)(void *context, const char *figures_path); /* a worker is started again, and its figures begin anew */
+    void *context;
 } crew_options;
 
 /* Writes the pipeline file and starts all. The options are copied but for the addresses, which are borrowed. */
@@ -38,7 +40,7 @@ bool crew_is_finished(const crew *self, uint32_t index);
 /* Asks all to end and waits; what they leave stays until crew_stop. */
 void crew_end(crew *self);
 
-/* Where worker `index` leaves its figures when it finishes. */
+/* Where worker `index` leaves its figures, while it learns and when it finishes (crew_figures.h). */
 void crew_figures_path(const crew *self, uint32_t index, char *path, size_t size);
 
 /* Times that a worker was started again. */

@@ -11,6 +11,7 @@
 #include "cmd/flags.h"
 #include "cmd/security.h"
 #include "cmd/session_state.h"
+#include "cmd/shard_list.h"
 #include "cmd/stop.h"
 #include "config/fingerprint.h"
 #include "ps/remote.h"
@@ -199,6 +200,9 @@ static tw_status start_children(session *self, tw_error *error)
     tw_error lost = {0};
     if (status < 0 && children_check(self->children, &lost) < 0 && error != NULL)
         *error = lost;
+    if (status == TW_STATUS_OK && pipeline->checkpoint_dir != NULL)
+        status =
+            shard_list_write(pipeline->checkpoint_dir, children_addresses(self->children), options.n_shards, error);
     return status;
 }
 
@@ -347,7 +351,20 @@ static tw_status hook_checkpoint(void *context, int timeout_ms, uint64_t *id, tw
 static void hook_report(void *context, tw_report *out)
 {
     session *self = context;
-    tw_engine_report(self->engine, false, out);
+    if (self->engine != NULL) {
+        tw_engine_report(self->engine, false, out);
+        return;
+    }
+    (void)pthread_mutex_lock(&self->report_mutex);
+    *out = self->shown;
+    (void)pthread_mutex_unlock(&self->report_mutex);
+}
+
+void session_show_report(session *self, const tw_report *report)
+{
+    (void)pthread_mutex_lock(&self->report_mutex);
+    self->shown = *report;
+    (void)pthread_mutex_unlock(&self->report_mutex);
 }
 
 static tw_status start_server(session *self, tw_error *error)
@@ -355,6 +372,11 @@ static tw_status start_server(session *self, tw_error *error)
     const tw_pipeline *pipeline = self->assembly->pipeline;
     if (pipeline->serve_zmq == NULL && pipeline->serve_http == NULL)
         return TW_STATUS_OK;
+    tw_report none;
+    if (self->engine == NULL) {
+        session_begin_report(self, &none);
+        session_show_report(self, &none);
+    }
     tw_status status = tw_served_create(self->assembly->model, false, &self->served, error);
     tw_server_options options = {
         .served = self->served,
@@ -364,7 +386,7 @@ static tw_status start_server(session *self, tw_error *error)
         .max_connections = pipeline->serve_max_connections,
         .hooks = {.context = self,
             .checkpoint = self->engine != NULL ? hook_checkpoint : NULL,
-            .report = self->engine != NULL ? hook_report : NULL,
+            .report = hook_report,
             .metrics = session_watch_metrics},
     };
     if (status == TW_STATUS_OK && pipeline->checkpoint_dir != NULL)
@@ -462,6 +484,7 @@ int session_run(assembly *all, const session_options *options)
     session self = {.assembly = all,
         .options = options,
         .lock = -1,
+        .report_mutex = PTHREAD_MUTEX_INITIALIZER,
         .stop = stop_on_signals(),
         .console = {.style = options->style, .assembly = all}};
     tw_error error = {0};
@@ -497,6 +520,8 @@ int session_run(assembly *all, const session_options *options)
     tw_served_destroy(&self.served);
     tw_engine_destroy(&self.engine);
     tw_model_destroy(&all->model);
+    if (self.children != NULL && all->pipeline->checkpoint_dir != NULL)
+        shard_list_remove(all->pipeline->checkpoint_dir);
     children_stop(&self.children);
     tw_manifest_fini(&self.manifest);
     tw_manifest_fini(&self.init);

@@ -7,11 +7,12 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "cmd/crew.h"
+#include "cmd/crew_figures.h"
 #include "cmd/session_state.h"
 #include "engine/versions.h"
 #include "ps/claim.h"
 
-enum { POLL_US = 10000, STATS_US = 250000 };
+enum { POLL_US = 10000, STATS_US = 250000, FIGURES_US = 1000000 };
 
 enum { MAX_ORPHANS = 128 };
 
@@ -28,9 +29,9 @@ typedef struct crew_run {
     named_save named;
     crew *crew;
     tw_checkpointer *checkpointer;
-    tw_metrics *metrics; /* of all workers */
+    crew_figures ended; /* of workers that are gone */
     tw_report *report;
-    int64_t started_us, next_stats_us, next_progress_us;
+    int64_t started_us, next_stats_us, next_figures_us, next_progress_us;
     uint64_t started_events; /* T at the start */
     uint32_t n_restarts;     /* of workers, of crews before this one */
     uint64_t shard_restarts; /* when the workers were started */
@@ -49,21 +50,67 @@ static void take_stats(crew_run *self)
     tw_report_rows(report, &stats);
     report->seconds = (double)(tw_clock_monotonic_us() - self->started_us) / 1e6;
     report->events_per_second = report->seconds > 0 ? (double)learned / report->seconds : before;
+    session_show_report(self->session, report);
+}
+
+/* --- figures ------------------------------------------------------------------------------------------------------ */
+
+static void add_file(crew_figures *to, const char *path)
+{
+    tw_error error = {0};
+    tw_status status = crew_figures_add_file(to, path, &error);
+    if (status < 0 && status != TW_STATUS_NOT_FOUND)
+        console_note("thalweg: warning: %s", error.message);
+}
+
+/* What a worker wrote last before it died. */
+static void on_lost_worker(void *context, const char *path)
+{
+    crew_run *self = context;
+    add_file(&self->ended, path);
+}
+
+/* The figures of those that are gone and of those that learn add up to those of the run. is_over: all are gone. */
+static void take_figures(crew_run *self, bool is_over)
+{
+    crew_figures sum;
+    char path[512];
+    tw_status status = crew_figures_init(&sum, self->session->assembly, NULL);
+    if (status == TW_STATUS_OK) {
+        crew_figures_add(&sum, &self->ended);
+        for (uint32_t i = 0; i < self->session->assembly->pipeline->workers; i++) {
+            crew_figures_path(self->crew, i, path, sizeof path);
+            add_file(&sum, path);
+        }
+        crew_figures_report(&sum, self->report);
+    }
+    if (status == TW_STATUS_OK && is_over) {
+        crew_figures_fini(&self->ended);
+        self->ended = sum;
+        return;
+    }
+    crew_figures_fini(&sum);
 }
 
 static void serve_progress(crew_run *self)
 {
     const tw_progress_policy *policy = &self->session->options->progress;
     int64_t now_us = tw_clock_monotonic_us();
-    if (now_us >= self->next_stats_us) {
+    bool is_due = policy->every_seconds > 0 && now_us >= self->next_progress_us;
+    bool is_seen = self->session->console.style != PROGRESS_NONE || self->session->server != NULL;
+    if (is_seen && now_us >= self->next_figures_us) {
+        take_figures(self, false);
+        self->next_figures_us = now_us + FIGURES_US;
+    }
+    if (is_due || now_us >= self->next_stats_us) {
         take_stats(self);
         self->next_stats_us = now_us + STATS_US;
     }
-    if (policy->every_seconds > 0 && now_us >= self->next_progress_us) {
-        self->next_progress_us = now_us + (int64_t)(policy->every_seconds * 1e6);
-        if (self->session->console.style != PROGRESS_NONE)
-            console_event(&self->session->console, TW_ENGINE_PROGRESS, self->report, NULL);
-    }
+    if (!is_due)
+        return;
+    self->next_progress_us = now_us + (int64_t)(policy->every_seconds * 1e6);
+    if (self->session->console.style != PROGRESS_NONE)
+        console_event(&self->session->console, TW_ENGINE_PROGRESS, self->report, NULL);
 }
 
 /* --- checkpoints -------------------------------------------------------------------------------------------------- */
@@ -139,6 +186,10 @@ static tw_status start_named(crew_run *self, tw_error *error)
     tw_manifest manifest;
     named->is_wanted = false;
     tw_status status = check_name(self, error);
+    if (status == TW_STATUS_CONFLICT) { /* told to the one who asked; nothing of the run has failed */
+        tw_coordinator_server_save_cut(crew_coordinator(self->crew), status, error->message);
+        return TW_STATUS_OK;
+    }
     if (status == TW_STATUS_OK)
         status = tw_model_use(self->session->assembly->model, fence_orphans, named, error);
     take_stats(self);
@@ -233,14 +284,6 @@ static tw_status save_last(crew_run *self, tw_error *error)
     return status < 0 ? status : TW_STATUS_OK;
 }
 
-static tw_status make_metrics(const crew_run *self, tw_metrics **out, tw_error *error)
-{
-    const assembly *all = self->session->assembly;
-    tw_evaluation evaluation = assembly_evaluation(all);
-    tw_metrics_options options = {.threshold = evaluation.threshold, .figures = evaluation.figures};
-    return tw_metrics_create(tw_model_traits(all->model), &options, out, error);
-}
-
 /* --- the workers -------------------------------------------------------------------------------------------------- */
 
 /* Of the shards, whether the run started them or joined them. */
@@ -265,6 +308,8 @@ static tw_status start_workers(crew_run *self, tw_error *error)
         .n_shards = has_own ? (pipeline->shards > 0 ? pipeline->shards : 1) : pipeline->connect.count,
         .can_save = pipeline->checkpoint_dir != NULL && pipeline->staleness == TW_STALENESS_UNLIMITED,
         .directory = pipeline->checkpoint_dir,
+        .lost = on_lost_worker,
+        .context = self,
     };
     self->shard_restarts = count_restarts(self);
     return crew_start(&options, &self->crew, error);
@@ -303,46 +348,6 @@ static tw_status watch_workers(crew_run *self, int *code, tw_error *error)
     return status;
 }
 
-static tw_status add_figures(crew_run *self, const char *bytes, size_t size, tw_error *error)
-{
-    tw_report one;
-    if (size < sizeof one)
-        return tw_error_set(error, TW_STATUS_CORRUPT, "a worker's figures have %zu bytes", size);
-    memcpy(&one, bytes, sizeof one);
-    self->report->bad_events += one.bad_events;
-    self->report->bytes += one.bytes;
-    self->report->batches += one.batches;
-    self->report->conflicts += one.conflicts;
-    self->report->rewinds += one.rewinds;
-    tw_metrics *metrics = NULL;
-    tw_status status = make_metrics(self, &metrics, error);
-    if (status == TW_STATUS_OK)
-        status = tw_metrics_load(metrics, bytes + sizeof one, size - sizeof one, error);
-    if (status == TW_STATUS_OK)
-        tw_metrics_merge(self->metrics, metrics);
-    tw_metrics_destroy(&metrics);
-    return status;
-}
-
-/* The figures that the workers left add up to those of the run. One that was killed has taken its own along. */
-static void take_figures(crew_run *self)
-{
-    enum { FIGURES_MAX = 64 << 20 };
-    for (uint32_t i = 0; i < self->session->assembly->pipeline->workers; i++) {
-        char path[512], *bytes = NULL;
-        size_t size = 0;
-        tw_error error = {0};
-        crew_figures_path(self->crew, i, path, sizeof path);
-        tw_status status = tw_file_load(path, FIGURES_MAX, &bytes, &size, &error);
-        if (status == TW_STATUS_OK)
-            status = add_figures(self, bytes, size, &error);
-        if (status < 0 && status != TW_STATUS_NOT_FOUND)
-            console_note("thalweg: warning: worker %u: %s", i, error.message);
-        tw_free(bytes);
-    }
-    tw_metrics_report(self->metrics, false, self->report);
-}
-
 /* Until all have finished and what they learned is saved. A shard that lost rows meanwhile makes them go through their
  * shares again: what the marks cover is passed over. */
 static tw_status run_workers(crew_run *self, int *code, tw_error *error)
@@ -353,7 +358,7 @@ static tw_status run_workers(crew_run *self, int *code, tw_error *error)
             status = watch_workers(self, code, error);
         if (status >= 0) {
             crew_end(self->crew);
-            take_figures(self);
+            take_figures(self, true);
         }
         self->n_restarts += self->crew != NULL ? crew_restarts(self->crew) : 0;
         crew_stop(&self->crew);
@@ -367,12 +372,21 @@ static tw_status run_workers(crew_run *self, int *code, tw_error *error)
     }
 }
 
+void session_begin_report(const session *self, tw_report *out)
+{
+    *out = (tw_report){
+        .task = tw_model_traits(self->assembly->model)->task, .weights = UINT64_MAX, .backlog_bytes = UINT64_MAX};
+    tw_figures_clear(&out->figures);
+    tw_figures_clear(&out->window.figures);
+    out->logloss_last = out->inertia_last = out->lag_seconds = (double)NAN;
+    out->events = self->manifest.events;
+    out->model_version = out->published_version = self->manifest.id;
+}
+
 static void report_start(crew_run *self)
 {
     tw_report *report = self->report;
-    *report = (tw_report){.task = tw_model_traits(self->session->assembly->model)->task, .weights = UINT64_MAX};
-    report->lag_seconds = NAN;
-    tw_metrics_report(self->metrics, false, report);
+    session_begin_report(self->session, report);
     self->started_us = tw_clock_monotonic_us();
     take_stats(self);
     self->started_events = report->events;
@@ -387,7 +401,7 @@ tw_status session_run_crew(session *self, tw_report *report, int *code, tw_error
         .every_events = pipeline->checkpoint_events,
         .every_us = pipeline->checkpoint_us,
         .keep = pipeline->checkpoint_keep};
-    tw_status status = make_metrics(&run, &run.metrics, error);
+    tw_status status = crew_figures_init(&run.ended, self->assembly, error);
     if (status < 0)
         return status;
     report_start(&run);
@@ -397,6 +411,6 @@ tw_status session_run_crew(session *self, tw_report *report, int *code, tw_error
         status = run_workers(&run, code, error);
     take_stats(&run);
     tw_checkpointer_destroy(&run.checkpointer);
-    tw_metrics_destroy(&run.metrics);
+    crew_figures_fini(&run.ended);
     return status < 0 ? status : TW_STATUS_OK;
 }

@@ -3,6 +3,8 @@
 #ifndef TW_CMD_SESSION_STATE_H
 #define TW_CMD_SESSION_STATE_H
 
+#include <pthread.h>
+
 #include "cmd/children.h"
 #include "cmd/publisher.h"
 #include "cmd/session.h"
@@ -27,12 +29,19 @@ typedef struct session {
     publisher *publisher;
     shard_watch *watch; /* of the shards, for /metrics; NULL: no shards, or nothing is served */
     atomic_uint n_worker_restarts;
-    const atomic_bool *stop; /* set: the user wants the run to end */
+    pthread_mutex_t report_mutex; /* guards `shown` */
+    tw_report shown;              /* of a run of several workers, for whoever asks the server */
+    const atomic_bool *stop;      /* set: the user wants the run to end */
 } session;
 
 /* Starts the workers, watches them, saves checkpoints meanwhile, until all have read their shares. *report: the figures
  * of all; *code: the exit code when it fails. */
 TW_MUST_USE tw_status session_run_crew(session *self, tw_report *report, int *code, tw_error *error);
+
+/* Of a run of several workers, before the first event: what cannot be known is NaN. */
+void session_begin_report(const session *self, tw_report *out);
+/* What the server's threads are told from here on. */
+void session_show_report(session *self, const tw_report *report);
 
 /* For /metrics: connects to the shards, if there are any, and appends what they say. */
 TW_MUST_USE tw_status session_watch_start(session *self, tw_error *error);

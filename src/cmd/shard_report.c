@@ -85,11 +85,12 @@ static uint64_t mark_lag(const shard_view *view, const tw_shard_status *status)
     return furthest;
 }
 
+/* Conflicts aside: another worker pushed since the pull, and the change is sent again as one that adds. */
 static uint64_t refused(const tw_shard_status *status)
 {
     uint64_t n = 0;
     for (int i = 1; i < TW_NACK_N_REASONS; i++)
-        n += status->nack[i];
+        n += i != TW_NACK_CONFLICT ? status->nack[i] : 0;
     return n;
 }
 
@@ -169,6 +170,7 @@ static void print_shard(FILE *out, const shard_view *view, const shard_totals *t
     print_count(out, 8, figure[TW_STATUS_SNAPSHOT]);
     print_age(out, figure[TW_STATUS_SNAPSHOT_AGE_MS]);
     print_count(out, 7, refused(status));
+    print_count(out, 9, status->nack[TW_NACK_CONFLICT]);
     (void)fprintf(out, "\n");
 }
 
@@ -245,8 +247,8 @@ static void print_rounds(FILE *out, const shard_view *view)
 void shard_report_print(FILE *out, const shard_view *view)
 {
     shard_totals totals = shard_totals_of(view);
-    (void)fprintf(out, "%5s  %-24s  %-12s  %10s  %9s  %11s  %7s  %9s  %8s  %8s  %8s  %7s\n", "shard", "address",
-        "model", "rows", "memory", "events", "behind", "pushes", "sessions", "snapshot", "age", "refused");
+    (void)fprintf(out, "%5s  %-24s  %-12s  %10s  %9s  %11s  %7s  %9s  %8s  %8s  %8s  %7s  %9s\n", "shard", "address",
+        "model", "rows", "memory", "events", "behind", "pushes", "sessions", "snapshot", "age", "refused", "conflicts");
     for (uint32_t i = 0; i < view->n; i++)
         print_shard(out, view, &totals, i);
     if (isfinite(totals.shard_skew))

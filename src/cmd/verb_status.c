@@ -7,11 +7,13 @@
 #include "cmd/console.h"
 #include "cmd/coordination_report.h"
 #include "cmd/security.h"
+#include "cmd/shard_list.h"
 #include "cmd/shard_report.h"
 #include "cmd/verbs.h"
 
 static const flag_spec status_flags[] = {
     {"connect", 0, "ADDR,...", "the shards to ask, instead of those of the pipeline file; may be repeated"},
+    {"model", 'm', "DIR", "the shards that a run started for itself, found in its checkpoint directory"},
     {"coordinator", 0, "ADDR", "asks the coordinator there instead: workers, shares, where the shards are"},
     {"json", 0, NULL, "one JSON object"},
     {"timeout", 0, "TIME", "how long to wait for answers (2s)"},
@@ -26,7 +28,7 @@ typedef struct status_run {
     assembly all;
     client_security keys;
     const tw_socket_security *security; /* NULL: plain */
-    char *list;                         /* copy of --connect, cut at its commas */
+    char *list;                         /* what the addresses point into; may be NULL */
     const char *address[TW_MAX_SHARDS];
     uint32_t n;
     int timeout_ms;
@@ -63,6 +65,12 @@ static tw_status read_connect(status_run *self, const flags *given, tw_error *er
     return status;
 }
 
+/* Shards that a run of this machine started for itself: they have no keys. */
+static tw_status read_list(status_run *self, const char *directory, tw_error *error)
+{
+    return shard_list_read(directory, &self->list, self->address, TW_MAX_SHARDS, &self->n, error);
+}
+
 static tw_status read_pipeline(status_run *self, const flags *given, tw_error *error)
 {
     tw_status status = tw_tree_load(self->all.tree, given->argument[0], &self->all.problems, error);
@@ -76,10 +84,12 @@ static tw_status read_pipeline(status_run *self, const flags *given, tw_error *e
         return status;
     const tw_pipeline *pipeline = self->all.pipeline;
     const tw_text_list *named = pipeline->connect.count > 0 ? &pipeline->connect : &pipeline->bind;
+    if (named->count == 0 && pipeline->checkpoint_dir != NULL)
+        return read_list(self, pipeline->checkpoint_dir, error);
     if (named->count == 0)
         return tw_error_set(error, TW_STATUS_INVALID,
-            "%s names no shards: those that a run starts for itself have addresses of its own unless "
-            "parameter_servers.bind gives them",
+            "%s names no shards: those that a run starts for itself are found by parameter_servers.bind or "
+            "checkpoint.dir",
             given->argument[0]);
     for (size_t i = 0; i < named->count && status == TW_STATUS_OK; i++)
         status = add_address(self, named->item[i], error);
@@ -95,9 +105,11 @@ static tw_status read_all(status_run *self, const flags *given, tw_error *error)
     self->timeout_ms = (int)(timeout_us / 1000 < 1 ? 1 : timeout_us / 1000 > 3600000 ? 3600000 : timeout_us / 1000);
     if (status == TW_STATUS_OK)
         status = security_of_client(&self->keys, given, &self->security, error);
-    if (status == TW_STATUS_OK && !flags_has(given, "coordinator"))
-        status = flags_has(given, "connect") ? read_connect(self, given, error) : read_pipeline(self, given, error);
-    return status;
+    if (status < 0 || flags_has(given, "coordinator"))
+        return status;
+    if (flags_has(given, "model"))
+        return read_list(self, flags_text(given, "model", NULL), error);
+    return flags_has(given, "connect") ? read_connect(self, given, error) : read_pipeline(self, given, error);
 }
 
 /* What was found out is printed even where some are missing; the error names them. */
@@ -172,9 +184,10 @@ static int status_main(const verb *self, int argc, char **argv)
     if (!verb_parse(self, argc, argv, &given, &code))
         return code;
     const char *coordinator = flags_text(&given, "coordinator", NULL);
-    bool has_address = flags_has(&given, "connect") || coordinator != NULL;
-    if (given.n_arguments != (has_address ? 0 : 1) || (coordinator != NULL && flags_has(&given, "connect")))
-        return verb_misused(self, "a pipeline file, --connect with addresses, or --coordinator is expected");
+    size_t n_ways =
+        given.n_arguments + flags_has(&given, "connect") + flags_has(&given, "model") + (coordinator != NULL);
+    if (n_ways != 1)
+        return verb_misused(self, "a pipeline file, --connect with addresses, --model or --coordinator is expected");
     status_run *run = tw_alloc_zero(sizeof *run);
     if (run == NULL)
         return tw_status_exit_code(TW_STATUS_NO_MEMORY);
@@ -194,6 +207,6 @@ static int status_main(const verb *self, int argc, char **argv)
     return tw_status_exit_code(status);
 }
 
-const verb verb_status = {"status", "status FILE|--connect ADDR,...|--coordinator ADDR [OPTIONS]",
+const verb verb_status = {"status", "status FILE|--connect ADDR,...|--model DIR|--coordinator ADDR [OPTIONS]",
     "What parameter-server shards say of themselves: rows, progress, snapshots, hot keys; or a coordinator.",
     status_flags, status_main};

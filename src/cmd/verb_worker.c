@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/file.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "cmd/console.h"
 #include "cmd/security.h"
@@ -23,7 +23,7 @@ static const flag_spec worker_flags[] = {
         "public key of the coordinator, as text or as a file (parameter_servers.security.server_key)"},
     {"name", 0, "NAME", "of this worker; no two may live at a time (the process id)"},
     {"set", 's', "PATH=VALUE", "overrides a value of the pipeline; may be repeated"},
-    {"figures", 0, "FILE", "where its figures go when it finishes"},
+    {"figures", 0, "FILE", "where its figures go, each second and when it finishes"},
     {"child-of", 0, "PID", "ends when that process does"},
     {NULL, 0, NULL, NULL},
 };
@@ -192,11 +192,32 @@ tw_status worker_visit_splits(worker_run *self, worker_splits_visit visit, tw_er
     return status;
 }
 
+/* For the run that started this worker, at most each second: what ended engines and the one that runs add up to. One
+ * that cannot be written is not missed: the last one counts. */
+static void show_figures(worker_run *self, tw_engine *engine)
+{
+    crew_figures sum;
+    int64_t now_us = tw_clock_monotonic_us();
+    if (self->figures_path == NULL || now_us - self->shown_us < (int64_t)(WORKER_SHOW_S * 1e6))
+        return;
+    self->shown_us = now_us;
+    tw_status status = crew_figures_init(&sum, &self->all, NULL);
+    if (status == TW_STATUS_OK)
+        crew_figures_add(&sum, &self->figures);
+    if (status == TW_STATUS_OK && engine != NULL)
+        status = crew_figures_add_engine(&sum, engine, NULL);
+    if (status == TW_STATUS_OK)
+        (void)!crew_figures_write(&sum, self->figures_path, NULL);
+    crew_figures_fini(&sum);
+}
+
 static void on_event(void *context, tw_engine_event event, const tw_report *report, const tw_error *error)
 {
     worker_run *self = context;
     if (self->member != NULL && event == TW_ENGINE_PROGRESS)
         worker_follow_members(self);
+    if (event == TW_ENGINE_PROGRESS)
+        show_figures(self, self->engine);
     console_event(&self->console, event, report, error);
 }
 
@@ -224,50 +245,12 @@ static tw_status make_engine(worker_run *self, uint64_t passes, const atomic_boo
         .known = self->known,
         .n_known = self->n_known,
         .known_pass = pass == UINT64_MAX ? 0 : pass,
-        .progress = {.every_seconds = self->member != NULL ? WORKER_FOLLOW_S : 0},
+        .progress = {.every_seconds = self->member != NULL ? WORKER_FOLLOW_S : WORKER_SHOW_S},
         .listener = on_event,
         .listener_context = self,
         .stop = stop,
     };
     return tw_engine_create(&options, &self->engine, error);
-}
-
-static tw_status make_metrics(const worker_run *self, tw_metrics **out, tw_error *error)
-{
-    tw_evaluation evaluation = assembly_evaluation(&self->all);
-    tw_metrics_options options = {.threshold = evaluation.threshold, .figures = evaluation.figures};
-    return tw_metrics_create(tw_model_traits(self->all.model), &options, out, error);
-}
-
-static tw_status add_metrics(worker_run *self, tw_error *error)
-{
-    void *bytes = NULL;
-    size_t size = 0;
-    tw_metrics *metrics = NULL;
-    tw_status status = self->metrics == NULL ? make_metrics(self, &self->metrics, error) : TW_STATUS_OK;
-    if (status == TW_STATUS_OK)
-        status = make_metrics(self, &metrics, error);
-    if (status == TW_STATUS_OK)
-        status = tw_engine_save_metrics(self->engine, &bytes, &size, error);
-    if (status == TW_STATUS_OK)
-        status = tw_metrics_load(metrics, bytes, size, error);
-    if (status == TW_STATUS_OK)
-        tw_metrics_merge(self->metrics, metrics);
-    tw_metrics_destroy(&metrics);
-    tw_free(bytes);
-    return status;
-}
-
-static tw_status add_figures(worker_run *self, tw_error *error)
-{
-    tw_report one;
-    tw_engine_report(self->engine, false, &one);
-    self->report.bad_events += one.bad_events;
-    self->report.bytes += one.bytes;
-    self->report.batches += one.batches;
-    self->report.rewinds += one.rewinds;
-    self->report.conflicts = one.conflicts;
-    return add_metrics(self, error);
 }
 
 tw_status worker_run_engine(worker_run *self, uint64_t passes, const atomic_bool *stop, tw_error *error)
@@ -279,31 +262,10 @@ tw_status worker_run_engine(worker_run *self, uint64_t passes, const atomic_bool
     if (status == TW_STATUS_OK)
         status = tw_engine_run(self->engine, error);
     if (status == TW_STATUS_OK)
-        status = add_figures(self, error);
+        status = crew_figures_add_engine(&self->figures, self->engine, error);
     tw_engine_destroy(&self->engine);
-    return status;
-}
-
-/* The report, then the state of the metrics: read by the run that started this worker. */
-static tw_status write_figures(worker_run *self, tw_error *error)
-{
-    void *metrics = NULL;
-    size_t size = 0;
-    if (self->figures_path == NULL)
-        return TW_STATUS_OK;
-    tw_status status = self->metrics == NULL ? make_metrics(self, &self->metrics, error) : TW_STATUS_OK;
     if (status == TW_STATUS_OK)
-        status = tw_metrics_save(self->metrics, &metrics, &size, error);
-    unsigned char *bytes = status == TW_STATUS_OK ? tw_alloc(sizeof self->report + size) : NULL;
-    if (status == TW_STATUS_OK && bytes == NULL)
-        status = tw_no_memory(error, sizeof self->report + size);
-    if (status == TW_STATUS_OK) {
-        memcpy(bytes, &self->report, sizeof self->report);
-        memcpy(bytes + sizeof self->report, metrics, size);
-        status = tw_file_store(self->figures_path, bytes, sizeof self->report + size, error);
-    }
-    tw_free(bytes);
-    tw_free(metrics);
+        show_figures(self, NULL);
     return status;
 }
 
@@ -320,13 +282,12 @@ static tw_status learn_own_share(worker_run *self, tw_error *error)
 /* Of a worker that was started by hand. */
 static void tell_end(worker_run *self)
 {
-    tw_report learned = {.bad_events = self->report.bad_events};
-    if (self->metrics != NULL)
-        tw_metrics_report(self->metrics, false, &learned);
+    tw_report learned = {0};
+    crew_figures_report(&self->figures, &learned);
     if (!self->is_child)
         console_note("worker %s: %s: learned %llu events, %llu malformed", self->name,
             atomic_load(self->stop) ? "stopped" : "finished", (unsigned long long)learned.figures.events,
-            (unsigned long long)self->report.bad_events);
+            (unsigned long long)learned.bad_events);
 }
 
 static tw_status worker_learn(worker_run *self, tw_error *error)
@@ -334,6 +295,8 @@ static tw_status worker_learn(worker_run *self, tw_error *error)
     tw_status status = assembly_check(&self->all, error);
     if (status == TW_STATUS_OK)
         status = assembly_build(&self->all, error);
+    if (status == TW_STATUS_OK)
+        status = crew_figures_init(&self->figures, &self->all, error);
     if (status == TW_STATUS_OK && self->coordinator != NULL &&
         self->all.pipeline->staleness != TW_STALENESS_UNLIMITED) {
         status = tw_error_set(error, TW_STATUS_CONFIG,
@@ -342,8 +305,8 @@ static tw_status worker_learn(worker_run *self, tw_error *error)
     }
     if (status == TW_STATUS_OK)
         status = self->coordinator != NULL ? worker_learn_shares(self, error) : learn_own_share(self, error);
-    if (status == TW_STATUS_OK)
-        status = write_figures(self, error);
+    if (status == TW_STATUS_OK && self->figures_path != NULL)
+        status = crew_figures_write(&self->figures, self->figures_path, error);
     if (status == TW_STATUS_OK)
         tell_end(self);
     return status;
@@ -352,7 +315,7 @@ static tw_status worker_learn(worker_run *self, tw_error *error)
 static void worker_fini(worker_run *self)
 {
     tw_member_stop(&self->member);
-    tw_metrics_destroy(&self->metrics);
+    crew_figures_fini(&self->figures);
     tw_model_destroy(&self->all.model);
     for (uint32_t i = 0; self->stripe != NULL && i < self->all.pipeline->n_sources; i++)
         tw_option_values_destroy(&self->stripe[i].options);

@@ -7,11 +7,14 @@
 
 #include "cmd/assembly.h"
 #include "cmd/console.h"
+#include "cmd/crew_figures.h"
 #include "ps/member.h"
 #include "ps/remote.h"
 
 /* How often a worker looks how many it shares the flight rule with. */
 #define WORKER_FOLLOW_S 0.2
+/* How often it writes its figures for the run that started it. */
+#define WORKER_SHOW_S 1.0
 
 /* The options of the source `stripes` that stands before an input. */
 typedef struct stripe_choice {
@@ -37,10 +40,10 @@ typedef struct worker_run {
     stripe_choice *stripe; /* [n_sources] */
     tw_split *known;
     size_t n_known, known_capacity;
-    tw_params *params; /* borrowed from the model */
-    tw_engine *engine; /* while it runs */
-    tw_metrics *metrics;
-    tw_report report; /* what adds up over several engines */
+    tw_params *params;    /* borrowed from the model */
+    tw_engine *engine;    /* while it runs */
+    crew_figures figures; /* of the engines that have ended */
+    int64_t shown_us;     /* when they were written last; monotonic */
 } worker_run;
 
 typedef tw_status (*worker_splits_visit)(worker_run *self, const tw_split *split, size_t n, tw_error *error);

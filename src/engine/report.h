@@ -28,7 +28,7 @@ typedef struct tw_report {
     bool is_gated;
     char refusal[256];      /* why the last checkpoint was refused; "": it was not */
     double lag_seconds;     /* now - newest event time; NaN without event times */
-    uint64_t backlog_bytes; /* read by nobody yet */
+    uint64_t backlog_bytes; /* read by nobody yet; UINT64_MAX: not known */
     /* Batch training; solver "": none. */
     char solver[32];
     uint64_t iterations;

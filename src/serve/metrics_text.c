@@ -83,7 +83,7 @@ static void write_report(text_writer *self, const tw_report *report)
     write_events(self, report);
     write_one(self, "thalweg_source_bytes_total", counter, "Uncompressed bytes read.", (double)report->bytes);
     write_one(self, "thalweg_source_backlog_bytes", gauge, "Bytes that are there and not read yet.",
-        (double)report->backlog_bytes);
+        report->backlog_bytes != UINT64_MAX ? (double)report->backlog_bytes : (double)NAN);
     write_one(self, "thalweg_event_lag_seconds", gauge, "Now minus the newest event time.", report->lag_seconds);
     write_figures(self, report);
     write_one(self, "thalweg_published_version", gauge, "Newest checkpoint that may be served; 0: none.",

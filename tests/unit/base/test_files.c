@@ -57,22 +57,23 @@ static void a_directory_is_not_a_file(void **state)
     assert_int_equal(fd, -1);
 }
 
-static void store_replaces_a_file_whole_or_not_at_all(void **state)
+typedef tw_status (*write_whole)(const char *path, const void *bytes, size_t size, tw_error *error);
+
+static void expect_whole_or_not_at_all(write_whole write, uint64_t least_calls)
 {
     folder in = make_folder();
     char path[160], *text = NULL;
     size_t size = 0;
     tw_error error = {0};
-    (void)state;
     (void)snprintf(path, sizeof path, "%s/f", in.path);
-    assert_int_equal(tw_file_store(path, "old", 3, &error), TW_STATUS_OK);
+    assert_int_equal(write(path, "old", 3, &error), TW_STATUS_OK);
     uint64_t nth = 1;
     tw_status status = TW_STATUS_IO;
     for (; status < 0; nth++) {
         tw_names names = {0};
         assert_true(nth < 50);
         tw_fault_arm(TW_FAULT_FILE, nth, ENOSPC, false);
-        status = tw_file_store(path, "newer", 5, &error);
+        status = write(path, "newer", 5, &error);
         tw_fault_disarm(TW_FAULT_FILE);
         assert_int_equal(tw_file_load(path, 100, &text, &size, &error), TW_STATUS_OK);
         /* The rename may have happened before the directory's sync failed. */
@@ -82,11 +83,23 @@ static void store_replaces_a_file_whole_or_not_at_all(void **state)
         assert_int_equal(names.count, 1);
         tw_names_free(&names);
     }
-    assert_true(nth > 4);
+    assert_true(nth > least_calls);
     assert_int_equal(tw_file_load(path, 100, &text, &size, &error), TW_STATUS_OK);
     assert_string_equal(text, "newer");
     tw_free(text);
     remove_folder(&in, (const char *const[]){"f", NULL});
+}
+
+static void store_replaces_a_file_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    expect_whole_or_not_at_all(tw_file_store, 4);
+}
+
+static void replace_does_so_without_syncing(void **state)
+{
+    (void)state;
+    expect_whole_or_not_at_all(tw_file_replace, 2);
 }
 
 static void a_growing_file_is_cut_back_and_written_at_its_end(void **state)
@@ -209,6 +222,7 @@ int main(void)
         cmocka_unit_test(a_missing_file_is_not_found_and_named),
         cmocka_unit_test(a_directory_is_not_a_file),
         cmocka_unit_test(store_replaces_a_file_whole_or_not_at_all),
+        cmocka_unit_test(replace_does_so_without_syncing),
         cmocka_unit_test(a_growing_file_is_cut_back_and_written_at_its_end),
         cmocka_unit_test(a_growing_file_that_lost_bytes_or_is_gone_is_refused_and_not_made),
         cmocka_unit_test(load_refuses_what_is_larger_than_the_limit),
