@@ -90,6 +90,8 @@ static tw_status restore_checkpoint(shard_server *self, const char *directory, u
     if (manifest == NULL)
         return tw_no_memory(error, sizeof *manifest);
     tw_status status = tw_checkpoint_read(directory, id, manifest, NULL, error);
+    if (status == TW_STATUS_OK && manifest->files.n_files > 0)
+        status = tw_row_file_keep(directory, manifest->files.file[0].name, &manifest->spec.keep, error);
     if (status == TW_STATUS_OK)
         status = restore_files(self, directory, &manifest->spec, &manifest->files, error);
     tw_manifest_fini(manifest);

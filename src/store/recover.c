@@ -63,6 +63,17 @@ static tw_status load_named(
     return status;
 }
 
+tw_status tw_row_file_keep(const char *directory, const char *name, tw_keep *out, tw_error *error)
+{
+    tw_table_spec *spec = tw_alloc_zero(sizeof *spec);
+    if (spec == NULL)
+        return tw_no_memory(error, sizeof *spec);
+    tw_status status = read_spec(directory, name, spec, error);
+    *out = spec->keep;
+    tw_free(spec);
+    return status;
+}
+
 tw_status tw_row_file_origin(const char *directory, const char *name, tw_row_origin *out, tw_error *error)
 {
     tw_error why = {0};

@@ -168,6 +168,8 @@ typedef struct tw_row_origin {
     bool is_own;    /* as tw_frozen_set_own */
 } tw_row_origin;
 TW_MUST_USE tw_status tw_row_file_origin(const char *directory, const char *name, tw_row_origin *out, tw_error *error);
+/* How keys get and lose rows, which manifests do not say; as the file's head does. */
+TW_MUST_USE tw_status tw_row_file_keep(const char *directory, const char *name, tw_keep *out, tw_error *error);
 /* A new table with the rows of the newest of a shard's row files that is whole, if its id is above `newer_than`. A
  * damaged one is passed over, with a line in the log. Each file is read once. by_epoch: those of a later epoch count as
  * newer, whatever their ids: one that was taken over from may have written on for a while. */
