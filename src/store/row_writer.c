@@ -9,7 +9,7 @@
 #include "store/segment.h"
 #include "store/spec.h"
 
-enum { REST_PER_WORK = 3, REST_PER_WORK_DELTA = 8, REST_STEP_US = 5000, REST_IDLE_US = 50000 };
+enum { REST_PER_WORK = 4, REST_PER_WORK_DELTA = 18, REST_STEP_US = 5000, REST_IDLE_US = 50000 };
 
 typedef struct copier {
     tw_frozen *frozen;
