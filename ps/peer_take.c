@@ -245,10 +245,12 @@ static void nack_forget_handles(tw_peer *peer)
     peer->must_resend = true;
 }
 
+/* In answer to HELLO it is the model that is above the cap of rows, later a round's pushes above the sessions' room. */
 static tw_status nack_too_large(const tw_remote *self, const tw_peer *peer, const char *message, tw_error *error)
 {
-    tw_status status = peer_error(self, peer, TW_STATUS_CONFIG, message, error);
-    tw_error_code(error, "E308");
+    tw_status status =
+        peer_error(self, peer, peer->is_connected ? TW_STATUS_CONFIG : TW_STATUS_CONFLICT, message, error);
+    tw_error_code(error, peer->is_connected ? "E308" : "E205");
     return status;
 }
 
@@ -273,11 +275,11 @@ static void control_fail(tw_control *self, tw_nack_reason reason, const char mes
     memcpy(self->message, message, TW_ERROR_MESSAGE_SIZE);
 }
 
-/* Another model, or a cap that is too small for this one: asking again does not help. */
-static tw_status nack_misfit(tw_remote *self, tw_peer *peer, const char *message, tw_error *error)
+/* Asking again does not help. */
+static tw_status nack_other_model(const tw_remote *self, const tw_peer *peer, const char *message, tw_error *error)
 {
     tw_status status = peer_error(self, peer, TW_STATUS_CONFLICT, message, error);
-    tw_error_code(error, strstr(message, "max_bytes") != NULL ? "E205" : "E302");
+    tw_error_code(error, "E302");
     return status;
 }
 
@@ -328,7 +330,7 @@ static tw_status take_nack(tw_remote *self, tw_peer *peer, const tw_frame *frame
     case TW_NACK_STALE_OWNER:
         return tw_claim_take_refusal(self, peer, frame, error);
     case TW_NACK_SCHEMA:
-        return nack_misfit(self, peer, message, error);
+        return nack_other_model(self, peer, message, error);
     case TW_NACK_DENIED:
     case TW_NACK_STALE_EPOCH:
         return peer_error(self, peer, TW_STATUS_CONFLICT, message, error);

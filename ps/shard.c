@@ -292,6 +292,14 @@ static void shard_welcome(tw_shard *self, const tw_session *session, const tw_fr
     tw_shard_send(self, session->peer, session->peer_size, &answer);
 }
 
+/* A cap stays too small however often one asks; memory of the machine may come back. */
+static tw_nack_reason table_nack(const tw_error *error)
+{
+    if (error->status != TW_STATUS_NO_MEMORY)
+        return TW_NACK_SCHEMA;
+    return error->code[0] == '\0' ? TW_NACK_OVERLOAD : TW_NACK_TOO_LARGE;
+}
+
 static void shard_hello(tw_shard *self, uint32_t roles, const void *peer, size_t peer_size, const tw_frame *frame)
 {
     tw_hello hello;
@@ -311,9 +319,8 @@ static void shard_hello(tw_shard *self, uint32_t roles, const void *peer, size_t
     if (reason == TW_NACK_NONE)
         reason = tw_shard_join(self, &hello, frame, &clock, &error);
     bool is_new = reason == TW_NACK_NONE && (self->table == NULL || hello.is_fresh);
-    /* A cap stays too small however often one asks; memory of the machine may come back. */
     if (is_new && shard_create_table(self, &hello, &error) < 0)
-        reason = error.status == TW_STATUS_NO_MEMORY && error.code[0] == '\0' ? TW_NACK_OVERLOAD : TW_NACK_SCHEMA;
+        reason = table_nack(&error);
     if (reason != TW_NACK_NONE) {
         tw_shard_nack(self, peer, peer_size, frame, reason, NULL, error.message);
         return;
