@@ -512,6 +512,8 @@ void tw_shard_replication(const tw_shard *self, tw_replication *out)
         .n_copies = feed->n_copies,
         .n_dropped = feed->n_dropped,
         .n_alone = feed->n_alone,
+        .n_given_up = feed->n_given_up,
+        .why = feed->why,
         .epoch = feed->epoch,
         .is_standby = feed->is_standby,
         .is_deposed = feed->is_deposed,

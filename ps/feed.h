@@ -54,7 +54,8 @@ typedef struct tw_feed {
     tw_buffer values;
     tw_held *held, *held_last;
     uint64_t held_bytes;
-    uint64_t n_copies, n_dropped, n_alone;
+    uint64_t n_copies, n_dropped, n_alone, n_given_up;
+    char why[TW_ERROR_MESSAGE_SIZE]; /* the standby gave the stream up last; "" */
 
     uint64_t epoch, known_epoch;
     bool is_epoch_certain, is_standby, is_deposed, has_promotion;
@@ -78,7 +79,7 @@ tw_feed_item *tw_feed_item_begin(tw_shard *self, tw_frame *frame, const uint64_t
 void tw_feed_item_end(tw_shard *self, tw_feed_item *item, const tw_frame *frame);
 void tw_feed_item_discard(tw_feed_item *item); /* NULL-safe */
 
-/* Until a standby subscribes again nothing is kept and nobody waits. */
+/* Until a standby subscribes again nothing is kept and nobody waits: as it fell too far behind. */
 void tw_feed_drop(tw_shard *self);
 /* The standby has every entry up to `index`. */
 void tw_feed_confirm(tw_shard *self, uint64_t index);

@@ -112,8 +112,11 @@ static tw_status peer_send_hello(tw_remote *self, tw_peer *peer, tw_error *error
         .index = peer->shard,
         .count = self->partition.n_shards,
         .spec = self->partition.spec,
-        .worker = self->pace.member,
+        .worker = self->options.worker,
     };
+    hello.worker.birth = self->pace.member.birth;
+    if (self->pace.member.count == 0)
+        hello.worker.staleness = TW_STALENESS_UNLIMITED;
     memcpy(hello.name, self->name, sizeof hello.name);
     tw_frame frame = tw_peer_frame(self, peer, TW_FRAME_HELLO);
     frame.handle = peer->shard_epoch;

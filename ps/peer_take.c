@@ -283,6 +283,14 @@ static tw_status nack_other_model(const tw_remote *self, const tw_peer *peer, co
     return status;
 }
 
+static tw_status nack_denied(const tw_remote *self, const tw_peer *peer, const char *message, tw_error *error)
+{
+    tw_status status = peer_error(self, peer, TW_STATUS_CONFLICT, message, error);
+    if (strstr(message, "--worker") != NULL)
+        tw_error_code(error, "E309");
+    return status;
+}
+
 static tw_status take_nack(tw_remote *self, tw_peer *peer, const tw_frame *frame, bool is_known, tw_error *error)
 {
     char message[TW_ERROR_MESSAGE_SIZE];
@@ -332,6 +340,7 @@ static tw_status take_nack(tw_remote *self, tw_peer *peer, const tw_frame *frame
     case TW_NACK_SCHEMA:
         return nack_other_model(self, peer, message, error);
     case TW_NACK_DENIED:
+        return nack_denied(self, peer, message, error);
     case TW_NACK_STALE_EPOCH:
         return peer_error(self, peer, TW_STATUS_CONFLICT, message, error);
     case TW_NACK_TOO_LARGE:

@@ -30,7 +30,7 @@ typedef struct tw_remote_options {
     int retry_ms;               /* 1000: silence after which a session is opened anew; doubles up to 8 times that */
     const tw_socket_security *security; /* keys; NULL: plain. Borrowed for the call */
     uint64_t sender;                    /* from clock and process; another one for every client */
-    tw_round_member worker;             /* of several with limited staleness; count 0: none. Birth from the clock */
+    tw_round_member worker;             /* of several with fixed shares; count 0: none. Birth from the clock */
     tw_remote_progress progress;
     tw_remote_waiting waiting;
     void *context;

@@ -11,7 +11,8 @@
  *   SUBSCRIBE   a standby wants the entries behind `sequence` of the stream `handle` (0: from the beginning). Its
  * epoch: the latest that it knows of; a shard that is behind it answers NOT_PRIMARY LOG_ACK     it has the entries up
  * to `sequence`; with DUPLICATE it misses something: the next ones again, at once when `ack` names a later one that
- * came. Answered by LOG_ACK: number of the last entry. PROMOTE     handle: epoch, 0: one above the shard's own or, of a
+ * came. Answered by LOG_ACK: number of the last entry. NACK        from a standby: it gives up the stream `handle` for
+ * the reason in the payload, and comes back later. PROMOTE     handle: epoch, 0: one above the shard's own or, of a
  * standby, its primary's; payload: an address to serve at too, or nothing. A shard that is no standby and not behind
  * only takes the epoch. Answered by PROMOTED (handle: its epoch) or NACK: NOT_PRIMARY when its copy is not complete,
  * STALE_EPOCH, DENIED, FAILED. PROMOTED    as a message to the shard that was taken over from: handle: the successor's
@@ -27,6 +28,8 @@ typedef struct tw_replication {
     uint64_t lag_entries, lag_bytes;
     int64_t lag_us;                        /* age of the oldest entry that the standby has not confirmed */
     uint64_t n_copies, n_dropped, n_alone; /* copies begun; standbys given up; times that it went on alone */
+    uint64_t n_given_up;                   /* times that the standby gave its copy up */
+    const char *why;                       /* it did so last; "". Borrowed */
     uint64_t epoch, known_epoch;           /* known: the highest that a client named, if it came near */
     bool is_standby, is_deposed;
 } tw_replication;

@@ -295,6 +295,9 @@ static void server_tell_standby(shard_server *self)
     tw_shard_replication(self->shard, &now);
     if (now.n_dropped > self->told.n_dropped)
         tw_log(TW_LOG_WARN, "shard %u of %u: the standby is too far behind and is copied anew", index, count);
+    if (now.n_given_up > self->told.n_given_up)
+        tw_log(TW_LOG_WARN, "shard %u of %u has no standby for now: the copy of its standby failed: %s", index, count,
+            now.why);
     if (now.n_alone > self->told.n_alone)
         tw_log(TW_LOG_WARN, "shard %u of %u: the standby does not answer; pushes are acknowledged without it", index,
             count);

@@ -43,7 +43,10 @@ typedef struct tw_session {
     uint64_t n_ticks; /* of the push whose last part has come: tw_keep */
     tw_buffer values;
     tw_pending hold;
-    int64_t seat_until_us; /* it may learn until then: seat.h; 0: it has no seat */
+    tw_round_member worker; /* of several with fixed shares and without rounds; count 0: no such */
+    int64_t used_us;
+    int64_t rival_us, knocked_us; /* another process wants to be this worker: since when, and when it last said so */
+    int64_t seat_until_us;        /* it may learn until then: seat.h; 0: it has no seat */
 } tw_session;
 
 void tw_session_fini(tw_session *self);

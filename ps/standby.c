@@ -7,9 +7,12 @@
 #include "ps/replay.h"
 
 enum {
-    STANDBY_ASK_US = 200000,    /* between two SUBSCRIBE */
-    STANDBY_QUIET_US = 250000,  /* without a frame, after which it asks for what may be lost */
-    STANDBY_SILENT_US = 2000000 /* after which the connection counts as lost */
+    STANDBY_ASK_US = 200000,     /* between two SUBSCRIBE */
+    STANDBY_QUIET_US = 250000,   /* without a frame, after which it asks for what may be lost */
+    STANDBY_SILENT_US = 2000000, /* after which the connection counts as lost */
+    STANDBY_PAUSE_US = 200000,   /* before it begins anew a second time; doubles */
+    STANDBY_MAX_DOUBLINGS = 5,
+    STANDBY_STEADY_US = 10000000 /* a copy that was complete so long did not fail right away */
 };
 
 /* A part of a push whose end has not come. */
@@ -22,7 +25,9 @@ struct tw_standby {
     tw_standby_options options;
     bool is_subscribed, is_complete, has_gap;
     uint64_t stream, applied, confirmed, seen;
-    int64_t now_us, heard_us, asked_us;
+    int64_t now_us, heard_us, asked_us, completed_us;
+    int64_t resume_us; /* it begins anew then; 0: no pause */
+    uint64_t failed_stream;
     tw_table *table;
     tw_block_place *place;
     uint32_t n_places, first_slot, last_slot;
@@ -120,16 +125,37 @@ static void send_ack(tw_standby *self, bool has_missed)
         NULL, 0);
 }
 
-/* Begins anew, with the reason for whoever looks. */
+/* The primary keeps nothing for it any more. Said again when more of the stream comes: this may get lost. */
+static void send_give_up(tw_standby *self)
+{
+    self->asked_us = self->now_us;
+    standby_send(self,
+        &(tw_frame){.type = TW_FRAME_NACK,
+            .reason = TW_NACK_FAILED,
+            .sender = self->options.sender,
+            .handle = self->failed_stream},
+        self->figures.why, strlen(self->figures.why));
+}
+
+/* Begins anew, with the reason for whoever looks. What fails again and again costs the primary a copy each time. */
 static void standby_restart(tw_standby *self, const char *why)
 {
+    uint64_t n = self->figures.n_restarts++;
     size_t size = strlen(why);
     size = size < sizeof self->figures.why ? size : sizeof self->figures.why - 1;
     memcpy(self->figures.why, why, size);
     self->figures.why[size] = '\0';
+    self->failed_stream = self->stream;
     standby_forget(self);
     self->is_subscribed = false;
-    send_subscribe(self);
+    if (n == 0) {
+        send_subscribe(self);
+        return;
+    }
+    uint64_t n_doublings = n - 1 < STANDBY_MAX_DOUBLINGS ? n - 1 : STANDBY_MAX_DOUBLINGS;
+    self->figures.pause_us = (int64_t)STANDBY_PAUSE_US << n_doublings;
+    self->resume_us = self->now_us + self->figures.pause_us;
+    send_give_up(self);
 }
 
 /* --- entries --------------------------------------------------------------------------------------------------------
@@ -254,6 +280,7 @@ static tw_status take_copy_end(tw_standby *self, const tw_frame *frame, tw_error
         return status;
     tw_table_add_events_learned(self->table, tw_get_u64(frame->payload));
     self->is_complete = true;
+    self->completed_us = self->now_us;
     self->figures.n_copies++;
     return TW_STATUS_OK;
 }
@@ -442,6 +469,12 @@ void tw_standby_receive(tw_standby *self, const void *bytes, size_t size)
     self->heard_us = self->now_us;
     if (frame.type != TW_FRAME_NACK && frame.epoch > self->figures.epoch)
         self->figures.epoch = frame.epoch;
+    if (self->resume_us != 0) {
+        bool is_of_stream = frame.type != TW_FRAME_NACK && frame.handle == self->failed_stream;
+        if (is_of_stream && self->now_us - self->asked_us >= STANDBY_ASK_US)
+            send_give_up(self);
+        return;
+    }
     switch ((int)frame.type) {
     case TW_FRAME_NACK:
         take_nack(self, &frame);
@@ -464,6 +497,14 @@ void tw_standby_receive(tw_standby *self, const void *bytes, size_t size)
 void tw_standby_tick(tw_standby *self, int64_t now_us)
 {
     self->now_us = now_us;
+    if (now_us < self->resume_us)
+        return;
+    if (self->resume_us != 0) {
+        self->resume_us = self->figures.pause_us = 0;
+        send_subscribe(self);
+    }
+    if (self->is_complete && now_us - self->completed_us >= STANDBY_STEADY_US)
+        self->figures.n_restarts = 0;
     if (now_us - self->heard_us > STANDBY_SILENT_US)
         self->is_subscribed = false;
     if (!self->is_subscribed) {

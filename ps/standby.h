@@ -2,7 +2,9 @@
  * out. It subscribes to the primary, puts the entries of its stream (feed.h) into a table of its own in the order of
  * their numbers, and confirms them. Marks count from the end of the copy on, and move with the rows in one step, so
  * what it holds is always the primary's state after some push: to the mark rule an older snapshot. Anything that does
- * not fit (an entry whose mark is not where it begins, a digest that differs) makes it begin anew.
+ * not fit (an entry whose mark is not where it begins, a digest that differs) makes it begin anew: at once the first
+ * time, then after a pause that doubles from 200 ms to 6.4 s, until a copy has held for 10 s. Meanwhile the primary has
+ * no standby: it is told that the stream is given up, and why.
  * Thread rule: one thread at a time. */
 #ifndef TW_PS_STANDBY_H
 #define TW_PS_STANDBY_H
@@ -32,6 +34,8 @@ typedef struct tw_standby_figures {
     uint64_t n_digests, n_entries;
     uint64_t epoch;                  /* the primary's, the highest heard of */
     uint64_t n_refused;              /* times that the primary would not have it */
+    uint64_t n_restarts;             /* times that it began anew one after the other; 0: it holds */
+    int64_t pause_us;                /* before it begins anew; 0: none now */
     char why[TW_ERROR_MESSAGE_SIZE]; /* it began anew last; "" */
 } tw_standby_figures;
 

@@ -158,7 +158,10 @@ static void edge_tell(tw_standby_edge *self)
     tw_standby_figures now;
     tw_standby_figures_get(self->standby, &now);
     if (now.n_mismatches + now.n_broken > self->told.n_mismatches + self->told.n_broken)
-        tw_log(TW_LOG_WARN, "standby of shard %u of %u begins anew: %s", self->index, self->count, now.why);
+        tw_log(TW_LOG_WARN,
+            "standby of shard %u of %u: the copy failed %llu times one after the other; it begins anew "
+            "in %g s: %s",
+            self->index, self->count, (unsigned long long)now.n_restarts, (double)now.pause_us / 1e6, now.why);
     if (now.n_refused > 0 && self->told.n_refused == 0)
         tw_log(TW_LOG_WARN, "standby of shard %u of %u: refused: %s", self->index, self->count, now.why);
     self->told = now;

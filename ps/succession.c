@@ -88,6 +88,26 @@ static void take_ack(tw_shard *self, const void *peer, size_t peer_size, const t
     tw_feed_pump(self);
 }
 
+/* Of the stream that this shard feeds, from the one that it feeds; anything else is late, or nobody's. */
+static bool is_given_up(const tw_shard *self, const void *peer, size_t peer_size, const tw_frame *frame)
+{
+    const tw_feed *feed = &self->feed;
+    return frame->type == TW_FRAME_NACK && feed->has_peer && feed->stream != 0 && frame->handle == feed->stream &&
+           frame->sender == feed->sender && peer_size == feed->peer_size && memcmp(peer, feed->peer, peer_size) == 0;
+}
+
+static void take_give_up(tw_shard *self, const tw_frame *frame)
+{
+    tw_feed *feed = &self->feed;
+    uint64_t n_dropped = feed->n_dropped;
+    size_t size = frame->payload_size < sizeof feed->why ? frame->payload_size : sizeof feed->why - 1;
+    tw_feed_drop(self);
+    feed->n_dropped = n_dropped;
+    feed->n_given_up++;
+    memcpy(feed->why, frame->payload, size);
+    feed->why[size] = '\0';
+}
+
 /* --- who takes over from whom ---------------------------------------------------------------------------------------
  */
 
@@ -238,8 +258,9 @@ static bool may(uint32_t roles, tw_frame_type type)
 bool tw_feed_receive(tw_shard *self, uint32_t roles, const void *peer, size_t peer_size, const tw_frame *frame)
 {
     tw_frame_type type = frame->type;
-    bool is_mine =
-        type == TW_FRAME_SUBSCRIBE || type == TW_FRAME_LOG_ACK || type == TW_FRAME_PROMOTE || type == TW_FRAME_PROMOTED;
+    bool gives_up = is_given_up(self, peer, peer_size, frame);
+    bool is_mine = type == TW_FRAME_SUBSCRIBE || type == TW_FRAME_LOG_ACK || type == TW_FRAME_PROMOTE ||
+                   type == TW_FRAME_PROMOTED || gives_up;
     bool is_passive = self->feed.is_standby || self->feed.is_deposed;
     if (is_mine && !may(roles, type))
         tw_shard_nack(self, peer, peer_size, frame, TW_NACK_DENIED, NULL, "the key of this peer does not allow this");
@@ -254,6 +275,8 @@ bool tw_feed_receive(tw_shard *self, uint32_t roles, const void *peer, size_t pe
         take_subscribe(self, peer, peer_size, frame);
     else if (type == TW_FRAME_LOG_ACK)
         take_ack(self, peer, peer_size, frame);
+    else if (gives_up)
+        take_give_up(self, frame);
     else
         return false;
     return true;

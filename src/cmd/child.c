@@ -9,8 +9,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "cmd/console.h"
 
-enum { MAX_BACKOFF_SHIFT = 8, MAX_KILLED_SHIFT = 3 };
+enum { MAX_BACKOFF_SHIFT = 8, MAX_KILLED_SHIFT = 3, END_POLL_US = 2000 };
 
 static const int64_t quick_us = 2000000; /* a life shorter than this counts as a failed start */
 static const int64_t first_backoff_us = 20000;
@@ -62,4 +63,41 @@ void child_describe_end(int how, char *text, size_t size)
         (void)snprintf(text, size, "was killed by signal %d", WTERMSIG(how));
     else
         (void)snprintf(text, size, "ended with code %d", WEXITSTATUS(how));
+}
+
+/* True once none of them is left. */
+static bool have_ended(child *const *list, uint32_t n)
+{
+    bool is_over = true;
+    int how = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        (void)child_has_ended(list[i], &how);
+        is_over = is_over && list[i]->pid == 0;
+    }
+    return is_over;
+}
+
+uint32_t child_end_all(child *const *list, uint32_t n, child_name name, const void *context)
+{
+    uint32_t n_killed = 0;
+    int64_t deadline_us = tw_clock_monotonic_us() + (int64_t)CHILD_GRACE_S * 1000000;
+    for (uint32_t i = 0; i < n; i++) {
+        if (list[i]->pid != 0)
+            (void)kill(list[i]->pid, SIGTERM);
+    }
+    while (!have_ended(list, n) && tw_clock_monotonic_us() < deadline_us)
+        tw_clock_sleep_us(END_POLL_US);
+    for (uint32_t i = 0; i < n; i++) {
+        char who[64];
+        if (list[i]->pid == 0)
+            continue;
+        name(context, i, who, sizeof who);
+        console_note("thalweg: warning: %s has not ended within %d s of SIGTERM, as it is stopped or hangs: killed",
+            who, CHILD_GRACE_S);
+        (void)kill(list[i]->pid, SIGKILL);
+        (void)waitpid(list[i]->pid, NULL, 0);
+        list[i]->pid = 0;
+        n_killed++;
+    }
+    return n_killed;
 }

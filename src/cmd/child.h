@@ -9,7 +9,7 @@
 
 #include "thalweg/status.h"
 
-enum { CHILD_MAX_ARGUMENTS = 320, CHILD_MAX_QUICK_DEATHS = 8 };
+enum { CHILD_MAX_ARGUMENTS = 320, CHILD_MAX_QUICK_DEATHS = 8, CHILD_GRACE_S = 10 };
 
 /* All zero: never started. */
 typedef struct child {
@@ -32,6 +32,11 @@ void child_plan_restart(child *self, int how);
 
 /* Not running, not given up, and its pause is over. */
 bool child_is_due(const child *self);
+
+/* Asks all of `list` [n] to end, and waits until they have: at most CHILD_GRACE_S together. Whoever lives then, as it
+ * is stopped or hangs, is killed and named: `name` writes who list[index] is. Returns how many were killed. */
+typedef void (*child_name)(const void *context, uint32_t index, char *text, size_t size);
+uint32_t child_end_all(child *const *list, uint32_t n, child_name name, const void *context);
 
 /* "was killed by signal 9" or "ended with code 74". */
 void child_describe_end(int how, char *text, size_t size);

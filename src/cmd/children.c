@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -169,20 +168,22 @@ static void watch_child(children *self, uint32_t index)
     watch_standby(self, index);
 }
 
-static void end_all(child *list, uint32_t n)
+static void shard_name(const void *context, uint32_t index, char *text, size_t size)
 {
-    for (uint32_t i = 0; i < n; i++) {
-        if (list[i].pid != 0)
-            (void)kill(list[i].pid, SIGTERM);
-    }
+    const children *self = context;
+    uint32_t n = self->options.n_shards;
+    (void)snprintf(text, size, "%sshard %u of %u", index < n ? "" : "the standby of ", index % n, n);
 }
 
-static void wait_for_all(child *list, uint32_t n)
+static void end_all(children *self)
 {
+    child *all[2 * MAX_SHARDS];
+    uint32_t n = self->options.n_shards;
     for (uint32_t i = 0; i < n; i++) {
-        if (list[i].pid != 0)
-            (void)waitpid(list[i].pid, NULL, 0);
+        all[i] = &self->child[i];
+        all[n + i] = &self->standby[i];
     }
+    (void)child_end_all(all, 2 * n, shard_name, self);
 }
 
 /* Starts the shards itself: a shard asks to die with the thread that started it. */
@@ -197,10 +198,7 @@ static void *children_main(void *argument)
             watch_child(self, i);
         tw_clock_sleep_us(POLL_US);
     }
-    end_all(self->standby, self->options.n_shards);
-    end_all(self->child, self->options.n_shards);
-    wait_for_all(self->standby, self->options.n_shards);
-    wait_for_all(self->child, self->options.n_shards);
+    end_all(self);
     return NULL;
 }
 

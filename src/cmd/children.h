@@ -41,7 +41,7 @@ uint32_t children_restarts(const children *self);
 /* OK while every shard runs or is being restarted; UNAVAILABLE once one was given up. Any thread. */
 TW_MUST_USE tw_status children_check(children *self, tw_error *error);
 
-/* Ends them and waits; removes the sockets. NULL-safe. */
+/* Ends them and waits (child_end_all); removes the sockets. NULL-safe. */
 void children_stop(children **self);
 
 #endif

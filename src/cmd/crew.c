@@ -2,7 +2,6 @@
 #include "cmd/crew.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,17 +215,18 @@ uint32_t crew_restarts(const crew *self)
     return self->n_restarts;
 }
 
-void crew_end(crew *self)
+static void process_name(const void *context, uint32_t index, char *text, size_t size)
 {
-    for (uint32_t i = 0; i < self->options.n_workers; i++) {
-        if (self->worker[i].process.pid != 0)
-            (void)kill(self->worker[i].process.pid, SIGTERM);
-    }
-    for (uint32_t i = 0; i < self->options.n_workers; i++) {
-        if (self->worker[i].process.pid != 0)
-            (void)waitpid(self->worker[i].process.pid, NULL, 0);
-        self->worker[i].process.pid = 0;
-    }
+    const crew *self = context;
+    (void)snprintf(text, size, "worker %u of %u", index, self->options.n_workers);
+}
+
+uint32_t crew_end(crew *self)
+{
+    child *all[CREW_MAX_WORKERS];
+    for (uint32_t i = 0; i < self->options.n_workers; i++)
+        all[i] = &self->worker[i].process;
+    return child_end_all(all, self->options.n_workers, process_name, self);
 }
 
 void crew_stop(crew **self)
@@ -235,7 +235,7 @@ void crew_stop(crew **self)
     if (all == NULL)
         return;
     *self = NULL;
-    crew_end(all);
+    (void)crew_end(all);
     for (uint32_t i = 0; i < all->options.n_workers; i++) {
         char path[PATH_SIZE], unfinished[PATH_SIZE + 8];
         crew_figures_path(all, i, path, sizeof path);

@@ -357,7 +357,11 @@ static tw_status run_workers(crew_run *self, int *code, tw_error *error)
         if (status == TW_STATUS_OK)
             status = watch_workers(self, code, error);
         if (status >= 0) {
-            crew_end(self->crew);
+            uint32_t n_killed = crew_end(self->crew);
+            if (n_killed > 0)
+                console_note("thalweg: warning: the figures of %u of %u workers are the last that they had left; what "
+                             "they had not pushed is read by the next run",
+                    n_killed, self->session->assembly->pipeline->workers);
             take_figures(self, true);
         }
         self->n_restarts += self->crew != NULL ? crew_restarts(self->crew) : 0;

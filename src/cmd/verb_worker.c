@@ -128,7 +128,9 @@ tw_status worker_attach(worker_run *self, tw_error *error)
         .role = TW_ROLE_PEER,
         .timeout_ms = (int)(pipeline->shard_timeout_us / 1000),
         .security = security,
-        .worker = {.index = self->index, .count = self->count, .staleness = pipeline->staleness},
+        .worker = {.index = self->index,
+            .count = self->coordinator == NULL ? self->count : 0, /* it has no number of its own there */
+            .staleness = pipeline->staleness},
         .progress = tell_waiting,
         .waiting = tell_waiting_for_worker,
         .context = self,

@@ -254,6 +254,14 @@ static const tw_code codes[] = {
         "一轮过大",
         "staleness 为 0 时，分片保留一轮的全部推送，直到最后一个到达；它们放不进会话内存（256 MiB）。请减小 "
         "engine.batch、增加分片，或改用其他 staleness。"},
+    {"E309", "worker number taken",
+        "Another process works with the same --worker I/N on these shards: both would read the same share, and nobody "
+        "what a missing number should. Give each its own number, or end the other one. A worker that is started again "
+        "waits about 3 s until the shard has not heard of its predecessor any more.",
+        "worker 编号已被占用",
+        "另一个进程正以相同的 --worker I/N "
+        "在这些分片上工作：两者会读取同一份额，而缺少的编号无人读取。请为每个进程使用各自"
+        "的编号，或结束另一个进程。重新启动的 worker 会等待约 3 秒，直到分片不再收到其前一进程的消息。"},
     {"E401", "port in use", "The address is taken by another process. Choose another one or stop that process.",
         "端口被占用", "该地址已被其他进程占用。请换一个地址或停止该进程。"},
     {"E402", "bad request", "A prediction request cannot be understood. One bad row fails only that row.", "请求无效",

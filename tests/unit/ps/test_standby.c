@@ -214,6 +214,82 @@ static void an_entry_that_does_not_begin_at_the_mark_makes_the_standby_begin_ane
     pair_destroy(self);
 }
 
+/* With a cap that the rows do not fit into, every copy fails. */
+static void a_copy_that_cannot_succeed_is_tried_ever_less_often_and_says_why(void **state)
+{
+    (void)state;
+    pair *self = pair_create(11, true);
+    tw_standby_destroy(&self->standby);
+    tw_standby_options options = {
+        .count = 1, .sender = 5, .is_sync = true, .max_bytes = 4096, .emit = standby_emit, .context = self};
+    assert_int_equal(tw_standby_create(&options, &self->standby, NULL), TW_STATUS_OK);
+    say_hello(self, false, 0);
+    push(self, 1000, 1);
+    uint64_t copies_at[2];
+    tw_replication seen;
+    for (int half = 0; half < 2; half++) {
+        for (int i = 0; i < 1500; i++) { /* 30 s */
+            turn(self, 20000);
+            uint32_t n = self->n_answers;
+            push(self, 1, 1);
+            assert_int_equal(self->n_answers, n + 1); /* nobody waits for such a standby */
+        }
+        tw_shard_replication(self->primary, &seen);
+        copies_at[half] = seen.n_copies;
+    }
+    assert_in_range(copies_at[0], 6, 14);
+    assert_in_range(copies_at[1] - copies_at[0], 3, 6); /* every 6.4 s */
+    assert_true(seen.n_given_up > 3);
+    assert_int_equal(seen.n_dropped, 0);
+    assert_non_null(strstr(seen.why, "max_bytes"));
+    assert_true(seen.lag_bytes == 0 || seen.has_standby);
+    tw_standby_figures figures;
+    tw_standby_figures_get(self->standby, &figures);
+    assert_false(figures.is_ready);
+    assert_true(figures.n_restarts > 6);
+    assert_non_null(strstr(figures.why, "max_bytes"));
+    assert_true(figures.pause_us == 0 || figures.pause_us == 6400000);
+    pair_destroy(self);
+}
+
+static void a_stream_that_was_given_up_is_kept_no_longer_even_where_the_word_of_it_is_lost(void **state)
+{
+    (void)state;
+    pair *self = pair_create(12, false);
+    say_hello(self, false, 0);
+    push(self, 2, 1);
+    turns(self, 5);
+    for (int i = 0; i < 2; i++) { /* the second failure in a row makes it pause */
+        assert_int_equal(tw_table_set_mark(tw_standby_table(self->standby), 9, 70, NULL), 0);
+        push(self, 2, 1);
+        if (i == 1) {
+            self->now_us += 20000;
+            tw_shard_tick(self->primary, self->now_us);
+            deliver(self, &self->to_standby, false);
+            queue_clear(&self->to_primary);
+        } else {
+            turns(self, 8);
+        }
+    }
+    tw_standby_figures figures;
+    tw_standby_figures_get(self->standby, &figures);
+    assert_int_equal(figures.n_restarts, 2);
+    assert_int_equal(figures.pause_us, 200000);
+    tw_replication seen;
+    tw_shard_replication(self->primary, &seen);
+    assert_true(seen.has_standby);
+    assert_int_equal(seen.n_given_up, 0);
+    turns(self, 30);
+    assert_equal_copies(self);
+    tw_standby_figures_get(self->standby, &figures);
+    assert_int_equal(figures.pause_us, 0);
+    for (int i = 0; i < 600; i++)
+        turn(self, 20000);
+    tw_standby_figures_get(self->standby, &figures);
+    assert_int_equal(figures.n_restarts, 0); /* it holds: the next failure is a first one */
+    pair_destroy(self);
+}
+
 static void send_promote(pair *self, uint64_t epoch)
 {
     tw_promotion promotion = {.epoch = epoch};
@@ -337,6 +413,8 @@ int main(void)
         cmocka_unit_test(a_lost_standby_holds_nobody_up_for_long),
         cmocka_unit_test(a_copy_that_differs_is_found_and_made_anew),
         cmocka_unit_test(an_entry_that_does_not_begin_at_the_mark_makes_the_standby_begin_anew),
+        cmocka_unit_test(a_copy_that_cannot_succeed_is_tried_ever_less_often_and_says_why),
+        cmocka_unit_test(a_stream_that_was_given_up_is_kept_no_longer_even_where_the_word_of_it_is_lost),
         cmocka_unit_test(a_promoted_standby_serves_and_its_predecessor_refuses),
         cmocka_unit_test(only_its_roles_may_subscribe_or_promote),
         cmocka_unit_test(allocations_that_fail_leave_no_wrong_copy),
