@@ -261,6 +261,7 @@ static tw_nack_reason rival_check(tw_session *other, const tw_round_member *who,
             who->count);
         return TW_NACK_OVERLOAD;
     }
+    other->knocked_us = 0; /* whoever comes next may be the successor of one that ends now */
     (void)tw_error_set(error, TW_STATUS_CONFLICT,
         "another process learns as worker %u of %u: give each its own number by --worker I/N, or end that one",
         who->index, who->count);
