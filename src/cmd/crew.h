@@ -38,7 +38,7 @@ tw_coordinator_server *crew_coordinator(const crew *self);
 bool crew_is_finished(const crew *self, uint32_t index);
 
 /* Asks all to end and waits (child_end_all); what they leave stays until crew_stop. Returns how many had to be killed:
- * their figures are lost, and what they had not pushed yet. */
+ * their figures are the last that they left, and what they had not pushed is not learned. */
 uint32_t crew_end(crew *self);
 
 /* Where worker `index` leaves its figures, while it learns and when it finishes (crew_figures.h). */
