@@ -5,7 +5,8 @@
  * With staleness s a pull of round r waits until the clock of every other worker is at least r - s (stale synchronous
  * parallel). With s = 0 (bulk synchronous) the shard moreover keeps the pushes of a round and applies them in the order
  * of the workers' numbers when all are there, so that everybody starts a round from the same rows and two runs end with
- * the same bits. Unlimited: no clocks are kept.
+ * the same bits. A push of a round below the clock of its place is not kept but counts at once: a successor may begin
+ * so, when the shards that it met first had forgotten its predecessor. Unlimited: no clocks are kept.
  *
  * A worker has a place by its number. When all have finished and nobody was heard of for TW_ROUNDS_SILENT_S, the next
  * to come begins a new go of all of them. Nobody's place is given up because of time, but in a shard that came back

@@ -165,10 +165,17 @@ bool tw_shard_holds(tw_shard *self, tw_session *session, const tw_frame *frame, 
     return true;
 }
 
+/* Its worker began below the clock of its place here, as the shards that it met had forgotten its predecessor. Whoever
+ * is in the round of the place may wait elsewhere for this worker to come there. */
+static bool is_behind(const tw_shard *self, const tw_pending *hold, const tw_frame *push)
+{
+    return push->clock != 0 && push->clock < self->rounds.of.place[hold->worker - 1].clock;
+}
+
 bool tw_shard_stages(tw_shard *self, tw_session *session, const tw_frame *frame)
 {
     tw_pending *hold = &session->hold;
-    if (hold->worker == 0 || !tw_rounds_is_bulk(&self->rounds.of))
+    if (hold->worker == 0 || !tw_rounds_is_bulk(&self->rounds.of) || is_behind(self, hold, frame))
         return false;
     hold->staged = *frame;
     hold->staged.keys = hold->staged.payload = NULL;

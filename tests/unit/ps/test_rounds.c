@@ -399,6 +399,23 @@ static void what_a_dead_worker_left_waiting_is_replaced_by_its_successor(void **
     party_destroy(self);
 }
 
+static void pushes_of_a_worker_behind_the_clock_of_its_place_count_at_once(void **state)
+{
+    (void)state;
+    party *self = party_create(0);
+    pull(self, 2, 3);
+    party_hello_of(self, 2, (tw_round_member){2, N, 0, 99}, 1);
+    assert_int_equal(self->last[2].clock, 3);
+    for (uint32_t round = 1; round <= 2; round++) {
+        push(self, 2, round, 1);
+        assert_int_equal(self->last[2].type, TW_FRAME_ACK);
+        assert_int_equal(tw_table_mark(tw_shard_table(self->shard), 3), round);
+    }
+    push(self, 2, 3, 1); /* the others are in round 1 */
+    assert_int_equal(tw_table_mark(tw_shard_table(self->shard), 3), 2);
+    party_destroy(self);
+}
+
 static void a_finished_worker_lets_the_round_of_the_others_go_on(void **state)
 {
     (void)state;
@@ -562,6 +579,7 @@ int main(void)
         cmocka_unit_test(a_tick_takes_the_place_of_a_push),
         cmocka_unit_test(whoever_waits_is_told_for_whom_and_in_which_rounds),
         cmocka_unit_test(what_a_dead_worker_left_waiting_is_replaced_by_its_successor),
+        cmocka_unit_test(pushes_of_a_worker_behind_the_clock_of_its_place_count_at_once),
         cmocka_unit_test(a_finished_worker_lets_the_round_of_the_others_go_on),
         cmocka_unit_test(workers_without_rounds_are_not_held),
         cmocka_unit_test(what_waits_of_a_larger_crew_is_dropped_when_a_smaller_one_comes),
