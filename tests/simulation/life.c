@@ -68,18 +68,17 @@ static int64_t link_now(tw_link *link)
 
 static const char *link_address(const tw_link *link, uint32_t shard)
 {
-    (void)link;
-    (void)shard;
-    return "simulated";
+    return address_of(((const life *)link)->side[shard]);
 }
 
 /* What is under way stays so; what has come from there is dropped. */
 static tw_status link_retarget(tw_link *link, uint32_t shard, const char *address, tw_error *error)
 {
     life *self = (life *)link;
-    (void)address;
     (void)error;
-    self->side[shard] = (self->side[shard] + 1) % self->simulation->n_sides;
+    uint32_t next = (self->side[shard] + 1) % self->simulation->n_sides;
+    if (address == NULL || strcmp(address, address_of(self->side[shard])) != 0)
+        self->side[shard] = next;
     wire_clear(&self->inbox[shard]);
     return TW_STATUS_OK;
 }

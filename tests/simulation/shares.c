@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "life.h"
+#include "nodes.h"
 
 enum { HEARTBEAT_US = 15000, DEAD_AFTER_US = 400000, GRACE_US = 60000, AWAY_US = 300000 };
 
@@ -45,6 +46,19 @@ static void tell(share_run *run, tw_hold hold)
         member->standing.shards = run->told_shards;
 }
 
+/* Whoever took over from a shard is talked to from here on. */
+static tw_status follow_map(share_run *run, tw_error *error)
+{
+    life *self = run->life;
+    tw_status status = TW_STATUS_OK;
+    if (self->map_version == self->member.standing.map_version)
+        return TW_STATUS_OK;
+    self->map_version = self->member.standing.map_version;
+    for (uint32_t i = 0; i < self->member.n_shards && status == TW_STATUS_OK; i++)
+        status = tw_remote_retarget(run->params, i, self->member.address[i], self->member.shard_epoch[i], error);
+    return status;
+}
+
 static tw_status await_orders(share_run *run, tw_orders *out, tw_error *error)
 {
     tw_status status = TW_STATUS_OK;
@@ -52,7 +66,7 @@ static tw_status await_orders(share_run *run, tw_orders *out, tw_error *error)
         status = life_give_way(run->life, error);
     } while (status == TW_STATUS_OK && !run->life->member.has_orders);
     *out = run->life->member.orders;
-    return status;
+    return status == TW_STATUS_OK ? follow_map(run, error) : status;
 }
 
 /* OK: to its end; CANCELLED: it was to be left. */
@@ -62,8 +76,11 @@ static tw_status learn_share(share_run *run, tw_error *error)
     tw_orders orders;
     for (;;) {
         tw_status status = TW_STATUS_OK;
-        for (uint32_t s = run->grant.share; s < world->n_splits && status == TW_STATUS_OK; s += world->n_all_shares)
-            status = learn_split(run->life, run->params, s, error);
+        for (uint32_t s = run->grant.share; s < world->n_splits && status == TW_STATUS_OK; s += world->n_all_shares) {
+            status = follow_map(run, error);
+            if (status == TW_STATUS_OK)
+                status = learn_split(run->life, run->params, s, error);
+        }
         bool was_paused = tw_membership_must_pause(&run->life->member);
         if (status == TW_STATUS_OK)
             status = run->params->ops->flush(run->params, 100000000, error);
@@ -163,7 +180,7 @@ static void emit(void *context, const void *peer, size_t peer_size, const void *
 
 void coordinator_start(simulation *self)
 {
-    static const char *const address[MAX_SHARDS] = {"simulated", "simulated", "simulated"};
+    const char *const address[MAX_SHARDS] = {address_of(0), address_of(0), address_of(0)};
     tw_coordinator_options options = {
         .incarnation = (uint64_t)(self->now_us + self->wall_us),
         .address = address,
@@ -175,6 +192,8 @@ void coordinator_start(simulation *self)
     };
     if (tw_coordinator_create(&options, self->now_us, &self->coordinator, NULL) < 0)
         abort();
+    memset(self->told_side, 0, sizeof self->told_side);
+    memset(self->told_epoch, 0, sizeof self->told_epoch);
 }
 
 void coordinator_stop(simulation *self)
@@ -196,6 +215,24 @@ void coordinator_forget(simulation *self, const life *gone)
         tw_coordinator_forget(self->coordinator, self->now_us, gone->member.standing.name);
 }
 
+/* As ps/lookout.c finds it: the process that answers and serves with the highest epoch that anybody heard of. */
+static void watch_shard(simulation *self, uint32_t index)
+{
+    sim_shard *shard = &self->shard[index];
+    sim_node *serving = &shard->node[shard->serving];
+    tw_replication now;
+    if (!node_is_awake(serving))
+        return;
+    tw_shard_replication(serving->shard, &now);
+    bool is_known = self->told_side[index] == serving->side && self->told_epoch[index] == now.epoch;
+    if (now.is_standby || now.is_deposed || now.epoch < shard->epoch || is_known)
+        return;
+    self->told_side[index] = serving->side;
+    self->told_epoch[index] = now.epoch;
+    if (tw_coordinator_set_shard(self->coordinator, index, address_of(serving->side), now.epoch, NULL) < 0)
+        abort();
+}
+
 void coordinator_turn(simulation *self, life *with)
 {
     if (self->coordinator == NULL) {
@@ -215,5 +252,6 @@ void coordinator_turn(simulation *self, life *with)
         free(taken.bytes);
     } else if (what == 3) {
         tw_coordinator_tick(self->coordinator, self->now_us);
+        watch_shard(self, (uint32_t)draw(self, self->n_shards));
     }
 }

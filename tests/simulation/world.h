@@ -60,6 +60,7 @@ typedef struct life {
     ucontext_t context;
     unsigned char *given;
     tw_membership member; /* of the coordinator's, where there is one */
+    uint32_t map_version; /* of its map, as last followed */
     wire to_coordinator, by_coordinator, from_coordinator;
     uint32_t side[MAX_SHARDS]; /* the address that it talks to */
     wire to_shard[MAX_SHARDS][MAX_SIDES], to_worker[MAX_SHARDS][MAX_SIDES], inbox[MAX_SHARDS];
@@ -103,6 +104,8 @@ typedef struct simulation {
     tw_coordinator *coordinator; /* NULL: away */
     int64_t coordinator_back_us, wall_us;
     uint32_t n_coordinators, n_all_shares; /* shares of the input that it gives */
+    uint32_t told_side[MAX_SHARDS];        /* where it believes that shards are, and since which epoch */
+    uint64_t told_epoch[MAX_SHARDS];
     uint64_t n_fenced, n_final, n_lost_seen;
     uint64_t n_lost_at_end; /* of the latest life that ended by itself */
     uint32_t n_deltas;      /* snapshots between two that hold every row */
@@ -156,6 +159,12 @@ static inline void wire_clear(wire *self)
 {
     while (self->count > 0)
         free(wire_take(self).bytes);
+}
+
+/* Of a process of a shard. */
+static inline const char *address_of(uint32_t side)
+{
+    return side == 0 ? "a" : "b";
 }
 
 /* Key `which` of event `event` (from 0) of a split: 0 is its own, the others are shared. */
