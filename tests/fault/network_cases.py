@@ -148,6 +148,7 @@ workers: {n_workers}
 """
 HELD_S = (4.2, 5.5)
 GOES_ON_S = 20
+CONFIG = 78  # exit code
 
 
 def has_connection(pid, addresses):
@@ -168,6 +169,11 @@ def cpu_ticks(pid):
     with open(f"/proc/{pid}/stat") as stat:
         words = stat.read().rpartition(")")[2].split()
     return int(words[11]) + int(words[12])
+
+
+def is_turned_away(process):
+    """Its number is another process's that lives: of a paused worker and its successor one ends like this."""
+    return process.popen.poll() == CONFIG and "E309" in process.tail()
 
 
 class Share:
@@ -199,21 +205,33 @@ class Share:
         os.kill(pid, signal.SIGCONT)
         return counts, is_evicted
 
-    def check_both_go_on(self):
+    def check_goes_on(self):
         first = self.processes[0]
         pid = first.popen.pid
-        first.wait_for(lambda: first.popen.poll() == 0 or has_connection(pid, self.crew.addresses) and
-                       cpu_ticks(pid) > self.n_ticks, GOES_ON_S, "the worker that was paused")
+        first.wait_for(lambda: first.popen.poll() == 0 or is_turned_away(first) or has_connection(pid, self.crew.addresses)
+                       and cpu_ticks(pid) > self.n_ticks, GOES_ON_S, "the worker that was paused")
         for process in self.processes:
-            if process.popen.poll():
+            if process.popen.poll() and not is_turned_away(process):
                 raise Violation(f"a worker ended with {process.popen.returncode} after a pause: {process.tail()}")
 
     def keep_one(self, random):
         """kill -9 of either, so that whoever is left must have everything done. They may all have ended meanwhile."""
         running = [process for process in self.processes if process.is_running]
-        if running:
+        if len(running) > 1:
             random.choice(running).kill()
         self.processes = [process for process in self.processes if process.popen.returncode != -signal.SIGKILL]
+
+    def end(self):
+        """Somebody finishes: where the one that was left had been turned away, the next one does."""
+        for process in self.processes:
+            try:
+                process.end(END_S)
+            except Violation:
+                if not is_turned_away(process):
+                    raise
+        if not any(process.popen.returncode == 0 for process in self.processes):
+            self.start()
+            self.processes[-1].end(END_S)
 
 
 class PausedCrew:
@@ -240,7 +258,7 @@ class PausedCrew:
             self.n_paused += counts
             self.n_unevicted += not is_evicted
         for share in hit:
-            share.check_both_go_on()
+            share.check_goes_on()
         time.sleep(self.settings.random.uniform(0.1, 1.0))
         for share in hit:
             if share.is_busy() and self.settings.random.random() < 0.8 or len(share.processes) > 3:
@@ -248,8 +266,7 @@ class PausedCrew:
 
     def end(self):
         for share in self.shares:
-            for process in share.processes:
-                process.end(END_S)
+            share.end()
 
     def stop(self):
         for share in self.shares:
