@@ -17,7 +17,7 @@
 #include "base/hash.h"
 #include "data/key.h"
 #include "net/socket.h"
-#include "ps/server.h"
+#include "ps/edge/server.h"
 
 enum { MAX_KEYS = 100000, MAX_BATCHES = 64, MAX_SAMPLES = 1 << 20 }; /* batches: lists that a shard keeps */
 

@@ -1,20 +1,21 @@
 # One target per folder, whose include path lists exactly the folders it may see: a forbidden include does not compile.
 #
-# tw_folder(NAME FOLDER src/base SEES base data ... [LIBRARIES pkg ...])
-#   Sources of the folder are all *.c in it. A folder is seen as "<last path part>/file.h" through a view: a directory of
-#   its own that holds one link to it.
+# tw_folder(NAME FOLDER src/base [UNDER ps] SEES base data ... [LIBRARIES pkg ...])
+#   Sources of the folder are all *.c in it. A folder is seen as "<last path part>/file.h", with UNDER as
+#   "<under>/<last path part>/file.h", through a view: a directory of its own that holds one link to it.
 
 set(TW_VIEWS ${CMAKE_BINARY_DIR}/views)
 
 function(tw_view name folder)
-  file(MAKE_DIRECTORY ${TW_VIEWS}/${name})
+  set(view ${TW_VIEWS}/${name}/${ARGN})
+  file(MAKE_DIRECTORY ${view})
   get_filename_component(last ${folder} NAME)
-  file(CREATE_LINK ${CMAKE_SOURCE_DIR}/${folder} ${TW_VIEWS}/${name}/${last} SYMBOLIC)
+  file(CREATE_LINK ${CMAKE_SOURCE_DIR}/${folder} ${view}/${last} SYMBOLIC)
 endfunction()
 
 function(tw_folder name)
-  cmake_parse_arguments(ARG "" "FOLDER" "SEES;LIBRARIES" ${ARGN})
-  tw_view(${name} ${ARG_FOLDER})
+  cmake_parse_arguments(ARG "" "FOLDER;UNDER" "SEES;LIBRARIES" ${ARGN})
+  tw_view(${name} ${ARG_FOLDER} ${ARG_UNDER})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${ARG_FOLDER}/*.c)
   if(NOT sources)
     return()

@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "cmd/child.h"
 #include "cmd/console.h"
-#include "ps/standby_edge.h"
+#include "ps/edge/standby_edge.h"
 
 enum { MAX_ARGUMENTS = 36, MAX_SHARDS = 256, POLL_US = 10000, ADDRESS_SIZE = 128, PROMOTE_MS = 1000 };
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "base/text.h"
-#include "ps/coordination.h"
+#include "ps/wire/coordination.h"
 
 void coordination_print(FILE *out, const char *address, const tw_coordination *said);
 /* One JSON object; NULL: no memory. Release with free(). */

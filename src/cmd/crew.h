@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "ps/coordinator_server.h"
+#include "ps/edge/coordinator_server.h"
 
 enum { CREW_MAX_WORKERS = 64 };
 

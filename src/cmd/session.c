@@ -14,7 +14,7 @@
 #include "cmd/shard_list.h"
 #include "cmd/stop.h"
 #include "config/fingerprint.h"
-#include "ps/remote.h"
+#include "ps/worker/remote.h"
 #include "store/spec.h"
 
 enum { EXIT_PARTIAL = 1, MAX_RECORD_BYTES = 8 << 20 };

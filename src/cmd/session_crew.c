@@ -10,7 +10,7 @@
 #include "cmd/crew_figures.h"
 #include "cmd/session_state.h"
 #include "engine/versions.h"
-#include "ps/claim.h"
+#include "ps/worker/claim.h"
 
 enum { POLL_US = 10000, STATS_US = 250000, FIGURES_US = 1000000 };
 

@@ -2,7 +2,7 @@
 #ifndef TW_CMD_SHARD_PAGE_H
 #define TW_CMD_SHARD_PAGE_H
 
-#include "ps/status.h"
+#include "ps/wire/status.h"
 
 typedef struct shard_page shard_page;
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "base/text.h"
-#include "ps/ask.h"
+#include "ps/edge/ask.h"
 
 typedef struct shard_view {
     const char *const *address; /* [n] */

@@ -9,7 +9,7 @@
 #include "cmd/security.h"
 #include "cmd/verbs.h"
 #include "net/socket.h"
-#include "ps/save_request.h"
+#include "ps/edge/save_request.h"
 
 static const flag_spec checkpoint_flags[] = {
     {"model", 'm', "DIR", "checkpoint directory of the run, which says where its coordinator is"},

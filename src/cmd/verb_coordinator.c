@@ -8,7 +8,7 @@
 #include "cmd/security.h"
 #include "cmd/stop.h"
 #include "cmd/verbs.h"
-#include "ps/coordinator_server.h"
+#include "ps/edge/coordinator_server.h"
 #include "serve/page.h"
 
 enum { WATCH_US = 50000, MAX_DEAD_AFTER_MS = 600000 };

@@ -8,8 +8,8 @@
 #include "cmd/shard_page.h"
 #include "cmd/stop.h"
 #include "cmd/verbs.h"
-#include "ps/server.h"
-#include "ps/standby_edge.h"
+#include "ps/edge/server.h"
+#include "ps/edge/standby_edge.h"
 
 static const flag_spec ps_flags[] = {
     {"shard", 0, "I/N", "this shard's number, from 0, of how many"},

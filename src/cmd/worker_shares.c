@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "cmd/security.h"
 #include "cmd/worker_state.h"
-#include "ps/claim.h"
+#include "ps/worker/claim.h"
 
 enum { WAIT_MS = 100, FLUSH_MS = 60000, SHARES = 128, NOTE_AFTER_US = 3000000, IDLE_US = 1000 };
 

@@ -8,8 +8,8 @@
 #include "cmd/assembly.h"
 #include "cmd/console.h"
 #include "cmd/crew_figures.h"
-#include "ps/member.h"
-#include "ps/remote.h"
+#include "ps/edge/member.h"
+#include "ps/worker/remote.h"
 
 /* How often a worker looks how many it shares the flight rule with. */
 #define WORKER_FOLLOW_S 0.2

@@ -87,7 +87,7 @@ TW_MUST_USE tw_status tw_table_set_mark(tw_table *self, uint64_t split, uint64_t
 /* No split is learned: rows taken over for other input. */
 void tw_table_forget_marks(tw_table *self);
 const tw_mark *tw_table_marks(const tw_table *self, size_t *n_marks);
-/* How often the shard that these rows are of was taken over from (ps/replication.h); saved with them. */
+/* How often the shard that these rows are of was taken over from (ps/shard/replication.h); saved with them. */
 uint64_t tw_table_epoch(const tw_table *self);
 void tw_table_set_epoch(tw_table *self, uint64_t epoch);
 uint64_t tw_table_events_learned(const tw_table *self);

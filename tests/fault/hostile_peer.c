@@ -13,7 +13,7 @@
 #include "base/hash.h"
 #include "engine/model.h"
 #include "net/socket.h"
-#include "ps/layout.h"
+#include "ps/wire/layout.h"
 #include "support/pipeline_fixture.h"
 
 enum { IN_SESSION_TYPES = 8, ANSWER_MS = 2000, PACE = 32, PACE_MS = 5 };

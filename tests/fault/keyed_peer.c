@@ -16,7 +16,7 @@
 #include "base/hash.h"
 #include "net/keys.h"
 #include "net/socket.h"
-#include "ps/layout.h"
+#include "ps/wire/layout.h"
 
 enum { ANSWER_MS = 2000, N_RECORDED = 4, TURNS_A_SESSION = 20, TOO_LONG = TW_DATA_MAX_BYTES + 4096 };
 

@@ -212,7 +212,8 @@ tw_table *shard_table(sim_shard *self)
     return node->shard != NULL ? tw_shard_table(node->shard) : NULL;
 }
 
-/* --- standbys: what ps/standby_edge.c does -------------------------------------------------------------------------
+/* --- standbys: what ps/edge/standby_edge.c does
+ * -------------------------------------------------------------------------
  */
 
 static void node_take_over(sim_node *self, const tw_promotion *wanted)

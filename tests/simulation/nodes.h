@@ -1,5 +1,5 @@
 /* nodes.h: the processes of the shards: restore, snapshots, standbys, and the supervisor that starts them again and
- * promotes. Their edges do what ps/server.c and ps/standby_edge.c do around sockets and files. */
+ * promotes. Their edges do what ps/edge/server.c and ps/edge/standby_edge.c do around sockets and files. */
 #ifndef TW_TESTS_SIMULATION_NODES_H
 #define TW_TESTS_SIMULATION_NODES_H
 

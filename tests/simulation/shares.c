@@ -215,7 +215,8 @@ void coordinator_forget(simulation *self, const life *gone)
         tw_coordinator_forget(self->coordinator, self->now_us, gone->member.standing.name);
 }
 
-/* As ps/lookout.c finds it: the process that answers and serves with the highest epoch that anybody heard of. */
+/* As ps/coordinator/lookout.c finds it: the process that answers and serves with the highest epoch that anybody heard
+ * of. */
 static void watch_shard(simulation *self, uint32_t index)
 {
     sim_shard *shard = &self->shard[index];

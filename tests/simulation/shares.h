@@ -1,5 +1,5 @@
 /* shares.h: the coordinator, and workers that get their shares of the input from it: what src/cmd/worker_shares.c,
- * ps/member.c and ps/coordinator_server.c do around the state machines. */
+ * ps/edge/member.c and ps/edge/coordinator_server.c do around the state machines. */
 #ifndef TW_TESTS_SIMULATION_SHARES_H
 #define TW_TESTS_SIMULATION_SHARES_H
 

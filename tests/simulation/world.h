@@ -9,13 +9,13 @@
 
 #include "base/hash.h"
 #include "disk.h"
-#include "ps/claim.h"
-#include "ps/coordinator.h"
-#include "ps/membership.h"
-#include "ps/own_files.h"
-#include "ps/remote.h"
-#include "ps/shard.h"
-#include "ps/standby.h"
+#include "ps/coordinator/coordinator.h"
+#include "ps/edge/own_files.h"
+#include "ps/shard/shard.h"
+#include "ps/shard/standby.h"
+#include "ps/worker/claim.h"
+#include "ps/worker/membership.h"
+#include "ps/worker/remote.h"
 
 enum {
     MAX_SHARDS = 3,

@@ -10,8 +10,8 @@
 
 #include "base/alloc.h"
 #include "base/hash.h"
-#include "ps/coordinator.h"
-#include "ps/membership.h"
+#include "ps/coordinator/coordinator.h"
+#include "ps/worker/membership.h"
 
 enum { MAX_WORKERS = 6, SHARES = 12, PASSES = 2, QUEUE = 512, STEP_US = 10000, MS = 1000 };
 

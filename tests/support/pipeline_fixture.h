@@ -6,7 +6,7 @@
 #include "engine/dataset.h"
 #include "engine/engine.h"
 #include "engine/registry.h"
-#include "ps/loopback.h"
+#include "ps/edge/loopback.h"
 
 enum { PIPELINE_MAX_INPUTS = 4, PIPELINE_PATH_SIZE = 256 };
 

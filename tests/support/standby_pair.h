@@ -13,7 +13,7 @@
 
 #include "base/alloc.h"
 #include "base/hash.h"
-#include "ps/standby.h"
+#include "ps/shard/standby.h"
 
 enum { MAX_LETTERS = 4096, N_KEYS = 3000 };
 

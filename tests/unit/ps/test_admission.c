@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #include "base/hash.h"
-#include "ps/admission.h"
-#include "ps/loopback.h"
+#include "ps/edge/loopback.h"
+#include "ps/worker/admission.h"
 #include "store/spec.h"
 
 enum { EVENTS_MAX = 48, PER_EVENT = 4, ENTRIES = EVENTS_MAX * PER_EVENT };

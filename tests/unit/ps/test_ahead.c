@@ -9,7 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/hash.h"
-#include "ps/loopback.h"
+#include "ps/edge/loopback.h"
 #include "store/table.h"
 
 enum { EVENTS = 8, PER_EVENT = 3, ENTRIES = EVENTS * PER_EVENT, N_KEYS = 60, MAX_FRAMES = 4096 };

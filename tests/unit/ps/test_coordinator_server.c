@@ -11,9 +11,9 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "ps/coordinator_server.h"
-#include "ps/member.h"
-#include "ps/save_request.h"
+#include "ps/edge/coordinator_server.h"
+#include "ps/edge/member.h"
+#include "ps/edge/save_request.h"
 
 enum { SHARES = 4, PATIENCE_MS = 10000 };
 

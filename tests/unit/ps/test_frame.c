@@ -10,8 +10,8 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/hash.h"
-#include "ps/frame.h"
-#include "ps/layout.h"
+#include "ps/wire/frame.h"
+#include "ps/wire/layout.h"
 
 static const char golden_push[] = TW_SOURCE_DIR "/tests/golden/wire/v1.push";
 static const char golden_hello[] = TW_SOURCE_DIR "/tests/golden/wire/v1.hello";

@@ -12,9 +12,9 @@
 #include "base/alloc.h"
 #include "base/fault.h"
 #include "base/hash.h"
-#include "ps/lookout.h"
-#include "ps/replication.h"
-#include "ps/status.h"
+#include "ps/coordinator/lookout.h"
+#include "ps/shard/replication.h"
+#include "ps/wire/status.h"
 
 enum { PLACES = 3, STEP_US = 10000, SENDER = 99, QUEUE = 64 };
 
@@ -139,7 +139,7 @@ static void refuse(world *self, uint32_t place, const tw_frame *asked, tw_nack_r
     answer(self, place, &(tw_frame){.type = TW_FRAME_NACK, .ack = asked->sequence, .reason = reason}, NULL, "no");
 }
 
-/* As ps/succession.c. */
+/* As ps/shard/succession.c. */
 static void answer_promote(world *self, uint32_t place, const tw_frame *asked)
 {
     process *one = &self->process[place];

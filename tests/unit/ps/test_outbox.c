@@ -12,7 +12,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
-#include "ps/outbox.h"
+#include "ps/edge/outbox.h"
 
 enum { ID_SIZE = 64, BIG = 256 << 10, PATIENCE_US = 30000000 };
 

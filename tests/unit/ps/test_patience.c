@@ -9,9 +9,9 @@
 #include <cmocka.h>
 
 #include "base/alloc.h"
-#include "ps/link.h"
-#include "ps/remote.h"
-#include "ps/replication.h"
+#include "ps/shard/replication.h"
+#include "ps/wire/link.h"
+#include "ps/worker/remote.h"
 
 enum { MAX_FRAMES = 256, MS = 1000, RETRY_MS = 1000 };
 

@@ -10,9 +10,9 @@
 
 #include "base/alloc.h"
 #include "base/hash.h"
-#include "ps/loopback.h"
-#include "ps/replication.h"
-#include "ps/seat.h"
+#include "ps/edge/loopback.h"
+#include "ps/shard/replication.h"
+#include "ps/worker/seat.h"
 
 enum { N_SHARDS = 2, N_WORKERS = 3, N_KEYS = 40, MAX_FRAMES = 64, MS = 1000 };
 

@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/hash.h"
-#include "ps/loopback.h"
+#include "ps/edge/loopback.h"
 #include "store/spec.h"
 #include "store/table.h"
 

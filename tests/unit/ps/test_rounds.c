@@ -10,8 +10,8 @@
 #include "base/alloc.h"
 #include "base/hash.h"
 #include "data/key.h"
-#include "ps/replication.h"
-#include "ps/shard_rounds.h"
+#include "ps/shard/replication.h"
+#include "ps/shard/shard_rounds.h"
 
 enum { N = 3, SECOND = 1000000 };
 

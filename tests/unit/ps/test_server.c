@@ -16,9 +16,9 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
-#include "ps/link.h"
-#include "ps/remote.h"
-#include "ps/server.h"
+#include "ps/edge/server.h"
+#include "ps/wire/link.h"
+#include "ps/worker/remote.h"
 #include "store/checkpoint.h"
 
 enum { MAX_KEYS = 4096, N_SHARDS = 2, PATIENCE_MS = 60000 };

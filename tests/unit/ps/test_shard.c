@@ -9,9 +9,9 @@
 
 #include "base/alloc.h"
 #include "base/hash.h"
-#include "ps/leases.h"
-#include "ps/replication.h"
-#include "ps/shard.h"
+#include "ps/shard/leases.h"
+#include "ps/shard/replication.h"
+#include "ps/shard/shard.h"
 
 typedef struct wire {
     tw_shard *shard;

@@ -1,7 +1,7 @@
 /* A shard and its standby over a connection that loses, doubles, reorders and breaks: what the standby holds is always
  * the primary after some push, and equal in the end. */
 #include "base/fault.h"
-#include "ps/feed.h"
+#include "ps/shard/feed.h"
 #include "support/standby_pair.h"
 
 static void a_standby_copies_rows_blocks_and_marks_and_follows(void **state)

@@ -1,7 +1,7 @@
 /* A standby of a shard whose keys are admitted late, expire and are evicted: it has the same rows, counts, last touches
  * and clock, and decides alike once it is promoted. */
 #include "base/fault.h"
-#include "ps/admission.h"
+#include "ps/worker/admission.h"
 #include "support/standby_pair.h"
 
 enum { PUSH_KEYS = 24, PUSH_EVENTS = 20, N_SLOTS_USED = 6 };

@@ -10,7 +10,8 @@
 #include "base/alloc.h"
 #include "base/hash.h"
 #include "data/key.h"
-#include "ps/shard.h"
+#include "ps/shard/shard.h"
+#include "ps/shard/sketch.h"
 
 enum { HOT_KEY = 77 };
 

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "ps/own_files.h"
+#include "ps/edge/own_files.h"
 #include "support/standby_pair.h"
 
 #define OK(call) assert_int_equal(call, TW_STATUS_OK)
