@@ -160,8 +160,6 @@ TW_MUST_USE tw_status tw_segments_create(tw_table *self, tw_error *error);
 /* Room for `count` rows in an empty table, so that rows in the order of a file find their places at once. */
 TW_MUST_USE tw_status tw_segments_reserve(tw_table *self, uint64_t count, tw_error *error);
 void tw_segments_destroy(tw_table *self);
-TW_MUST_USE tw_status tw_segments_rows(
-    tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void **row, tw_error *error);
 /* For a file's rows. `uncover` takes the segments of an empty table away: no row may be looked up before segments cover
  * all slots again. A segment made for `count` rows is filled by one thread, from pairs of key and row of which those of
  * its slots count (false: more of them, or one twice), and then added, by one thread at a time. */
@@ -173,6 +171,10 @@ bool tw_segment_fill(const tw_table *table, tw_segment *self, const unsigned cha
 TW_MUST_USE tw_status tw_segments_add(tw_table *self, const tw_segment *segment, tw_error *error);
 void tw_segment_drop(tw_segment *self);
 void tw_segment_memory_free(void *bytes, size_t size);
+
+/* exact.c */
+TW_MUST_USE tw_status tw_segments_rows(
+    tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void **row, tw_error *error);
 /* Room for a scratch record for each of `n` entries; then one for every distinct absent key, in row[i] that are NULL.
  */
 static inline size_t tw_scratch_places(uint32_t n) /* of the index: a power of two */
@@ -185,9 +187,11 @@ static inline size_t tw_scratch_places(uint32_t n) /* of the index: a power of t
 TW_MUST_USE tw_status tw_scratch_begin(tw_table *self, uint32_t n, tw_error *error);
 void tw_scratch_fill(tw_table *self, const uint64_t *key, uint32_t n, void **row);
 
-/* keep.c: tables with tw_keep */
+/* keeper.c */
 TW_MUST_USE tw_status tw_keeper_init(tw_table *self, tw_error *error);
 void tw_keeper_fini(tw_table *self);
+
+/* keep.c: tables with tw_keep */
 /* As tw_segments_rows; WRITE admits every key and touches it now. */
 TW_MUST_USE tw_status tw_keep_rows(
     tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void **row, tw_error *error);

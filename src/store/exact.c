@@ -1,0 +1,185 @@
+/* Rows of an exact table by key: those of a batch, whose lines of memory are fetched some keys ahead. */
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/hash.h"
+#include "store/segment.h"
+
+enum { ROWS_AHEAD = 16 };
+
+/* --- scratch for absent keys */
+
+tw_status tw_scratch_begin(tw_table *self, uint32_t n, tw_error *error)
+{
+    size_t n_index = tw_scratch_places(n);
+    size_t index_capacity = self->scratch_index_size;
+    tw_status status = tw_grow(&self->scratch, 1, &self->scratch_size, (size_t)n * self->row_size, error);
+    if (status == TW_STATUS_OK)
+        status = tw_grow(&self->scratch_index, sizeof(uint32_t), &index_capacity, n_index, error);
+    if (status < 0)
+        return status;
+    self->scratch_index_size = index_capacity;
+    memset(self->scratch_index, 0, n_index * sizeof(uint32_t));
+    return TW_STATUS_OK;
+}
+
+/* One scratch record per distinct absent key: the index holds 1 + the place of the key's first occurrence. */
+void tw_scratch_fill(tw_table *self, const uint64_t *key, uint32_t n, void **row)
+{
+    size_t mask = tw_scratch_places(n) - 1;
+    for (uint32_t i = 0; i < n; i++) {
+        if (row[i] != NULL)
+            continue;
+        size_t at = (size_t)(tw_mix64(key[i]) & mask);
+        while (self->scratch_index[at] != 0 && key[self->scratch_index[at] - 1] != key[i])
+            at = (at + 1) & mask;
+        if (self->scratch_index[at] == 0) {
+            self->scratch_index[at] = i + 1;
+            tw_table_initial(self, key[i], self->scratch + (size_t)i * self->row_size);
+        }
+        row[i] = self->scratch + (size_t)(self->scratch_index[at] - 1) * self->row_size;
+    }
+}
+
+/* --- lookup */
+
+static inline void bucket_prefetch(const unsigned char *bucket)
+{
+    __builtin_prefetch(bucket, 1);
+    __builtin_prefetch(bucket + TW_BUCKET_KEY_BYTES, 1);
+}
+
+/* A row will be written to: adds to *n_new if it was not before, since the last cut. Then a snapshot under way needs
+ * what it holds. */
+static inline void segment_touch(
+    const tw_segment *self, uint64_t bucket, unsigned place, const unsigned char *row, uint64_t *n_new)
+{
+    if (self->touched == NULL || (self->touched[bucket] >> place & 1) != 0)
+        return;
+    ++*n_new;
+    self->touched[bucket] |= (uint8_t)(1u << place);
+    if (self->area != NULL)
+        tw_area_note_row(self->area, bucket, place, row, false);
+}
+
+/* As tw_segment_find, and touches what it finds. */
+static inline unsigned char *segment_find_touch(
+    const tw_segment *self, size_t stride, uint32_t row_size, unsigned char *bucket, uint64_t key, uint64_t *n_new)
+{
+    uint64_t index = tw_segment_index(self, key);
+    for (;;) {
+        unsigned mask = tw_bucket_find(bucket, key);
+        if (mask != 0) {
+            unsigned char *row = tw_bucket_row(bucket, tw_first_bit(mask), row_size);
+            segment_touch(self, index, tw_first_bit(mask), row, n_new);
+            return row;
+        }
+        if (tw_bucket_keys(bucket)[TW_BUCKET_KEYS - 1] == 0)
+            return NULL;
+        bucket = tw_segment_next(self, stride, bucket);
+        index = index + 1 == self->n_buckets ? 0 : index + 1;
+    }
+}
+
+static inline void note_prefetch(const tw_segment *self, uint64_t bucket)
+{
+    __builtin_prefetch(&self->touched[bucket], 1);
+    if (self->area == NULL || self->area->noted != NULL)
+        return;
+    const tw_kept_log *log = &self->area->log;
+    if (self->area->touched != NULL)
+        __builtin_prefetch(&self->area->touched[bucket]);
+    if (log->last != NULL)
+        __builtin_prefetch(log->last->word + (size_t)log->n_last * log->note_words, 1);
+}
+
+/* Every key's bucket waits in row[i] while its lines come. Absent keys get `absent`; returns how many there were. */
+static inline uint32_t find_rows(
+    const tw_table *self, const uint64_t *key, uint32_t n, void *absent, void **row, tw_touched *touched)
+{
+    uint32_t n_absent = 0, row_size = self->row_size;
+    uint64_t n_new = 0;
+    size_t stride = self->stride;
+    for (uint32_t i = 0; i < n + ROWS_AHEAD; i++) {
+        if (i < n) {
+            const tw_segment *segment = tw_segment_of(self, key[i]);
+            uint64_t index = tw_segment_index(segment, key[i]);
+            row[i] = segment->bytes + index * stride;
+            bucket_prefetch(row[i]);
+            if (touched != NULL && segment->touched != NULL)
+                note_prefetch(segment, index);
+        }
+        if (i < ROWS_AHEAD)
+            continue;
+        uint32_t j = i - ROWS_AHEAD;
+        unsigned char *found = NULL;
+        const tw_segment *segment = tw_segment_of(self, key[j]);
+        if (key[j] != 0)
+            found = touched != NULL ? segment_find_touch(segment, stride, row_size, row[j], key[j], &n_new)
+                                    : tw_segment_find(segment, stride, row_size, row[j], key[j]);
+        n_absent += found == NULL;
+        row[j] = found == NULL ? absent : found;
+    }
+    if (touched != NULL)
+        touched->n_rows += n_new;
+    return n_absent;
+}
+
+static uint32_t segments_find(
+    const tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void *absent, void **row)
+{
+    if (access == TW_ACCESS_WRITE && self->touched != NULL)
+        return find_rows(self, key, n, absent, row, self->touched);
+    return find_rows(self, key, n, absent, row, NULL);
+}
+
+/* Inserts the keys whose row is NULL; *has_grown: rows found before may have moved. */
+static tw_status segments_insert(
+    tw_table *self, const uint64_t *key, uint32_t n, void **row, bool *has_grown, tw_error *error)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (row[i] != NULL)
+            continue;
+        if (key[i] == 0)
+            return tw_error_set(error, TW_STATUS_INVALID, "table: key 0 at position %u: keys must not be 0", i);
+        tw_segment *segment = tw_segment_of(self, key[i]);
+        unsigned char *bucket = tw_segment_bucket(segment, self->stride, key[i]);
+        row[i] = tw_segment_find(segment, self->stride, self->row_size, bucket, key[i]);
+        if (row[i] != NULL)
+            continue;
+        unsigned place;
+        tw_status status = tw_segment_insert(self, key[i], &bucket, &place, has_grown, error);
+        if (status < 0)
+            return status;
+        row[i] = tw_bucket_row(bucket, place, self->row_size);
+        segment = tw_segment_of(self, key[i]);
+        if (segment->touched != NULL)
+            tw_touch(self->touched, &segment->touched[(uint64_t)(bucket - segment->bytes) / self->stride], place);
+        if (self->has_constant_rows)
+            memcpy(row[i], self->initial, self->row_size);
+        else
+            tw_table_initial(self, key[i], row[i]);
+    }
+    return TW_STATUS_OK;
+}
+
+tw_status tw_segments_rows(
+    tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void **row, tw_error *error)
+{
+    if (self->keep.is_on)
+        return tw_keep_rows(self, key, n, access, row, error);
+    tw_status status = TW_STATUS_OK;
+    void *absent = access == TW_ACCESS_READ && self->has_constant_rows ? self->initial : NULL;
+    uint32_t n_absent = segments_find(self, key, n, access, absent, row);
+    if (n_absent > 0 && access == TW_ACCESS_WRITE) {
+        bool has_grown = false;
+        status = segments_insert(self, key, n, row, &has_grown, error);
+        if (status == TW_STATUS_OK && has_grown)
+            (void)segments_find(self, key, n, access, NULL, row);
+    } else if (n_absent > 0 && absent == NULL) {
+        status = tw_scratch_begin(self, n, error);
+        if (status == TW_STATUS_OK)
+            tw_scratch_fill(self, key, n, row);
+    }
+    return status;
+}
