@@ -54,7 +54,7 @@ static int64_t count_rows(const bulk *self, const tw_section_view *section, uint
     int64_t n = 0;
     size_t size = pair_size(self, section);
     for (uint64_t i = 0; i < section->count; i++) {
-        uint64_t key = tw_wire_u64(section->payload + i * size), slot = key >> (64 - TW_SLOT_BITS);
+        uint64_t key = tw_wire_u64(section->payload + i * size), slot = tw_key_slot(key);
         if (key == 0 || slot < section->first_slot || slot > section->last_slot)
             return -1;
         n += slot >= first && slot <= last;
@@ -115,7 +115,7 @@ static tw_status put_rows(bulk *self, const tw_section_view *section, tw_error *
         const unsigned char *pair = section->payload + i * pair_size(self, section);
         key[n] = tw_wire_u64(pair);
         from[n] = pair + 8;
-        n += is_older(self, key[n] >> (64 - TW_SLOT_BITS));
+        n += is_older(self, tw_key_slot(key[n]));
     }
     return status;
 }

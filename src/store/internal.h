@@ -199,6 +199,7 @@ bool tw_keep_is_expired(const tw_table *self, uint32_t stamp, uint64_t tick);
 /* As another table has it: a row, which hardly anything makes room for, or the count of a key. */
 TW_MUST_USE tw_status tw_keep_put(tw_table *self, uint64_t key, uint32_t stamp, void **row, tw_error *error);
 void tw_keep_load_seen(tw_table *self, uint64_t key, uint32_t stamp, uint32_t count);
+/* Older stamps of rows that do not expire are renewed to this age: ages are differences of 32 bits. */
 enum { TW_KEEP_MAX_AGE = 1 << 30 };
 /* Ticks since the last touch; rows that do not expire grow no older than TW_KEEP_MAX_AGE. */
 static inline int32_t tw_keep_age(const tw_table *self, uint32_t stamp)
@@ -208,7 +209,9 @@ static inline int32_t tw_keep_age(const tw_table *self, uint32_t stamp)
 }
 enum { TW_SEEN_WINDOW = 4096 * (int)sizeof(tw_seen_set) };
 
-/* turn.c: what is due between two ticks, and before a row is added to a slot; true: rows have moved. */
+/* turn.c: what is due between two ticks, and before a row is added to a slot; true: rows have moved. A turn sweeps one
+ * group of slots; all have had their turn after TW_TURN_GROUPS. */
+enum { TW_TURN_SLOTS = 64, TW_TURN_GROUPS = TW_N_SLOTS / TW_TURN_SLOTS };
 void tw_keep_turns(tw_table *self, uint64_t before, uint64_t after);
 bool tw_keep_make_room(tw_table *self, uint32_t slot);
 

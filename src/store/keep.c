@@ -1,7 +1,6 @@
 /* Which keys have a row: admission and expiry, event by event. See tw_keep. */
 #include <string.h>
 
-#include "base/alloc.h"
 #include "base/hash.h"
 #include "store/segment.h"
 
@@ -26,16 +25,11 @@ bool tw_keep_draw(const tw_table_spec *spec, uint64_t key, uint64_t tick)
 
 /* --- counts of keys without a row --------------------------------------------------------------------------------- */
 
-static inline uint32_t key_slot(uint64_t key)
-{
-    return (uint32_t)(key >> (64 - TW_SLOT_BITS));
-}
-
 static inline tw_seen_set *seen_set(const tw_table *self, uint64_t key)
 {
     const tw_keeper *keep = &self->keep;
     uint64_t in_slot = tw_scaled(key * 0x9e3779b97f4a7c15ull, keep->sets_a_slot);
-    return &keep->set[(size_t)(key_slot(key) - self->first_slot) * keep->sets_a_slot + in_slot];
+    return &keep->set[(size_t)(tw_key_slot(key) - self->first_slot) * keep->sets_a_slot + in_slot];
 }
 
 /* Place of the key in its set, TW_SEEN_KEYS: it is not there. */
@@ -167,7 +161,7 @@ static tw_status keep_make(tw_table *self, uint64_t key, bool is_there, kept_row
     if (is_there) {
         keep->n_expired++;
     } else {
-        uint32_t slot = key_slot(key);
+        uint32_t slot = tw_key_slot(key);
         if (keep->room > 0 && tw_keep_make_room(self, slot))
             *has_moved = true;
         tw_status status = tw_segment_insert(self, key, &row->bucket, &row->place, has_moved, error);
@@ -259,11 +253,11 @@ tw_status tw_keep_put(tw_table *self, uint64_t key, uint32_t stamp, void **row, 
 {
     kept_row found;
     bool is_there, has_moved = false;
-    uint32_t *slot_rows = self->keep.slot_rows != NULL ? &self->keep.slot_rows[key_slot(key)] : NULL;
+    uint32_t *slot_rows = self->keep.slot_rows != NULL ? &self->keep.slot_rows[tw_key_slot(key)] : NULL;
     (void)keep_find(self, key, self->keep.clock, &found, &is_there);
     if (!is_there) {
         if (slot_rows != NULL && *slot_rows / 2 >= self->keep.room)
-            (void)tw_keep_make_room(self, key_slot(key)); /* from a table that has room for more */
+            (void)tw_keep_make_room(self, tw_key_slot(key)); /* from a table that has room for more */
         tw_status status = tw_segment_insert(self, key, &found.bucket, &found.place, &has_moved, error);
         if (status < 0)
             return status;

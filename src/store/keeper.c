@@ -4,10 +4,9 @@
 #include "store/internal.h"
 
 enum {
-    KEEP_ADMIT_BYTES = 12 << 20,
-    KEEP_TURN_MIN = 16,
+    KEEP_ADMIT_BYTES = 12 << 20, /* of counts, where the spec does not say */
+    KEEP_TURN_MIN = 16,          /* ticks between two turns */
     KEEP_TURN_MAX = 1 << 16,
-    KEEP_GROUPS = 64,
     KEEP_MIN_ROOM = 16,   /* rows a slot */
     KEEP_WIDE_PLACE = 128 /* bytes; segments of wider rows are half empty, as segment.c makes them */
 };
@@ -92,7 +91,7 @@ static uint64_t spec_turn(const tw_table_spec *spec, uint32_t room)
 {
     uint64_t turn = KEEP_TURN_MAX;
     if (spec->keep.expire_after > 0)
-        turn = clamped(spec->keep.expire_after / 4 / KEEP_GROUPS, KEEP_TURN_MIN, turn);
+        turn = clamped(spec->keep.expire_after / 4 / TW_TURN_GROUPS, KEEP_TURN_MIN, turn);
     return room > 0 ? clamped(room / 8, KEEP_TURN_MIN, turn) : turn;
 }
 

@@ -70,7 +70,7 @@ static uint32_t wire_u32(const unsigned char *bytes)
 static tw_status use_row(loader *self, uint64_t key, const unsigned char *row, bool is_stamped, tw_error *error)
 {
     tw_table *table = self->table;
-    uint64_t slot = key >> (64 - TW_SLOT_BITS);
+    uint64_t slot = tw_key_slot(key);
     if (slot < table->first_slot || slot > table->last_slot || (self->newest != NULL && self->at < self->newest[slot]))
         return TW_STATUS_OK;
     void *to = NULL;
@@ -99,7 +99,7 @@ static tw_status use_record(loader *self, uint32_t block, uint64_t index, const 
 
 static bool key_is_good(const loader *self, const tw_section_view *section, uint64_t key)
 {
-    uint64_t slot = key >> (64 - TW_SLOT_BITS);
+    uint64_t slot = tw_key_slot(key);
     if (slot < section->first_slot || slot > section->last_slot)
         return false;
     return self->spec.kind == TW_TABLE_HASHED ? (key << self->spec.bits) == 0 : key != 0;
@@ -164,7 +164,7 @@ static tw_status visit_seen(loader *self, const tw_section_view *section, tw_err
         return bad(self, section, error, "its length does not fit its count");
     for (uint64_t i = 0; i < section->count; i++) {
         const unsigned char *at = section->payload + i * 16;
-        uint64_t key = tw_wire_u64(at), slot = key >> (64 - TW_SLOT_BITS);
+        uint64_t key = tw_wire_u64(at), slot = tw_key_slot(key);
         if (!key_is_good(self, section, key))
             return bad(self, section, error, "a key in it is out of range");
         if (self->is_applying && slot >= self->table->first_slot && slot <= self->table->last_slot)

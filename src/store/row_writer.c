@@ -132,7 +132,7 @@ static tw_status write_block(copier *self, const tw_area *area, tw_error *error)
     size_t size = block->record.size;
     tw_status status = tw_section_room(self->out, block->count * (8 + size), error);
     for (uint32_t i = 0; i < block->count && status == TW_STATUS_OK; i++) {
-        uint64_t slot = tw_block_key(block->name, i) >> (64 - TW_SLOT_BITS);
+        uint64_t slot = tw_key_slot(tw_block_key(block->name, i));
         if (slot >= self->frozen->first_slot && slot <= self->frozen->last_slot)
             put_pair(self->out, i, self->image + i * size, size);
     }

@@ -89,7 +89,7 @@ static void segment_move(tw_table *table, const tw_segment *from, tw_segment *lo
         unsigned char *bucket = from->bytes + i * table->stride;
         const uint64_t *keys = (const uint64_t *)(const void *)bucket;
         for (unsigned j = 0; j < TW_BUCKET_KEYS && keys[j] != 0; j++) {
-            tw_segment *to = keys[j] >> (64 - TW_SLOT_BITS) > low->last_slot ? high : low;
+            tw_segment *to = tw_key_slot(keys[j]) > low->last_slot ? high : low;
             unsigned place;
             unsigned char *into = segment_place(to, table->stride, keys[j], &place);
             bucket_copy(table, into, place, bucket, j);
@@ -103,7 +103,7 @@ static uint64_t segment_count_above(const tw_table *table, const tw_segment *sel
     for (uint64_t i = 0; i < self->n_buckets; i++) {
         const uint64_t *keys = (const uint64_t *)(const void *)(self->bytes + i * table->stride);
         for (unsigned j = 0; j < TW_BUCKET_KEYS && keys[j] != 0; j++)
-            n += keys[j] >> (64 - TW_SLOT_BITS) > slot;
+            n += tw_key_slot(keys[j]) > slot;
     }
     return n;
 }
@@ -293,7 +293,7 @@ bool tw_segment_fill(const tw_table *table, tw_segment *self, const unsigned cha
     uint32_t row_size = table->row_size;
     size_t stride = table->stride;
     for (uint64_t i = 0; i < n; i++, pair += pair_size) {
-        uint64_t key = tw_wire_u64(pair), slot = key >> (64 - TW_SLOT_BITS);
+        uint64_t key = tw_wire_u64(pair), slot = tw_key_slot(key);
         if (slot < self->first_slot || slot > self->last_slot)
             continue;
         unsigned char *bucket = tw_segment_bucket(self, stride, key);

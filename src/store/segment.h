@@ -30,7 +30,7 @@ static inline unsigned char *tw_segment_bucket(const tw_segment *self, size_t st
 
 static inline tw_segment *tw_segment_of(const tw_table *self, uint64_t key)
 {
-    return &self->segment[self->segment_of[key >> (64 - TW_SLOT_BITS)]];
+    return &self->segment[self->segment_of[tw_key_slot(key)]];
 }
 
 /* Bit i: place i of the bucket holds `key`. */

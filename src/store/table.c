@@ -113,7 +113,7 @@ static tw_status block_create(tw_table *self, uint32_t index, tw_error *error)
     self->bytes += state->size;
     for (uint32_t i = 0; i < block->count; i++) {
         uint64_t key = tw_block_key(block->name, i);
-        uint64_t slot = key >> (64 - TW_SLOT_BITS);
+        uint64_t slot = tw_key_slot(key);
         if (slot < self->first_slot || slot > self->last_slot)
             continue;
         if (state->is_here != NULL)

@@ -3,12 +3,6 @@
 #include "base/alloc.h"
 #include "store/segment.h"
 
-enum {
-    TURN_SLOTS = 64,
-    TURN_GROUPS = TW_N_SLOTS / TURN_SLOTS,
-    TURN_MAX_AGE = TW_KEEP_MAX_AGE, /* older stamps are renewed to this age: ages are differences of 32 bits */
-};
-
 typedef struct tw_old_row {
     uint64_t key;
     int32_t age;
@@ -19,16 +13,11 @@ static inline int32_t age_of(const tw_table *self, uint32_t stamp)
     return (int32_t)((uint32_t)self->keep.clock - stamp);
 }
 
-static inline uint32_t key_slot(uint64_t key)
-{
-    return (uint32_t)(key >> (64 - TW_SLOT_BITS));
-}
-
 /* --- sweep -------------------------------------------------------------------------------------------------------- */
 
 static void row_remove(tw_table *self, tw_segment *segment, unsigned char *bucket, unsigned place)
 {
-    uint32_t slot = key_slot(tw_bucket_keys(bucket)[place]);
+    uint32_t slot = tw_key_slot(tw_bucket_keys(bucket)[place]);
     tw_segment_remove(self, segment, bucket, place);
     if (self->keep.slot_rows != NULL)
         self->keep.slot_rows[slot]--;
@@ -36,7 +25,7 @@ static void row_remove(tw_table *self, tw_segment *segment, unsigned char *bucke
 
 static void sweep_segment(tw_table *self, tw_segment *segment)
 {
-    int32_t after = self->keep.expires ? (int32_t)self->spec.keep.expire_after : TURN_MAX_AGE;
+    int32_t after = self->keep.expires ? (int32_t)self->spec.keep.expire_after : TW_KEEP_MAX_AGE;
     unsigned char *end = segment->bytes + segment->size;
     for (unsigned char *bucket = segment->bytes; bucket < end; bucket += self->stride) {
         const uint64_t *keys = tw_bucket_keys(bucket);
@@ -53,7 +42,7 @@ static void sweep_segment(tw_table *self, tw_segment *segment)
             }
             if (segment->area != NULL)
                 tw_area_keep(segment->area, bucket, self->stride);
-            *stamp = (uint32_t)self->keep.clock - TURN_MAX_AGE;
+            *stamp = (uint32_t)self->keep.clock - TW_KEEP_MAX_AGE;
             i++;
         }
     }
@@ -62,7 +51,7 @@ static void sweep_segment(tw_table *self, tw_segment *segment)
 static void sweep_sets(tw_table *self, uint32_t first, uint32_t last)
 {
     tw_keeper *keep = &self->keep;
-    int32_t after = keep->expires ? (int32_t)self->spec.keep.expire_after : TURN_MAX_AGE;
+    int32_t after = keep->expires ? (int32_t)self->spec.keep.expire_after : TW_KEEP_MAX_AGE;
     tw_seen_set *end = keep->set + (size_t)(last + 1 - self->first_slot) * keep->sets_a_slot;
     for (tw_seen_set *set = keep->set + (size_t)(first - self->first_slot) * keep->sets_a_slot; set < end; set++) {
         for (unsigned i = 0; i < TW_SEEN_KEYS; i++) {
@@ -72,7 +61,7 @@ static void sweep_sets(tw_table *self, uint32_t first, uint32_t last)
             if (keep->area != NULL)
                 tw_area_keep(&keep->area[offset / TW_SEEN_WINDOW], set, sizeof *set);
             set->entry[i] = keep->expires ? 0 : set->entry[i];
-            set->stamp[i] = keep->expires ? 0 : (uint32_t)keep->clock - TURN_MAX_AGE;
+            set->stamp[i] = keep->expires ? 0 : (uint32_t)keep->clock - TW_KEEP_MAX_AGE;
         }
     }
 }
@@ -128,7 +117,7 @@ static void gather(tw_table *self, const tw_segment *segment, uint32_t first, ui
     for (unsigned char *bucket = segment->bytes; bucket < end; bucket += self->stride) {
         const uint64_t *keys = tw_bucket_keys(bucket);
         for (unsigned i = 0; i < TW_BUCKET_KEYS && keys[i] != 0; i++) {
-            uint32_t at = key_slot(keys[i]);
+            uint32_t at = tw_key_slot(keys[i]);
             if (at < first || at > last || slot[at - first].first == UINT32_MAX)
                 continue;
             turn_slot *own = &slot[at - first];
@@ -141,12 +130,12 @@ static void gather(tw_table *self, const tw_segment *segment, uint32_t first, ui
     }
 }
 
-/* Evicts in the slots [first, last], at most TURN_SLOTS, that have more than `most` rows, down to `rest`. True: rows
+/* Evicts in the slots [first, last], at most TW_TURN_SLOTS, that have more than `most` rows, down to `rest`. True: rows
  * have moved. Without memory for it nothing is evicted now. */
 static bool evict(tw_table *self, uint32_t first, uint32_t last, uint32_t most, uint32_t rest)
 {
     tw_keeper *keep = &self->keep;
-    turn_slot slot[TURN_SLOTS];
+    turn_slot slot[TW_TURN_SLOTS];
     size_t n = 0;
     for (uint32_t i = first; i <= last; i++) {
         bool is_full = keep->slot_rows[i] > most;
@@ -206,7 +195,7 @@ bool tw_keep_make_room(tw_table *self, uint32_t slot)
 
 static void turn_group(tw_table *self, uint32_t group)
 {
-    uint32_t first = group * TURN_SLOTS, last = first + TURN_SLOTS - 1;
+    uint32_t first = group * TW_TURN_SLOTS, last = first + TW_TURN_SLOTS - 1;
     first = first < self->first_slot ? self->first_slot : first;
     last = last > self->last_slot ? self->last_slot : last;
     if (first > last)
@@ -230,6 +219,6 @@ static void turn_group(tw_table *self, uint32_t group)
 void tw_keep_turns(tw_table *self, uint64_t before, uint64_t after)
 {
     uint64_t turn = self->keep.turn, n = after / turn - before / turn;
-    for (uint64_t i = n < TURN_GROUPS ? n : TURN_GROUPS; i > 0; i--)
-        turn_group(self, (uint32_t)((after / turn - i + 1) % TURN_GROUPS));
+    for (uint64_t i = n < TW_TURN_GROUPS ? n : TW_TURN_GROUPS; i > 0; i--)
+        turn_group(self, (uint32_t)((after / turn - i + 1) % TW_TURN_GROUPS));
 }
