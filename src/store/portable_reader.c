@@ -1,25 +1,18 @@
 #include <inttypes.h>
-#include <jansson.h>
 #include <math.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/hash.h"
+#include "store/json_lines.h"
 #include "store/portable.h"
 #include "store/portable_names.h"
 #include "store/spec.h"
 
-enum { READ_BYTES = 1 << 16, CHUNK_ROWS = 256 };
+enum { CHUNK_ROWS = 256 };
 
 struct tw_portable_reader {
-    tw_portable_input input;
-    char name[TW_PORTABLE_NAME_SIZE];
-    char *bytes; /* [start, end) is read and not used yet */
-    size_t start, end, capacity;
-    bool is_at_end;
-    uint64_t line; /* of the value at hand, 1-based */
+    tw_json_lines lines;
     XXH3_state_t *hash;
     tw_portable_head head;
 };
@@ -33,149 +26,6 @@ typedef struct portable_chunk {
     bool has_last;
 } portable_chunk;
 
-static tw_status bad(const tw_portable_reader *self, tw_error *error, const char *format, ...) TW_PRINTF(3, 4);
-
-static tw_status bad(const tw_portable_reader *self, tw_error *error, const char *format, ...)
-{
-    char message[TW_ERROR_MESSAGE_SIZE];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(message, sizeof message, format, arguments);
-    va_end(arguments);
-    (void)tw_error_set(error, TW_STATUS_CORRUPT, "%s", message);
-    tw_error_at(error, self->name, self->line, 0);
-    return TW_STATUS_CORRUPT;
-}
-
-/* --- lines -------------------------------------------------------------------------------------------------------- */
-
-static tw_status read_more(tw_portable_reader *self, tw_error *error)
-{
-    size_t n = 0;
-    if (self->start > 0) {
-        memmove(self->bytes, self->bytes + self->start, self->end - self->start);
-        self->end -= self->start;
-        self->start = 0;
-    }
-    if (self->end > TW_PORTABLE_MAX_LINE)
-        return bad(self, error, "the line is longer than %d MiB", TW_PORTABLE_MAX_LINE >> 20);
-    tw_status status = tw_grow(&self->bytes, 1, &self->capacity, self->end + READ_BYTES, error);
-    if (status == TW_STATUS_OK)
-        status = self->input.read(self->input.context, self->bytes + self->end, READ_BYTES, &n, error);
-    self->end += n;
-    self->is_at_end = n == 0;
-    return status;
-}
-
-/* The next line as a JSON object: END behind the last. *size: bytes of the line with its end. The caller releases. */
-static tw_status next_value(tw_portable_reader *self, json_t **out, const char **text, size_t *size, tw_error *error)
-{
-    size_t looked = 0;
-    const char *feed = NULL;
-    *out = NULL;
-    self->line++;
-    while (feed == NULL && !self->is_at_end) {
-        if (self->end > self->start + looked)
-            feed = memchr(self->bytes + self->start + looked, '\n', self->end - self->start - looked);
-        looked = self->end - self->start;
-        tw_status status = feed == NULL ? read_more(self, error) : TW_STATUS_OK;
-        if (status < 0)
-            return status;
-    }
-    if (self->start == self->end)
-        return TW_STATUS_END;
-    if (feed == NULL)
-        return bad(self, error, "the line is cut off: it has no line end");
-    json_error_t why;
-    *text = self->bytes + self->start;
-    *size = (size_t)(feed - *text) + 1;
-    self->start += *size;
-    *out = json_loadb(*text, *size, JSON_REJECT_DUPLICATES, &why);
-    if (*out == NULL && json_error_code(&why) == json_error_out_of_memory)
-        return tw_no_memory(error, *size);
-    if (*out == NULL)
-        return bad(self, error, "column %d: %.120s", why.column, why.text);
-    if (json_is_object(*out))
-        return TW_STATUS_OK;
-    json_decref(*out);
-    return bad(self, error, "expected an object in braces");
-}
-
-/* --- members ------------------------------------------------------------------------------------------------------ */
-
-/* Decimal digits, or a JSON integer; false beyond `max`. */
-static bool to_integer(const json_t *value, uint64_t max, uint64_t *out)
-{
-    if (json_is_integer(value)) {
-        json_int_t number = json_integer_value(value);
-        *out = (uint64_t)number;
-        return number >= 0 && *out <= max;
-    }
-    const char *text = json_string_value(value);
-    *out = 0;
-    if (text == NULL || *text == '\0')
-        return false;
-    for (; *text != '\0'; text++) {
-        uint64_t digit = (uint64_t)(*text - '0');
-        if (*text < '0' || *text > '9' || *out > (max - digit) / 10)
-            return false;
-        *out = *out * 10 + digit;
-    }
-    return true;
-}
-
-static bool to_hex(const char *text, size_t n_digits, uint64_t *out)
-{
-    static const char digits[] = "0123456789abcdef";
-    *out = 0;
-    if (text == NULL || strlen(text) != n_digits)
-        return false;
-    for (; *text != '\0'; text++) {
-        const char *digit = strchr(digits, *text);
-        if (digit == NULL)
-            return false;
-        *out = *out << 4 | (uint64_t)(digit - digits);
-    }
-    return true;
-}
-
-static tw_status get_integer(const tw_portable_reader *self,
-    const json_t *object,
-    const char *name,
-    uint64_t max,
-    uint64_t *out,
-    tw_error *error)
-{
-    if (to_integer(json_object_get(object, name), max, out))
-        return TW_STATUS_OK;
-    return bad(self, error, "\"%s\" is missing or no whole number from 0 to %" PRIu64, name, max);
-}
-
-static tw_status get_text(
-    const tw_portable_reader *self, const json_t *object, const char *name, const char **out, tw_error *error)
-{
-    *out = json_string_value(json_object_get(object, name));
-    return *out != NULL ? TW_STATUS_OK : bad(self, error, "\"%s\" is missing or no text", name);
-}
-
-/* The place of the member's word in `words`. */
-static tw_status get_word(const tw_portable_reader *self,
-    const json_t *object,
-    const char *name,
-    const char *const *words,
-    int n_words,
-    int *out,
-    tw_error *error)
-{
-    const char *text = NULL;
-    tw_status status = get_text(self, object, name, &text, error);
-    for (*out = 1; status == TW_STATUS_OK && *out < n_words; ++*out) {
-        if (strcmp(words[*out], text) == 0)
-            return status;
-    }
-    return status < 0 ? status : bad(self, error, "\"%s\": \"%.40s\" is not known", name, text);
-}
-
 #define N_WORDS(words) ((int)(sizeof(words) / sizeof *(words)))
 
 /* --- head --------------------------------------------------------------------------------------------------------- */
@@ -185,23 +35,26 @@ static tw_status read_field(const tw_portable_reader *self, const json_t *from, 
     const char *name = NULL;
     uint64_t count = 0;
     int type = 0, merge = 0, init = 0;
-    tw_status status = get_text(self, from, "name", &name, error);
+    tw_status status = tw_json_get_text(&self->lines, from, "name", &name, error);
     if (status == TW_STATUS_OK)
-        status = get_integer(self, from, "count", TW_RECORD_MAX_SIZE, &count, error);
+        status = tw_json_get_integer(&self->lines, from, "count", TW_RECORD_MAX_SIZE, &count, error);
     if (status == TW_STATUS_OK)
-        status = get_word(self, from, "type", tw_portable_type_name, N_WORDS(tw_portable_type_name), &type, error);
+        status = tw_json_get_word(
+            &self->lines, from, "type", tw_portable_type_name, N_WORDS(tw_portable_type_name), &type, error);
     if (status == TW_STATUS_OK)
-        status = get_word(self, from, "merge", tw_portable_merge_name, N_WORDS(tw_portable_merge_name), &merge, error);
+        status = tw_json_get_word(
+            &self->lines, from, "merge", tw_portable_merge_name, N_WORDS(tw_portable_merge_name), &merge, error);
     if (status == TW_STATUS_OK)
-        status = get_word(self, from, "init", tw_portable_init_name, N_WORDS(tw_portable_init_name), &init, error);
+        status = tw_json_get_word(
+            &self->lines, from, "init", tw_portable_init_name, N_WORDS(tw_portable_init_name), &init, error);
     if (status < 0)
         return status;
     const json_t *value = json_object_get(from, "value");
     if (!json_is_number(value))
-        return bad(self, error, "\"value\" of field \"%.40s\" is missing or no number", name);
+        return tw_json_lines_bad(&self->lines, error, "\"value\" of field \"%.40s\" is missing or no number", name);
     tw_error why = {0};
     if (tw_record_add(record, name, (tw_field_type)type, (uint32_t)count, (tw_merge)merge, &why) < 0)
-        return bad(self, error, "schema: %.200s", why.message);
+        return tw_json_lines_bad(&self->lines, error, "schema: %.200s", why.message);
     tw_record_init_last(record, (tw_init)init, json_number_value(value));
     return TW_STATUS_OK;
 }
@@ -211,7 +64,7 @@ static tw_status read_record_shape(
 {
     tw_status status = TW_STATUS_OK;
     if (!json_is_array(list))
-        return bad(self, error, "schema: the fields of a record are missing");
+        return tw_json_lines_bad(&self->lines, error, "schema: the fields of a record are missing");
     for (size_t i = 0; i < json_array_size(list) && status == TW_STATUS_OK; i++)
         status = read_field(self, json_array_get(list, i), record, error);
     return status;
@@ -222,20 +75,20 @@ static tw_status read_schema(const tw_portable_reader *self, const json_t *from,
     const json_t *blocks = json_object_get(from, "blocks");
     tw_status status = read_record_shape(self, json_object_get(from, "row"), &schema->row, error);
     if (status == TW_STATUS_OK && !json_is_array(blocks))
-        return bad(self, error, "schema: \"blocks\" is missing");
+        return tw_json_lines_bad(&self->lines, error, "schema: \"blocks\" is missing");
     for (size_t i = 0; status == TW_STATUS_OK && i < json_array_size(blocks); i++) {
         const json_t *block = json_array_get(blocks, i);
         const char *name = NULL;
         uint64_t count = 0;
         tw_error why = {0};
-        status = get_text(self, block, "name", &name, error);
+        status = tw_json_get_text(&self->lines, block, "name", &name, error);
         if (status == TW_STATUS_OK)
-            status = get_integer(self, block, "count", UINT32_MAX, &count, error);
+            status = tw_json_get_integer(&self->lines, block, "count", UINT32_MAX, &count, error);
         if (status < 0)
             return status;
         tw_block *added = tw_schema_add_block(schema, name, (uint32_t)count, &why);
         if (added == NULL)
-            return bad(self, error, "schema: %.200s", why.message);
+            return tw_json_lines_bad(&self->lines, error, "schema: %.200s", why.message);
         status = read_record_shape(self, json_object_get(block, "record"), &added->record, error);
     }
     return status;
@@ -246,11 +99,11 @@ static tw_status read_spec(const tw_portable_reader *self, const json_t *from, t
     static const char *const kinds[] = {NULL, "exact", "hashed"};
     uint64_t bits = 0;
     int kind = 0;
-    tw_status status = get_word(self, from, "table", kinds, N_WORDS(kinds), &kind, error);
+    tw_status status = tw_json_get_word(&self->lines, from, "table", kinds, N_WORDS(kinds), &kind, error);
     if (status == TW_STATUS_OK)
-        status = get_integer(self, from, "bits", 31, &bits, error);
+        status = tw_json_get_integer(&self->lines, from, "bits", 31, &bits, error);
     if (status == TW_STATUS_OK)
-        status = get_integer(self, from, "hash_seed", UINT64_MAX, &spec->hash_seed, error);
+        status = tw_json_get_integer(&self->lines, from, "hash_seed", UINT64_MAX, &spec->hash_seed, error);
     spec->kind = (tw_table_kind)kind;
     spec->bits = (uint32_t)bits;
     return status == TW_STATUS_OK ? read_schema(self, json_object_get(from, "schema"), &spec->schema, error) : status;
@@ -260,14 +113,14 @@ static tw_status read_names(tw_portable_reader *self, const json_t *from, tw_err
 {
     const char *learner = NULL;
     const json_t *pipeline = json_object_get(from, "pipeline");
-    tw_status status = get_text(self, from, "learner", &learner, error);
+    tw_status status = tw_json_get_text(&self->lines, from, "learner", &learner, error);
     if (status < 0)
         return status;
     if (strlen(learner) >= sizeof self->head.learner)
-        return bad(self, error, "\"learner\" is longer than %d bytes", TW_NAME_SIZE - 1);
+        return tw_json_lines_bad(&self->lines, error, "\"learner\" is longer than %d bytes", TW_NAME_SIZE - 1);
     memcpy(self->head.learner, learner, strlen(learner) + 1);
     if (!json_is_string(pipeline))
-        return bad(self, error, "\"pipeline\" is missing or no text");
+        return tw_json_lines_bad(&self->lines, error, "\"pipeline\" is missing or no text");
     self->head.pipeline_size = json_string_length(pipeline);
     self->head.pipeline = tw_strndup(json_string_value(pipeline), self->head.pipeline_size);
     return self->head.pipeline != NULL ? TW_STATUS_OK : tw_no_memory(error, self->head.pipeline_size);
@@ -277,15 +130,17 @@ static tw_status read_head(tw_portable_reader *self, const json_t *from, tw_erro
 {
     uint64_t format = 0, created_us = 0;
     tw_portable_head *head = &self->head;
-    if (!to_integer(json_object_get(from, "thalweg_model"), UINT64_MAX, &format))
-        return bad(self, error, "is no model that `model export` wrote: \"thalweg_model\" is missing");
+    if (!tw_json_integer(json_object_get(from, "thalweg_model"), UINT64_MAX, &format))
+        return tw_json_lines_bad(
+            &self->lines, error, "is no model that `model export` wrote: \"thalweg_model\" is missing");
     if (format != TW_PORTABLE_FORMAT)
-        return bad(self, error, "is of format %" PRIu64 ", this program reads %d", format, TW_PORTABLE_FORMAT);
-    tw_status status = get_integer(self, from, "version", INT64_MAX, &head->version, error);
+        return tw_json_lines_bad(
+            &self->lines, error, "is of format %" PRIu64 ", this program reads %d", format, TW_PORTABLE_FORMAT);
+    tw_status status = tw_json_get_integer(&self->lines, from, "version", INT64_MAX, &head->version, error);
     if (status == TW_STATUS_OK)
-        status = get_integer(self, from, "events", UINT64_MAX, &head->events, error);
+        status = tw_json_get_integer(&self->lines, from, "events", UINT64_MAX, &head->events, error);
     if (status == TW_STATUS_OK)
-        status = get_integer(self, from, "created_us", INT64_MAX, &created_us, error);
+        status = tw_json_get_integer(&self->lines, from, "created_us", INT64_MAX, &created_us, error);
     if (status == TW_STATUS_OK)
         status = read_spec(self, from, &head->spec, error);
     head->created_us = (int64_t)created_us;
@@ -301,8 +156,7 @@ tw_status tw_portable_open(const tw_portable_input *input, tw_portable_reader **
     tw_portable_reader *self = tw_alloc_zero(sizeof *self);
     if (self == NULL)
         return tw_no_memory(error, sizeof *self);
-    self->input = *input;
-    (void)snprintf(self->name, sizeof self->name, "%s", input->name);
+    tw_json_lines_open(&self->lines, input);
     self->hash = tw_alloc_aligned(64, sizeof *self->hash);
     tw_status status = TW_STATUS_OK;
     if (self->hash == NULL)
@@ -310,9 +164,9 @@ tw_status tw_portable_open(const tw_portable_input *input, tw_portable_reader **
     else
         (void)XXH3_64bits_reset(self->hash);
     if (status == TW_STATUS_OK)
-        status = next_value(self, &value, &text, &size, error);
+        status = tw_json_lines_next(&self->lines, &value, &text, &size, error);
     if (status == TW_STATUS_END)
-        status = bad(self, error, "the file is empty");
+        status = tw_json_lines_bad(&self->lines, error, "the file is empty");
     if (status == TW_STATUS_OK) {
         (void)XXH3_64bits_update(self->hash, text, size);
         status = read_head(self, value, error);
@@ -331,7 +185,7 @@ void tw_portable_close(tw_portable_reader **self)
         return;
     tw_free(gone->head.pipeline);
     tw_free(gone->hash);
-    tw_free(gone->bytes);
+    tw_json_lines_close(&gone->lines);
     tw_free(gone);
     *self = NULL;
 }
@@ -350,7 +204,7 @@ static bool to_real(const json_t *value, bool is_single, uint64_t *bits)
     float single = (float)real;
     uint32_t narrow = 0;
     if (text != NULL)
-        return strncmp(text, "0x", 2) == 0 && to_hex(text + 2, is_single ? 8 : 16, bits);
+        return strncmp(text, "0x", 2) == 0 && tw_json_hex(text + 2, is_single ? 8 : 16, bits);
     memcpy(&narrow, &single, sizeof narrow);
     memcpy(bits, &real, sizeof real);
     *bits = is_single ? narrow : *bits;
@@ -360,9 +214,10 @@ static bool to_real(const json_t *value, bool is_single, uint64_t *bits)
 static bool put_element(const json_t *value, tw_field_type type, unsigned char *at)
 {
     uint64_t wide = 0;
-    bool is_good = type == TW_FIELD_F32   ? to_real(value, true, &wide)
-                   : type == TW_FIELD_F64 ? to_real(value, false, &wide)
-                                          : to_integer(value, type == TW_FIELD_U32 ? UINT32_MAX : UINT64_MAX, &wide);
+    bool is_good = type == TW_FIELD_F32 ? to_real(value, true, &wide)
+                   : type == TW_FIELD_F64
+                       ? to_real(value, false, &wide)
+                       : tw_json_integer(value, type == TW_FIELD_U32 ? UINT32_MAX : UINT64_MAX, &wide);
     uint32_t narrow = (uint32_t)wide;
     if (type == TW_FIELD_F32 || type == TW_FIELD_U32)
         memcpy(at, &narrow, sizeof narrow);
@@ -377,19 +232,21 @@ static tw_status read_record(
 {
     memset(out, 0, record->size);
     if (json_object_size(from) != record->n_fields)
-        return bad(self, error, "the record has %zu fields, the schema %u", json_object_size(from), record->n_fields);
+        return tw_json_lines_bad(
+            &self->lines, error, "the record has %zu fields, the schema %u", json_object_size(from), record->n_fields);
     for (uint32_t i = 0; i < record->n_fields; i++) {
         const tw_field *field = &record->field[i];
         const json_t *value = json_object_get(from, field->name);
         size_t size = tw_field_type_size(field->type);
         bool is_list = field->count > 1;
         if (value == NULL)
-            return bad(self, error, "field \"%s\" of the schema is missing", field->name);
+            return tw_json_lines_bad(&self->lines, error, "field \"%s\" of the schema is missing", field->name);
         if (is_list && json_array_size(value) != field->count)
-            return bad(self, error, "field \"%s\" must be a list of %u numbers", field->name, field->count);
+            return tw_json_lines_bad(
+                &self->lines, error, "field \"%s\" must be a list of %u numbers", field->name, field->count);
         for (uint32_t j = 0; j < field->count; j++) {
             if (!put_element(is_list ? json_array_get(value, j) : value, field->type, out + field->offset + j * size))
-                return bad(self, error, "field \"%s\": element %u is no %s", field->name, j,
+                return tw_json_lines_bad(&self->lines, error, "field \"%s\": element %u is no %s", field->name, j,
                     tw_portable_type_name[field->type]);
         }
     }
@@ -415,13 +272,14 @@ static tw_status take_row(tw_portable_reader *self, const json_t *value, portabl
 {
     const tw_table_spec *spec = &self->head.spec;
     uint64_t key = 0;
-    bool is_good = to_hex(json_string_value(json_object_get(value, "key")), 16, &key);
+    bool is_good = tw_json_hex(json_string_value(json_object_get(value, "key")), 16, &key);
     if (!is_good || spec->schema.row.size == 0)
-        return bad(self, error, is_good ? "the learner has no rows" : "\"key\" is no text of 16 hex digits");
+        return tw_json_lines_bad(
+            &self->lines, error, is_good ? "the learner has no rows" : "\"key\" is no text of 16 hex digits");
     if (spec->kind == TW_TABLE_HASHED ? (key << spec->bits) != 0 : key == 0)
-        return bad(self, error, "\"key\" is none of this table");
+        return tw_json_lines_bad(&self->lines, error, "\"key\" is none of this table");
     if (chunk->has_last && key <= chunk->last_key)
-        return bad(self, error, "rows must ascend by key, each once");
+        return tw_json_lines_bad(&self->lines, error, "rows must ascend by key, each once");
     chunk->last_key = key;
     chunk->has_last = true;
     chunk->key[chunk->count] = key;
@@ -440,8 +298,8 @@ static tw_status take_block(
     const char *name = json_string_value(json_object_get(value, "block"));
     uint64_t found = 0;
     if (name == NULL || strcmp(name, shape->name) != 0 ||
-        !to_integer(json_object_get(value, "index"), UINT32_MAX, &found) || found != index)
-        return bad(self, error, "expected record %u of block \"%s\"", index, shape->name);
+        !tw_json_integer(json_object_get(value, "index"), UINT32_MAX, &found) || found != index)
+        return tw_json_lines_bad(&self->lines, error, "expected record %u of block \"%s\"", index, shape->name);
     tw_rows rows;
     tw_batch batch = {.n_entries = 0};
     tw_status status = params->ops->acquire(params, &batch, TW_ACCESS_WRITE, &rows, error);
@@ -462,9 +320,10 @@ static tw_status read_blocks(tw_portable_reader *self, tw_params *params, tw_por
             const char *text = NULL;
             size_t size = 0;
             json_t *value = NULL;
-            status = next_value(self, &value, &text, &size, error);
+            status = tw_json_lines_next(&self->lines, &value, &text, &size, error);
             if (status == TW_STATUS_END)
-                return bad(self, error, "the file ends before block \"%s\" is whole", schema->block[b].name);
+                return tw_json_lines_bad(
+                    &self->lines, error, "the file ends before block \"%s\" is whole", schema->block[b].name);
             if (status < 0)
                 return status;
             (void)XXH3_64bits_update(self->hash, text, size);
@@ -481,28 +340,30 @@ static tw_status check_end(
 {
     const json_t *checksum = json_object_get(value, "checksum");
     uint64_t rows = 0, blocks = 0, wanted = 0, found = XXH3_64bits_digest(self->hash);
-    tw_status status = get_integer(self, value, "rows", UINT64_MAX, &rows, error);
+    tw_status status = tw_json_get_integer(&self->lines, value, "rows", UINT64_MAX, &rows, error);
     if (status == TW_STATUS_OK)
-        status = get_integer(self, value, "blocks", UINT64_MAX, &blocks, error);
+        status = tw_json_get_integer(&self->lines, value, "blocks", UINT64_MAX, &blocks, error);
     if (status < 0)
         return status;
     if (json_object_size(value) != 2 + (size_t)(checksum != NULL))
-        return bad(self, error, "a member of the last line is not known");
+        return tw_json_lines_bad(&self->lines, error, "a member of the last line is not known");
     if (rows != counts->rows || blocks != counts->blocks)
-        return bad(self, error,
+        return tw_json_lines_bad(&self->lines, error,
             "%" PRIu64 " rows and %" PRIu64 " block records stand above, not %" PRIu64 " and %" PRIu64, counts->rows,
             counts->blocks, rows, blocks);
-    if (checksum != NULL && (!to_hex(json_string_value(checksum), 16, &wanted) || wanted != found))
-        return bad(self, error,
+    if (checksum != NULL && (!tw_json_hex(json_string_value(checksum), 16, &wanted) || wanted != found))
+        return tw_json_lines_bad(&self->lines, error,
             "the checksum of the lines above is %016" PRIx64 ": the file is damaged, or was changed (then leave "
             "\"checksum\" out)",
             found);
     const char *text = NULL;
     size_t size = 0;
     json_t *more = NULL;
-    status = next_value(self, &more, &text, &size, error);
+    status = tw_json_lines_next(&self->lines, &more, &text, &size, error);
     json_decref(more);
-    return status == TW_STATUS_END ? TW_STATUS_OK : status < 0 ? status : bad(self, error, "stands behind the end");
+    return status == TW_STATUS_END ? TW_STATUS_OK
+           : status < 0            ? status
+                                   : tw_json_lines_bad(&self->lines, error, "stands behind the end");
 }
 
 static tw_status read_rows(tw_portable_reader *self, portable_chunk *chunk, tw_portable_counts *counts, tw_error *error)
@@ -511,9 +372,9 @@ static tw_status read_rows(tw_portable_reader *self, portable_chunk *chunk, tw_p
         const char *text = NULL;
         size_t size = 0;
         json_t *value = NULL;
-        tw_status status = next_value(self, &value, &text, &size, error);
+        tw_status status = tw_json_lines_next(&self->lines, &value, &text, &size, error);
         if (status == TW_STATUS_END)
-            return bad(self, error, "the file is cut off: its last line is missing");
+            return tw_json_lines_bad(&self->lines, error, "the file is cut off: its last line is missing");
         if (status < 0)
             return status;
         bool is_row = json_object_get(value, "key") != NULL;
@@ -538,7 +399,7 @@ tw_status tw_portable_load(
     *counts = (tw_portable_counts){0};
     tw_status status = tw_spec_compare(&self->head.spec, spec, error);
     if (status < 0) {
-        tw_error_at(error, self->name, 1, 0);
+        tw_error_at(error, self->lines.name, 1, 0);
         return status;
     }
     chunk.row = tw_alloc((size_t)CHUNK_ROWS * row_size + 1);
