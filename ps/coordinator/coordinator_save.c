@@ -71,8 +71,7 @@ void tw_coordinator_save_request(tw_coordinator *self, const void *peer, size_t 
     if (!name_is_good(frame->payload, frame->payload_size)) {
         tw_coordinator_nack(self, peer, peer_size, frame, TW_NACK_BAD_FRAME,
             "a checkpoint's name has 1 to 63 letters, digits, dots, dashes and underscores, and begins with a letter "
-            "or "
-            "digit");
+            "or digit");
         return;
     }
     if (is_under_way(one)) {

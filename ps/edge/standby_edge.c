@@ -90,8 +90,7 @@ tw_socket *tw_standby_edge_socket(const tw_standby_edge *self)
     return self->socket;
 }
 
-/* --- promotion ------------------------------------------------------------------------------------------------------
- */
+/* --- promotion ---------------------------------------------------------------------------------------------------- */
 
 static tw_status edge_take_over(
     tw_standby_edge *self, tw_shard *shard, tw_socket *router, const tw_promotion *wanted, tw_error *error)
@@ -132,8 +131,7 @@ static void edge_tell_predecessor(tw_standby_edge *self, const tw_shard *shard)
     tw_free(out.bytes);
 }
 
-/* --- turns ----------------------------------------------------------------------------------------------------------
- */
+/* --- turns -------------------------------------------------------------------------------------------------------- */
 
 static tw_status edge_receive(tw_standby_edge *self, uint32_t n_frames, tw_error *error)
 {
@@ -189,8 +187,7 @@ tw_status tw_standby_edge_turn(tw_standby_edge *self, tw_shard *shard, tw_socket
     return TW_STATUS_OK;
 }
 
-/* --- asking for it --------------------------------------------------------------------------------------------------
- */
+/* --- asking for it ------------------------------------------------------------------------------------------------ */
 
 static tw_status take_answer(const tw_frame *frame, const char *address, uint64_t *epoch, tw_error *error)
 {

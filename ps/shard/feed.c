@@ -18,8 +18,7 @@ enum {
 
 static const uint64_t feed_max_held_bytes = (uint64_t)64 << 20;
 
-/* --- answers held back ----------------------------------------------------------------------------------------------
- */
+/* --- answers held back -------------------------------------------------------------------------------------------- */
 
 static void held_release(tw_shard *self, uint64_t up_to)
 {
@@ -67,8 +66,7 @@ bool tw_feed_holds(tw_shard *self, const void *peer, size_t peer_size, const voi
     return true;
 }
 
-/* --- entries --------------------------------------------------------------------------------------------------------
- */
+/* --- entries ------------------------------------------------------------------------------------------------------ */
 
 static void items_clear(tw_feed *self)
 {
@@ -173,8 +171,7 @@ void tw_feed_item_end(tw_shard *self, tw_feed_item *item, const tw_frame *frame)
         feed->unsent = item;
 }
 
-/* --- the copy -------------------------------------------------------------------------------------------------------
- */
+/* --- the copy ----------------------------------------------------------------------------------------------------- */
 
 /* The entry of the records gathered so far. */
 static tw_status rows_end(tw_shard *self, tw_error *error)
@@ -314,8 +311,7 @@ static void feed_digest(tw_shard *self)
     tw_feed_item_end(self, item, &frame);
 }
 
-/* --- the log --------------------------------------------------------------------------------------------------------
- */
+/* --- the log ------------------------------------------------------------------------------------------------------ */
 
 static tw_status log_values(
     const tw_shard *self, const tw_staged_part *part, void *const *block_record, tw_buffer *out, tw_error *error)
@@ -397,8 +393,7 @@ void tw_feed_log(tw_shard *self, const tw_session *session, const tw_frame *push
         tw_feed_pump(self);
 }
 
-/* --- the stream -----------------------------------------------------------------------------------------------------
- */
+/* --- the stream --------------------------------------------------------------------------------------------------- */
 
 static tw_status stream_begin(tw_shard *self, tw_error *error)
 {

@@ -422,9 +422,8 @@ static void push_refuse_for_room(tw_shard *self, tw_session *session, const tw_f
     bool is_hopeless = session->hold.worker != 0 && tw_rounds_is_bulk(&self->rounds.of);
     if (is_hopeless)
         (void)snprintf(message, sizeof message,
-            "the pushes of a round of %u workers with staleness 0 do not fit: %llu bytes more than the %llu there are; "
-            "at "
-            "most %llu: use a smaller engine.batch or more shards",
+            "the pushes of a round of %u workers with staleness 0 do not fit: %llu bytes more than the %llu there "
+            "are; at most %llu: use a smaller engine.batch or more shards",
             self->rounds.of.count, (unsigned long long)size,
             (unsigned long long)tw_shard_session_bytes(self, &n_sessions),
             (unsigned long long)self->options.max_session_bytes);

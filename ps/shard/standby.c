@@ -158,8 +158,7 @@ static void standby_restart(tw_standby *self, const char *why)
     send_give_up(self);
 }
 
-/* --- entries --------------------------------------------------------------------------------------------------------
- */
+/* --- entries ------------------------------------------------------------------------------------------------------ */
 
 static tw_status take_model(tw_standby *self, const tw_frame *frame, tw_error *error)
 {
@@ -446,8 +445,7 @@ static void take_numbered(tw_standby *self, const tw_frame *frame, const void *b
     self->figures.n_entries++;
 }
 
-/* --- frames and time ------------------------------------------------------------------------------------------------
- */
+/* --- frames and time ---------------------------------------------------------------------------------------------- */
 
 /* The stream is not kept any more, or cannot be had: it is asked for again, now and then. */
 static void take_nack(tw_standby *self, const tw_frame *frame)

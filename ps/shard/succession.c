@@ -108,8 +108,7 @@ static void take_give_up(tw_shard *self, const tw_frame *frame)
     feed->why[size] = '\0';
 }
 
-/* --- who takes over from whom ---------------------------------------------------------------------------------------
- */
+/* --- who takes over from whom ------------------------------------------------------------------------------------- */
 
 /* From now on the epoch is this one. */
 static void set_epoch(tw_shard *self, uint64_t epoch, bool is_certain)
@@ -247,8 +246,7 @@ static void take_promoted(tw_shard *self, const void *peer, size_t peer_size, co
     say_promoted(self, peer, peer_size, frame);
 }
 
-/* --- dispatch -------------------------------------------------------------------------------------------------------
- */
+/* --- dispatch ----------------------------------------------------------------------------------------------------- */
 
 static bool may(uint32_t roles, tw_frame_type type)
 {

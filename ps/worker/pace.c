@@ -117,8 +117,7 @@ static tw_status pace_timeout(const tw_remote *self, const tw_peer *peer, int64_
         pace->culprit_clock == 0
             ? tw_error_set(error, TW_STATUS_UNAVAILABLE,
                   "shard %u of %u at %s has waited %.1f s for worker %u of %u, which has not come; this one is in "
-                  "round "
-                  "%u, staleness %u: start it, or restart its machine",
+                  "round %u, staleness %u: start it, or restart its machine",
                   peer->shard, self->partition.n_shards, address, seconds, pace->culprit, pace->n_workers, pace->round,
                   self->pace.member.staleness)
             : tw_error_set(error, TW_STATUS_UNAVAILABLE,

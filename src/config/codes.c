@@ -31,9 +31,9 @@ static const tw_code codes[] = {
         "record is skipped.",
         "数值非有限", "数值为 NaN、无穷大或超出浮点范围。它会破坏所有累加结果，因此该记录被跳过。"},
     {"D207", "too many features",
-        "One record, its crosses included, has more features than a batch holds, or the data has more field names than "
-        "a "
-        "pipeline without declared columns takes. Declare the columns that matter, or make crosses of smaller sets.",
+        "One record, its crosses included, has more features than a batch holds, or the data has more field names "
+        "than a pipeline without declared columns takes. Declare the columns that matter, or make crosses of smaller "
+        "sets.",
         "特征过多",
         "单条记录（含交叉）的特征数超过批次容量，或未声明列时字段名过多。请声明所需的列，或缩小参与交叉的集合。"},
     {"D208", "bad UTF-8 or escape",
@@ -41,8 +41,7 @@ static const tw_code codes[] = {
         "UTF-8 或转义错误", "文本包含非 UTF-8 字节或错误的转义序列。该记录会被跳过。"},
     {"D209", "bad header or column",
         "The header line is missing, empty or names a column twice, so that nothing can be read from this split; or a "
-        "field "
-        "has no column in the dense rows that this learner wants: declare it as numeric.",
+        "field has no column in the dense rows that this learner wants: declare it as numeric.",
         "表头或列错误",
         "表头缺失、为空或列名重复，无法读取该数据分片；或字段不在该学习器所需的稠密列中，请声明为 as: numeric。"},
     {"D210", "bad weight", "The importance of an event must be a finite number, 0 or more. The record is skipped.",
@@ -51,8 +50,7 @@ static const tw_code codes[] = {
         "时间无效", "无法按 source.time.unit 的单位解析事件时间。该记录会被跳过。"},
     {"D212", "record too long",
         "A record is longer than the limit, which usually means that a line end or a quote is missing. It is skipped "
-        "as "
-        "a whole.",
+        "as a whole.",
         "记录过长", "记录超过长度上限，通常是缺少换行或引号。整条记录会被跳过。"},
     {"E100", "pipeline file cannot be read",
         "The pipeline file or a file under `include` does not exist, is a directory, is too large or may not be read. "
@@ -149,8 +147,7 @@ static const tw_code codes[] = {
         "漂移检测设置不匹配", "adwin 的 delta 是误报概率，必须小于 1；page_hinkley 的 delta 以被监测量为单位。"},
     {"E130", "batch training does not fit",
         "train.mode: batch fits the bounded part of the sources by train.solver: there must be one, the solver must "
-        "fit "
-        "the learner's task, and the learner must take over weights (warm start). Options of passes belong to the "
+        "fit the learner's task, and the learner must take over weights (warm start). Options of passes belong to the "
         "learner's own passes (solver online, ftrl or sgd), options of mode batch to mode batch.",
         "批量训练设置不匹配",
         "train.mode: batch 用 train.solver "
@@ -219,19 +216,17 @@ static const tw_code codes[] = {
         "（会被重新启动）或启动它。"},
     {"E305", "share was given to another worker",
         "A worker was silent for longer than the coordinator's --dead-after, so that its share of the input was given "
-        "to "
-        "another one; the shards refuse what it still pushes for it (STALE_OWNER). Nothing is lost or counted twice; "
-        "it "
-        "takes other work. If it happens again and again, the worker's machine is overloaded: raise --dead-after.",
+        "to another one; the shards refuse what it still pushes for it (STALE_OWNER). Nothing is lost or counted "
+        "twice; it takes other work. If it happens again and again, the worker's machine is overloaded: raise "
+        "--dead-after.",
         "份额已分配给其他 worker",
         "该 worker 静默时间超过协调器的 --dead-after，其输入份额已分配给其他 "
         "worker；分片会拒绝它为该份额继续推送的内容（STALE_OWNER）。没有事件丢失或重复计数，它会领取其他工作。"
         "若反复出现，说明该机器过载：请调大 --dead-after。"},
     {"E306", "coordinator refuses the worker",
         "Its job is another one than that of the workers that are there (another model, other passes), a live worker "
-        "has "
-        "the same name, or the coordinator was started again with other shards. The message says which. Use the same "
-        "pipeline for all workers of a coordinator, and another --name for each.",
+        "has the same name, or the coordinator was started again with other shards. The message says which. Use the "
+        "same pipeline for all workers of a coordinator, and another --name for each.",
         "协调器拒绝该 worker",
         "它的任务与已在场的 worker 不同（模型或遍数不同），或已有同名的 worker "
         "在运行，或协调器以不同的分片重新启动。消息会指出原因。"
@@ -239,18 +234,15 @@ static const tw_code codes[] = {
     {"E307", "no named checkpoints here",
         "Only a run with several workers, a checkpoint directory and unlimited staleness saves by name. `thalweg "
         "coordinator` saves nothing: its shards save by themselves (thalweg ps --checkpoint). The workers of a run "
-        "with "
-        "staleness wait for one another within a round and cannot stand still at one point; its checkpoints on a "
-        "period "
-        "hold every event once all the same.",
+        "with staleness wait for one another within a round and cannot stand still at one point; its checkpoints on a "
+        "period hold every event once all the same.",
         "此处没有命名检查点",
         "只有使用多个 worker、设置了检查点目录且 staleness 为 unlimited 的运行才能按名保存。`thalweg coordinator` "
         "不保存任何内容：其分片自行保存（thalweg ps --checkpoint）。使用 staleness 的运行中，worker "
         "在一轮之内相互等待，无法停在同一点；其周期性检查点同样保证每个事件只计一次。"},
     {"E308", "round too large",
         "With staleness 0 a shard keeps the pushes of a round until the last one is there, and they do not fit into "
-        "its "
-        "memory for sessions (256 MiB). Use a smaller engine.batch, more shards or another staleness.",
+        "its memory for sessions (256 MiB). Use a smaller engine.batch, more shards or another staleness.",
         "一轮过大",
         "staleness 为 0 时，分片保留一轮的全部推送，直到最后一个到达；它们放不进会话内存（256 MiB）。请减小 "
         "engine.batch、增加分片，或改用其他 staleness。"},

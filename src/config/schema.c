@@ -226,9 +226,8 @@ static const tw_option server_options[] = {
     OPTION_TIME("timeout", "30s", 1e5, 864e8, "how long a shard may stay silent before the run ends and names it"),
     OPTION_TEXT("staleness",
         "unlimited",
-        "rounds (batches or slices) that a worker may be ahead of the slowest one: 0 (in step, reruns are bit-equal), "
-        "a "
-        "number, or unlimited; without effect for one worker"),
+        "rounds (batches or slices) that a worker may be ahead of the slowest one: 0 (in step, reruns are "
+        "bit-equal), a number, or unlimited; without effect for one worker"),
     OPTION_CHOICE("flight",
         "rule",
         "rule|none",
@@ -295,8 +294,7 @@ static const tw_option drift_options[] = {
         "loss",
         "loss|error",
         "what is watched: the learner's loss of each event (k-means: squared distance), or 1 for a wrong sign and 0 "
-        "for "
-        "a right one"),
+        "for a right one"),
     {"delta", TW_OPTION_REAL, NULL, 1e-12, 1e12, NULL, false,
         "adwin: chance of a false alarm, below 1 (absent: 0.002, MOA); page_hinkley: rise of the mean that is "
         "tolerated, "
@@ -405,8 +403,7 @@ static const tw_option train_options[] = {
         "online",
         "online|batch",
         "online: event by event; batch: the bounded part of the sources as a whole, then online what follows it; "
-        "absent: "
-        "batch if a solver is named"),
+        "absent: batch if a solver is named"),
     OPTION_TEXT("solver", "online", "what fits the bounded part in mode batch: a batch solver, or the learner itself"),
     OPTION_INT("passes",
         "1",

@@ -123,12 +123,8 @@ bool tw_json_hex(const char *text, size_t n_digits, uint64_t *out)
     return true;
 }
 
-tw_status tw_json_get_integer(const tw_json_lines *self,
-    const json_t *object,
-    const char *name,
-    uint64_t max,
-    uint64_t *out,
-    tw_error *error)
+tw_status tw_json_get_integer(
+    const tw_json_lines *self, const json_t *object, const char *name, uint64_t max, uint64_t *out, tw_error *error)
 {
     if (tw_json_integer(json_object_get(object, name), max, out))
         return TW_STATUS_OK;

@@ -1,5 +1,5 @@
-/* json_lines.h: a text of lines, each a JSON object, and members of such objects, checked. Errors are CORRUPT and name the
- * line. Private to this folder. */
+/* json_lines.h: a text of lines, each a JSON object, and members of such objects, checked. Errors are CORRUPT and name
+ * the line. Private to this folder. */
 #ifndef TW_STORE_JSON_LINES_H
 #define TW_STORE_JSON_LINES_H
 
@@ -34,12 +34,8 @@ bool tw_json_integer(const json_t *value, uint64_t max, uint64_t *out);
 bool tw_json_hex(const char *text, size_t n_digits, uint64_t *out);
 
 /* Members that must be there. */
-TW_MUST_USE tw_status tw_json_get_integer(const tw_json_lines *self,
-    const json_t *object,
-    const char *name,
-    uint64_t max,
-    uint64_t *out,
-    tw_error *error);
+TW_MUST_USE tw_status tw_json_get_integer(
+    const tw_json_lines *self, const json_t *object, const char *name, uint64_t max, uint64_t *out, tw_error *error);
 /* Borrowed from the object. */
 TW_MUST_USE tw_status tw_json_get_text(
     const tw_json_lines *self, const json_t *object, const char *name, const char **out, tw_error *error);
