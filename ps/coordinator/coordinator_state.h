@@ -46,7 +46,7 @@ enum { MAX_SEEN = 64 };
 
 struct tw_coordinator {
     tw_coordinator_options options;
-    char (*address)[256]; /* [n_shards] */
+    char (*address)[TW_ADDRESS_SIZE]; /* [n_shards] */
     uint64_t *shard_epoch;
     uint32_t map_version;
     member *member; /* [n_members] */

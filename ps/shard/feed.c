@@ -231,23 +231,13 @@ static tw_status rows_visit(void *context, int block, uint64_t key, const void *
     return tw_buffer_append(&feed->values, record, size, error);
 }
 
-/* Payload: events learned u64, number of marks u64, then (split, mark) each. */
 static tw_status copy_end(tw_shard *self, tw_error *error)
 {
-    size_t n_marks = 0;
-    const tw_mark *mark = tw_table_marks(self->table, &n_marks);
     tw_frame frame = {.type = TW_FRAME_ROWS};
     tw_feed_item *item = tw_feed_item_begin(self, &frame, NULL);
-    unsigned char *at = item != NULL ? tw_buffer_reserve(&item->frame, 16 + n_marks * 16, error) : NULL;
-    if (at == NULL) {
+    if (item == NULL || tw_shard_append_marks(self, &item->frame, error) < 0) {
         tw_feed_item_discard(item);
-        return tw_no_memory(error, 16 + n_marks * 16);
-    }
-    tw_put_u64(at, tw_table_events_learned(self->table));
-    tw_put_u64(at + 8, n_marks);
-    for (size_t i = 0; i < n_marks; i++) {
-        tw_put_u64(at + 16 + i * 16, mark[i].split);
-        tw_put_u64(at + 24 + i * 16, mark[i].to);
+        return TW_STATUS_NO_MEMORY;
     }
     tw_feed_item_end(self, item, &frame);
     self->feed.copy_end = self->feed.last;

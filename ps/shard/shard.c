@@ -120,6 +120,13 @@ void tw_shard_send(tw_shard *self, const void *peer, size_t peer_size, const tw_
     self->options.emit(self->options.context, peer, peer_size, self->out.bytes, self->out.size);
 }
 
+void tw_shard_reply(tw_shard *self, const tw_session *session, const tw_frame *answer)
+{
+    /* Without memory for it the peer's deadline does its work. */
+    if (tw_frame_begin(&self->out, answer, NULL, NULL) == TW_STATUS_OK)
+        tw_shard_send(self, session->peer, session->peer_size, answer);
+}
+
 void tw_shard_nack(tw_shard *self,
     const void *peer,
     size_t peer_size,
@@ -137,6 +144,22 @@ void tw_shard_nack(tw_shard *self,
     if (tw_frame_begin(&self->out, &answer, NULL, NULL) == TW_STATUS_OK &&
         tw_buffer_append(&self->out, message, strlen(message), NULL) == TW_STATUS_OK)
         tw_shard_send(self, peer, peer_size, &answer);
+}
+
+tw_status tw_shard_append_marks(const tw_shard *self, tw_buffer *out, tw_error *error)
+{
+    size_t n_marks = 0;
+    const tw_mark *mark = tw_table_marks(self->table, &n_marks);
+    unsigned char *at = tw_buffer_reserve(out, 16 + n_marks * 16, error);
+    if (at == NULL)
+        return TW_STATUS_NO_MEMORY;
+    tw_put_u64(at, tw_table_events_learned(self->table));
+    tw_put_u64(at + 8, n_marks);
+    for (size_t i = 0; i < n_marks; i++) {
+        tw_put_u64(at + 16 + i * 16, mark[i].split);
+        tw_put_u64(at + 24 + i * 16, mark[i].to);
+    }
+    return TW_STATUS_OK;
 }
 
 /* --- HELLO -------------------------------------------------------------------------------------------------------- */
@@ -316,26 +339,14 @@ static tw_session *session_open(tw_shard *self, const void *peer, size_t peer_si
     return session;
 }
 
-/* Payload: events learned u64, number of marks u64, then (split, mark) each. */
 static void shard_welcome(tw_shard *self, const tw_session *session, const tw_frame *frame, uint32_t clock)
 {
-    size_t n_marks = 0;
-    const tw_mark *mark = tw_table_marks(self->table, &n_marks);
     tw_frame answer = tw_shard_answer(self, session, frame, TW_FRAME_WELCOME);
     answer.handle = self->feed.epoch;
     answer.clock = clock;
-    if (tw_frame_begin(&self->out, &answer, NULL, NULL) < 0)
-        return;
-    unsigned char *at = tw_buffer_reserve(&self->out, 16 + n_marks * 16, NULL);
-    if (at == NULL)
-        return;
-    tw_put_u64(at, tw_table_events_learned(self->table));
-    tw_put_u64(at + 8, n_marks);
-    for (size_t i = 0; i < n_marks; i++) {
-        tw_put_u64(at + 16 + i * 16, mark[i].split);
-        tw_put_u64(at + 24 + i * 16, mark[i].to);
-    }
-    tw_shard_send(self, session->peer, session->peer_size, &answer);
+    if (tw_frame_begin(&self->out, &answer, NULL, NULL) == TW_STATUS_OK &&
+        tw_shard_append_marks(self, &self->out, NULL) == TW_STATUS_OK)
+        tw_shard_send(self, session->peer, session->peer_size, &answer);
 }
 
 /* A cap stays too small however often one asks; memory of the machine may come back. */
@@ -430,8 +441,7 @@ void tw_shard_dispatch(tw_shard *self, tw_session *session, const tw_frame *fram
     case TW_FRAME_PING: {
         tw_frame answer = tw_shard_answer(self, session, frame, TW_FRAME_PONG);
         answer.handle = self->has_barrier ? self->barrier_id : 0;
-        if (tw_frame_begin(&self->out, &answer, NULL, NULL) == TW_STATUS_OK)
-            tw_shard_send(self, session->peer, session->peer_size, &answer);
+        tw_shard_reply(self, session, &answer);
         break;
     }
     default:

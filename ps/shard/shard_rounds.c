@@ -203,8 +203,7 @@ void tw_shard_clock(tw_shard *self, const tw_session *session, const tw_frame *f
     else
         tw_rounds_advance(&self->rounds.of, session->hold.worker - 1, frame->clock + 1);
     tw_frame answer = tw_shard_answer(self, session, frame, TW_FRAME_ACK);
-    if (tw_frame_begin(&self->out, &answer, NULL, NULL) == TW_STATUS_OK)
-        tw_shard_send(self, session->peer, session->peer_size, &answer);
+    tw_shard_reply(self, session, &answer);
 }
 
 /* --- what goes on ------------------------------------------------------------------------------------------------- */

@@ -401,8 +401,7 @@ void tw_shard_push_apply(tw_shard *self, tw_session *session, const tw_frame *fr
     tw_shard_count_round(self, session, frame);
     tw_frame answer = tw_shard_answer(self, session, frame, TW_FRAME_ACK);
     answer.flags = is_duplicate ? TW_FRAME_DUPLICATE : 0;
-    if (tw_frame_begin(&self->out, &answer, NULL, NULL) == TW_STATUS_OK)
-        tw_shard_send(self, session->peer, session->peer_size, &answer);
+    tw_shard_reply(self, session, &answer);
 }
 
 static void push_finish(tw_shard *self, tw_session *session, const tw_frame *frame)
@@ -459,8 +458,7 @@ void tw_shard_push(tw_shard *self, tw_session *session, const tw_frame *frame)
     }
     if (frame->flags & TW_FRAME_MORE) {
         tw_frame answer = tw_shard_answer(self, session, frame, TW_FRAME_ACK);
-        if (tw_frame_begin(&self->out, &answer, NULL, NULL) == TW_STATUS_OK)
-            tw_shard_send(self, session->peer, session->peer_size, &answer);
+        tw_shard_reply(self, session, &answer);
         return;
     }
     session->n_ticks = 0;

@@ -30,6 +30,5 @@ void tw_shard_seat(tw_shard *self, tw_session *session, const tw_frame *frame)
     session->seat_until_us = has_seat && !has_rounds ? self->rounds.now_us + TW_SEAT_US : 0;
     tw_frame answer = tw_shard_answer(self, session, frame, TW_FRAME_SEATED);
     answer.handle = has_seat;
-    if (tw_frame_begin(&self->out, &answer, NULL, NULL) == TW_STATUS_OK)
-        tw_shard_send(self, session->peer, session->peer_size, &answer);
+    tw_shard_reply(self, session, &answer);
 }

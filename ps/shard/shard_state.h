@@ -37,9 +37,12 @@ struct tw_shard {
     tw_shard_rounds rounds;
 };
 
-/* Starts the answer to `request` with everything but type and payload. */
+/* The head of an answer to `request`; session NULL: outside of sessions. */
 tw_frame tw_shard_answer(const tw_shard *self, const tw_session *session, const tw_frame *request, tw_frame_type type);
+/* Sends what was begun in self->out; at once, or once the standby has it. */
 void tw_shard_send(tw_shard *self, const void *peer, size_t peer_size, const tw_frame *frame);
+/* An answer without payload. */
+void tw_shard_reply(tw_shard *self, const tw_session *session, const tw_frame *answer);
 /* `mark` may be NULL. */
 void tw_shard_nack(tw_shard *self,
     const void *peer,
@@ -48,6 +51,10 @@ void tw_shard_nack(tw_shard *self,
     tw_nack_reason reason,
     const tw_frame_mark *mark,
     const char *message);
+
+/* Payload of WELCOME, and at the end of a standby's copy: events learned u64, number of marks u64, (split, mark) each.
+ */
+TW_MUST_USE tw_status tw_shard_append_marks(const tw_shard *self, tw_buffer *out, tw_error *error);
 
 void tw_shard_pull(tw_shard *self, tw_session *session, const tw_frame *frame);
 void tw_shard_push(tw_shard *self, tw_session *session, const tw_frame *frame);
