@@ -5,7 +5,7 @@ import subprocess
 import time
 
 from crew_cases import FILES, N_WORKERS
-from harness import END_S, Process, Shard, Violation, audit_counts, new_folder, write_audited_events
+from harness import END_S, Process, Shard, Violation, audit_counts, new_folder, scaled, write_audited_events
 
 N_SHARDS = 2
 ROLES = ("coordinator", "worker", "shard", "shard", "standby")
@@ -53,10 +53,10 @@ class Pair:
         if not self.is_copied:
             return False
         self.side[self.serving].kill()
-        other, end = 1 - self.serving, time.monotonic() + TAKEOVER_S
+        other, end = 1 - self.serving, time.monotonic() + scaled(TAKEOVER_S)
         while status_of(self.settings, self.side[other].address).get("is_standby") != 0:
             if time.monotonic() > end:
-                raise Violation(f"shard {self.index}: nobody took over within {TAKEOVER_S} s")
+                raise Violation(f"shard {self.index}: nobody took over within {scaled(TAKEOVER_S)} s")
             time.sleep(0.05)
         self.serving = other
         self.n_takeovers += 1
@@ -136,7 +136,7 @@ class Field:
     def audit(self):
         """A run on the same shards finds nothing to learn; what it saves is what they hold."""
         self.write_pipeline("audit.yaml", "", "workers: 2\ncheckpoint: {dir: model}\n")
-        done = subprocess.run([self.settings.program, "run", "audit.yaml", "--progress", "none"], cwd=self.folder, timeout=END_S,
+        done = subprocess.run([self.settings.program, "run", "audit.yaml", "--progress", "none"], cwd=self.folder, timeout=scaled(END_S),
                               capture_output=True, text=True, check=False)
         if done.returncode:
             raise Violation(f"the audit's run ended with {done.returncode}: {done.stderr[-600:]}")
@@ -153,7 +153,7 @@ def one_round(settings, n_wanted):
     with new_folder() as folder:
         field = Field(settings, folder)
         try:
-            n, end = 0, time.monotonic() + END_S
+            n, end = 0, time.monotonic() + scaled(END_S)
             while field.events == 0 and time.monotonic() < end:
                 time.sleep(0.05)
             while n < n_wanted and field.is_running:

@@ -6,9 +6,13 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from slowness import scaled
 
 ID_BASE = 1_000_000
 FIRST_PROGRESS_S = 60
@@ -80,7 +84,7 @@ def compare_lines(path, wanted, what):
 def audit_counts(settings, model, counts):
     """Every key must have been counted exactly as often as it occurred."""
     shown = subprocess.run([settings.program, "model", "show", "--format", "json", model], capture_output=True, text=True,
-                           timeout=120)
+                           timeout=scaled(120))
     if shown.returncode:
         raise Violation(f"model show ended with {shown.returncode}: {shown.stderr[-500:]}")
     found = {int(key): row["count"] for key, row in json.loads(shown.stdout)["rows"].items()}
@@ -128,7 +132,7 @@ class Process:
         return self.popen.poll() is None
 
     def wait_for(self, condition, seconds, what):
-        end = time.monotonic() + seconds
+        end = time.monotonic() + scaled(seconds)
         while not condition():
             if not self.is_running:
                 self.reader.join(5)
@@ -136,7 +140,7 @@ class Process:
                     return
                 raise Violation(f"{what}: the process ended with {self.popen.returncode}: {self.tail()}")
             if time.monotonic() > end:
-                raise Violation(f"{what}: not within {seconds} s: {self.tail()}")
+                raise Violation(f"{what}: not within {scaled(seconds)} s: {self.tail()}")
             time.sleep(0.005)
 
     def kill(self):
@@ -145,7 +149,7 @@ class Process:
         sockets = {os.path.dirname(word[len("ipc://"):]) for _, words in children_of(self.popen.pid) for word in words
                    if word.startswith("ipc:///tmp/thalweg-")}
         self.popen.kill()
-        code = self.popen.wait(20)
+        code = self.popen.wait(scaled(20))
         self.reader.join(20)
         for folder in sockets:
             shutil.rmtree(folder, ignore_errors=True)
@@ -155,7 +159,7 @@ class Process:
         if self.is_running:
             self.popen.terminate()
             try:
-                self.popen.wait(20)
+                self.popen.wait(scaled(20))
             except subprocess.TimeoutExpired:
                 self.popen.kill()
                 self.popen.wait(20)
@@ -163,6 +167,7 @@ class Process:
 
     def end(self, seconds=END_S):
         """Waits for the regular end. A run that learns or says something is slow; one that does not for so long hangs."""
+        seconds = scaled(seconds)
         last, end = time.monotonic() + LONGEST * seconds, 0
         state, code = None, None
         while code is None:

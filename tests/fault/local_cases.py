@@ -6,7 +6,7 @@ import random
 import subprocess
 import time
 
-from harness import END_S, FIRST_PROGRESS_S, Process, Violation, new_folder, read_json
+from harness import END_S, FIRST_PROGRESS_S, Process, Violation, new_folder, read_json, scaled
 
 # Figures of a report that depend on the clock or on how often the run was started.
 VARIABLE = {"seconds", "events_per_second", "peak_rss_bytes", "model_version", "published_version", "checkpoint", "rewinds"}
@@ -81,7 +81,7 @@ def write_events(base, n, seed):
 
 def shown_rows(settings, model):
     shown = subprocess.run([settings.program, "model", "show", "--format", "json", model], capture_output=True, text=True,
-                           timeout=120)
+                           timeout=scaled(120))
     if shown.returncode:
         raise Violation(f"model show ended with {shown.returncode}: {shown.stderr[-500:]}")
     said = json.loads(shown.stdout)

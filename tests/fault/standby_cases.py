@@ -6,7 +6,7 @@ import time
 
 from counter_cases import KEPT, N_SHARDS, Audit, kill_pace, note_rewinds, pause, rounds
 from crew_cases import CrewAudit, kill_one
-from harness import END_S, Shard, Violation, children_of, is_between_marks, new_folder
+from harness import END_S, Shard, Violation, children_of, is_between_marks, new_folder, scaled
 
 
 def n_takeovers(run):
@@ -60,7 +60,7 @@ def owned(mode, with_crew, options=()):
 
 def promote(settings, shard):
     """Asks until the copy is complete."""
-    end = time.monotonic() + END_S
+    end = time.monotonic() + scaled(END_S)
     while subprocess.run([settings.program, "ps", "--promote", shard.address], capture_output=True, check=False).returncode:
         if time.monotonic() > end:
             raise Violation(f"{shard.address} does not take over")
@@ -93,7 +93,7 @@ class Pair:
     def fail_over(self):
         """kill -9 of the primary once its standby is ready; what was killed stands by for its successor."""
         other = 1 - self.primary
-        end = time.monotonic() + END_S
+        end = time.monotonic() + scaled(END_S)
         while not is_caught_up(self.settings, self.shard[self.primary].address) and time.monotonic() < end:
             time.sleep(0.02)
         was_killed = self.shard[self.primary].kill()

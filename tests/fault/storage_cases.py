@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from counter_cases import CHECKPOINT_EVENTS, N_SHARDS, Audit
-from harness import END_S, Process, Shard, Skip, Violation, new_folder, write_audited_events
+from harness import END_S, Process, Shard, Skip, Violation, new_folder, scaled, write_audited_events
 
 TIMEOUT_S = 60
 EXIT_DATA, EXIT_UNAVAILABLE, EXIT_IO = 65, 69, 74
@@ -15,7 +15,7 @@ MAX_BETWEEN_CHECKPOINTS_S = 30
 
 
 def call(command, folder, wanted_code, wanted_words, what):
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=scaled(TIMEOUT_S))
     said = done.stderr[-800:]
     if done.returncode != wanted_code:
         raise Violation(f"{what}: exit code {done.returncode}, not {wanted_code}: {said}")
@@ -85,7 +85,7 @@ def full_disk(more):
             disk.free()
             wait_for_checkpoint(run, 1)
             disk.fill()
-            code = run.popen.wait(END_S)
+            code = run.popen.wait(scaled(END_S))
             run.reader.join(5)
             if code != EXIT_IO or not any("space" in line for line in run.lines[-3:]):
                 raise Violation(f"a disk that is full at the end: exit code {code}, not {EXIT_IO}: {run.tail()}")
@@ -241,7 +241,7 @@ def dead_shard(settings):
             run = audit.start_and_wait()
             wait_for_checkpoint(run, 1)
             shards[1].kill()
-            code = run.popen.wait(END_S)
+            code = run.popen.wait(scaled(END_S))
             run.reader.join(5)
             last = run.lines[-1] if run.lines else ""
             if code != EXIT_UNAVAILABLE or shards[1].address not in last or "check that it runs" not in last:

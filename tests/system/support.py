@@ -13,7 +13,11 @@ import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DATA = os.path.join(os.path.dirname(ROOT), "shared", "data")
-TIMEOUT_S = int(os.environ.get("SYSTEM_CALL_TIMEOUT", "60"))
+sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
+import slowness
+from slowness import scaled
+
+TIMEOUT_S = 60
 program = None
 
 
@@ -56,13 +60,13 @@ def unpack(name, path):
 
 
 def wait_for(condition, what, seconds=20):
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + scaled(seconds)
     while time.monotonic() < deadline:
         value = condition()
         if value:
             return value
         time.sleep(0.02)
-    raise AssertionError(f"not within {seconds} s: {what}")
+    raise AssertionError(f"not within {scaled(seconds)} s: {what}")
 
 
 def children_of(pid):
@@ -103,7 +107,7 @@ class Case(unittest.TestCase):
     def call(self, *arguments, code=0, stdin=None, timeout=TIMEOUT_S, **more):
         """Runs the program; the exit code must be `code`. Returns the finished process, its output as text."""
         done = subprocess.run([program, *map(str, arguments)], cwd=self.folder, input=stdin, capture_output=True, text=True,
-                              timeout=timeout, **more)
+                              timeout=scaled(timeout), **more)
         shown = f"thalweg {' '.join(map(str, arguments))}\nstdout: {done.stdout[-1500:]}\nstderr: {done.stderr[-3000:]}"
         self.assertEqual(done.returncode, code, f"exit code of {shown}")
         return done
@@ -131,7 +135,7 @@ class Case(unittest.TestCase):
     def stop(self, child, code=0, seconds=20):
         """SIGTERM, and the exit code that must follow."""
         child.terminate()
-        child.wait(timeout=seconds)
+        child.wait(timeout=scaled(seconds))
         self.assertEqual(child.returncode, code, read(child.log))
 
     def report(self, name="report.json"):
@@ -192,6 +196,7 @@ def main(module):
     if len(sys.argv) < 2:
         sys.exit(f"usage: {sys.argv[0]} BUILD [WORD...]")
     program = os.path.join(os.path.abspath(sys.argv[1]), "thalweg")
+    slowness.take_from(sys.argv[1])
     if not os.access(program, os.X_OK):
         print(f"NOT MEASURED: {os.path.basename(sys.argv[0])}: {program} is not built")
         return 77

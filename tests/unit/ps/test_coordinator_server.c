@@ -15,7 +15,7 @@
 #include "ps/edge/member.h"
 #include "ps/edge/save_request.h"
 
-enum { SHARES = 4, PATIENCE_MS = 10000 };
+enum { SHARES = 4, PATIENCE_MS = 10000 * TW_SLOWNESS };
 
 typedef struct scene {
     char root[64], address[128];
