@@ -159,7 +159,9 @@ static inline void area_note(tw_area *area, uint64_t unit, const void *bytes, si
 
 void tw_area_note_row(tw_area *self, uint64_t bucket, unsigned place, const void *row, bool is_absent)
 {
-    bool is_wanted = self->touched == NULL || (!is_absent && (self->touched[bucket] >> place & 1) != 0);
+    bool is_wanted = self->touched == NULL;
+    if (!is_wanted && !is_absent) /* beside the copier, which clears the bits of an area that it has closed */
+        is_wanted = (__atomic_load_n(&self->touched[bucket], __ATOMIC_RELAXED) >> place & 1) != 0;
     if (is_wanted && !is_closed(self))
         area_note(self, (bucket * TW_BUCKET_KEYS + place) | (is_absent ? kept_absent : 0), row, self->unit);
 }

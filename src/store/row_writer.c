@@ -196,12 +196,14 @@ static void rest(tw_frozen *self, int64_t worked_us)
     }
 }
 
-/* For the next cut. */
+/* For the next cut. The table's thread may still look at them for a note of this area, which nobody reads any more. */
 static void clear_bits(const tw_frozen *self, tw_area *area)
 {
     if (area->kind != TW_AREA_EXACT || area->index >= self->n_touched || self->touched[area->index] == NULL)
         return;
-    memset(self->touched[area->index], 0, area->size / self->table->stride);
+    uint8_t *bits = self->touched[area->index];
+    for (size_t b = 0; b * self->table->stride < area->size; b++)
+        __atomic_store_n(&bits[b], 0, __ATOMIC_RELAXED);
     area->is_clean = true;
 }
 
