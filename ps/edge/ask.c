@@ -1,10 +1,7 @@
 #include "ps/edge/ask.h"
 
-#include <unistd.h>
-
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/hash.h"
 
 struct tw_asker {
     tw_link *link;
@@ -25,7 +22,7 @@ tw_status tw_asker_create(
     if (self == NULL)
         return tw_no_memory(error, sizeof *self);
     self->n = n;
-    self->sender = tw_mix64((uint64_t)tw_clock_wall_us() ^ (uint64_t)getpid() << 40) | 1;
+    self->sender = tw_link_sender();
     tw_status status = tw_link_zmq_create(address, n, security, &self->link, error);
     if (status < 0)
         tw_asker_destroy(&self);

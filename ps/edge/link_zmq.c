@@ -1,7 +1,9 @@
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "net/socket.h"
 #include "ps/wire/layout.h"
 #include "ps/wire/link.h"
@@ -184,4 +186,10 @@ tw_status tw_link_zmq_create(
     }
     *out = &self->link;
     return TW_STATUS_OK;
+}
+
+uint64_t tw_link_sender(void)
+{
+    uint64_t now = (uint64_t)tw_clock_monotonic_us() ^ tw_mix64((uint64_t)tw_clock_wall_us());
+    return tw_mix64(now ^ (uint64_t)getpid() << 40) | 1;
 }

@@ -1,10 +1,7 @@
 #include "ps/edge/lookout_edge.h"
 
-#include <unistd.h>
-
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/hash.h"
 #include "ps/wire/link.h"
 
 struct tw_lookout_edge {
@@ -49,7 +46,7 @@ tw_status tw_lookout_edge_create(const tw_lookout_edge_options *options, tw_look
         .address = options->address,
         .n_shards = options->n_shards,
         .silence_us = options->silence_us,
-        .sender = tw_mix64((uint64_t)tw_clock_wall_us() ^ (uint64_t)getpid() << 40) | 1,
+        .sender = tw_link_sender(),
         .emit = edge_emit,
         .note = options->note,
         .context = self,

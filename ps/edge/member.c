@@ -3,7 +3,6 @@
 #include <pthread.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -52,7 +51,7 @@ static tw_status member_send(tw_member *self, int64_t now_us, tw_error *error)
         self->has_left = true;
     if (status != TW_STATUS_BUSY && status != TW_STATUS_UNAVAILABLE)
         return status;
-    self->state.due_us = now_us + BUSY_MS * 1000;
+    self->state.due_us = now_us + (int64_t)BUSY_MS * 1000;
     return TW_STATUS_OK;
 }
 
@@ -134,11 +133,8 @@ static void member_init(tw_member *self, const tw_member_options *options)
     (void)pthread_cond_init(&self->heard, &attributes);
     (void)pthread_condattr_destroy(&attributes);
     (void)pthread_mutex_init(&self->mutex, NULL);
-    uint64_t sender = tw_mix64((uint64_t)tw_clock_monotonic_us() ^ (uint64_t)getpid() << 40 ^
-                               tw_mix64((uint64_t)tw_clock_wall_us())) |
-                      1;
     uint32_t heartbeat_ms = options->heartbeat_ms ? options->heartbeat_ms : HEARTBEAT_MS;
-    tw_membership_init(&self->state, options->name, tw_hash(options->model, strlen(options->model)), sender,
+    tw_membership_init(&self->state, options->name, tw_hash(options->model, strlen(options->model)), tw_link_sender(),
         options->n_shares, options->passes, (int64_t)heartbeat_ms * 1000);
     self->stop = options->stop;
     self->state.heard_us = tw_clock_monotonic_us();

@@ -384,29 +384,15 @@ static tw_status server_final_snapshot(shard_server *self, tw_error *error)
     return self->job.status;
 }
 
-/* With keys, it serves nobody before a stranger was seen to be refused. */
 static tw_status server_bind(shard_server *self, tw_error *error)
 {
     const tw_shard_server_options *options = self->options;
-    tw_socket_security security = {.is_insecure = options->keys == NULL};
-    tw_socket_options socket_options = {.kind = TW_SOCKET_ROUTER, .max_message_bytes = TW_DATA_MAX_BYTES};
-    tw_status status = TW_STATUS_OK;
-    if (options->keys != NULL) {
-        security.public_key = options->keys->public_key;
-        security.secret_key = options->keys->secret_key;
-        status = tw_guard_start(self->net, options->allow, &self->guard, error);
-    }
-    if (options->keys != NULL || options->is_insecure)
-        socket_options.security = &security;
-    if (status == TW_STATUS_OK)
-        status = tw_socket_create(self->net, &socket_options, &self->socket, error);
-    if (status == TW_STATUS_OK && self->guard != NULL)
-        status = tw_guard_watch(self->guard, self->socket, error);
-    if (status == TW_STATUS_OK)
-        status = tw_socket_bind(self->socket, options->address, error);
-    if (status == TW_STATUS_OK && self->guard != NULL)
-        status = tw_guard_check(self->guard, tw_socket_address(self->socket), options->keys->public_key, error);
-    return status;
+    tw_entrance entrance = {.address = options->address,
+        .keys = options->keys,
+        .allow = options->allow,
+        .is_insecure = options->is_insecure,
+        .max_message_bytes = TW_DATA_MAX_BYTES};
+    return tw_guard_open(self->net, &entrance, &self->guard, &self->socket, error);
 }
 
 static tw_status server_stand_by(shard_server *self, tw_error *error)

@@ -1,12 +1,12 @@
 #include "ps/edge/standby_edge.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "ps/wire/link.h"
 
 enum { EDGE_TURN_FRAMES = 64, EDGE_TURN_BYTES = 1 << 20, EDGE_TELL_US = 1000000, EDGE_WAIT_MS = 5 };
 
@@ -31,12 +31,6 @@ static void edge_emit(void *context, const void *bytes, size_t size)
     (void)!tw_socket_send(self->socket, &part, 1, NULL);
 }
 
-static uint64_t new_sender(void)
-{
-    return tw_mix64((uint64_t)tw_clock_monotonic_us() ^ tw_mix64((uint64_t)getpid()) ^ (uint64_t)tw_clock_wall_us()) |
-           1;
-}
-
 tw_status tw_standby_edge_create(
     tw_net *net, const tw_standby_edge_options *options, tw_standby_edge **out, tw_error *error)
 {
@@ -48,7 +42,7 @@ tw_status tw_standby_edge_create(
         return tw_no_memory(error, sizeof *self);
     self->index = options->index;
     self->count = options->count;
-    self->sender = new_sender();
+    self->sender = tw_link_sender();
     memcpy(self->primary, options->primary, strlen(options->primary) + 1);
     tw_socket_options socket = {
         .kind = TW_SOCKET_DEALER, .max_message_bytes = TW_DATA_MAX_BYTES, .security = options->security};
@@ -252,7 +246,7 @@ tw_status tw_shard_promote(const char *address,
     if (status == TW_STATUS_OK)
         status = tw_socket_connect(socket, address, error);
     if (status == TW_STATUS_OK)
-        status = tw_promote_encode(&out, new_sender(), 1, promotion, error);
+        status = tw_promote_encode(&out, tw_link_sender(), 1, promotion, error);
     if (status == TW_STATUS_OK)
         status = exchange(socket, message, &out, deadline_us, &answer, error);
     if (status == TW_STATUS_OK)

@@ -512,9 +512,8 @@ void tw_standby_tick(tw_standby *self, int64_t now_us)
     }
     if (self->applied > self->confirmed)
         send_ack(self, false);
-    if (now_us - self->heard_us >= STANDBY_QUIET_US && now_us - self->asked_us >= STANDBY_QUIET_US)
-        send_ack(self, true);
-    else if (self->has_gap && now_us - self->asked_us >= STANDBY_QUIET_US)
+    bool may_be_missing = self->has_gap || now_us - self->heard_us >= STANDBY_QUIET_US;
+    if (may_be_missing && now_us - self->asked_us >= STANDBY_QUIET_US)
         send_ack(self, true);
 }
 

@@ -37,4 +37,7 @@ enum { TW_LINK_ALTERNATIVES = 4 };
 TW_MUST_USE tw_status tw_link_zmq_create(
     const char *const *address, uint32_t n, const tw_socket_security *security, tw_link **out, tw_error *error);
 
+/* A `sender` (frame.h) for whoever speaks from here: another one for every process and moment; not 0. */
+uint64_t tw_link_sender(void);
+
 #endif

@@ -94,13 +94,12 @@ tw_status tw_orders_encode(const tw_orders *self, tw_buffer *out, tw_error *erro
 tw_status tw_map_append(tw_buffer *out, const char *address, uint64_t epoch, tw_error *error)
 {
     size_t size = strlen(address);
-    unsigned char *at = tw_buffer_reserve(out, MAP_ENTRY_SIZE + size, error);
+    unsigned char *at = tw_buffer_reserve(out, MAP_ENTRY_SIZE, error);
     if (at == NULL)
         return TW_STATUS_NO_MEMORY;
     tw_put_u64(at, epoch);
     tw_put_u16(at + 8, (uint32_t)size);
-    memcpy(at + MAP_ENTRY_SIZE, address, size);
-    return TW_STATUS_OK;
+    return tw_buffer_append(out, address, size, error);
 }
 
 tw_status tw_orders_decode(tw_orders *self, const unsigned char *bytes, size_t size, tw_error *error)

@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -308,9 +307,7 @@ static tw_status remote_init(
     memcpy(self->name, options->model, strlen(options->model) + 1);
     self->model = tw_hash(self->name, strlen(self->name));
     if (options->sender == 0)
-        self->options.sender = tw_mix64((uint64_t)tw_clock_monotonic_us() ^ (uint64_t)getpid() << 40 ^
-                                        tw_mix64((uint64_t)tw_clock_wall_us())) |
-                               1;
+        self->options.sender = tw_link_sender();
     if (options->worker.count > 1 && options->worker.staleness != TW_STALENESS_UNLIMITED)
         self->pace.member = options->worker;
     if (self->pace.member.birth == 0)

@@ -109,8 +109,10 @@ static bool is_hot(const tw_shard_status *status, const tw_sketch_counter *hot)
 static void nack_key(int reason, char out[NAME_SIZE])
 {
     (void)snprintf(out, NAME_SIZE, "%s", tw_nack_name((tw_nack_reason)reason));
-    for (char *at = out; *at != '\0'; at++)
-        *at = *at == ' ' ? '_' : *at;
+    for (char *at = out; *at != '\0'; at++) {
+        if (*at == ' ')
+            *at = '_';
+    }
 }
 
 /* As model show names it: by its index where it came from one. */
@@ -376,8 +378,10 @@ char *shard_report_json(const shard_view *view)
 
 void shard_label(char *text)
 {
-    for (; *text != '\0'; text++)
-        *text = *text == '"' || *text == '\\' || *text == '\n' ? '_' : *text;
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\' || *text == '\n')
+            *text = '_';
+    }
 }
 
 typedef struct metrics_writer {

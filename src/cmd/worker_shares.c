@@ -291,11 +291,11 @@ static tw_status join(share_run *run, tw_error *error)
 tw_status worker_learn_shares(worker_run *self, tw_error *error)
 {
     share_run run = {.worker = self,
-        .address = tw_alloc_zero(TW_MAX_SHARDS * TW_ADDRESS_SIZE),
+        .address = tw_alloc_zero((size_t)TW_MAX_SHARDS * TW_ADDRESS_SIZE),
         .shard_epoch = tw_alloc_zero(TW_MAX_SHARDS * sizeof(uint64_t))};
     tw_status status = run.address != NULL && run.shard_epoch != NULL
                            ? TW_STATUS_OK
-                           : tw_no_memory(error, TW_MAX_SHARDS * TW_ADDRESS_SIZE);
+                           : tw_no_memory(error, (size_t)TW_MAX_SHARDS * TW_ADDRESS_SIZE);
     self->share = &run;
     if (status == TW_STATUS_OK)
         status = join(&run, error);

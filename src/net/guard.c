@@ -335,3 +335,27 @@ tw_status tw_guard_check(tw_guard *self, const char *address, const char *server
         (void)zmq_close(monitor);
     return status;
 }
+
+tw_status tw_guard_open(tw_net *net, const tw_entrance *entrance, tw_guard **guard, tw_socket **socket, tw_error *error)
+{
+    const tw_key_pair *keys = entrance->keys;
+    tw_socket_security security = {.is_insecure = keys == NULL};
+    tw_socket_options options = {.kind = TW_SOCKET_ROUTER, .max_message_bytes = entrance->max_message_bytes};
+    tw_status status = TW_STATUS_OK;
+    if (keys != NULL) {
+        security.public_key = keys->public_key;
+        security.secret_key = keys->secret_key;
+        status = tw_guard_start(net, entrance->allow, guard, error);
+    }
+    if (keys != NULL || entrance->is_insecure)
+        options.security = &security;
+    if (status == TW_STATUS_OK)
+        status = tw_socket_create(net, &options, socket, error);
+    if (status == TW_STATUS_OK && keys != NULL)
+        status = tw_guard_watch(*guard, *socket, error);
+    if (status == TW_STATUS_OK)
+        status = tw_socket_bind(*socket, entrance->address, error);
+    if (status == TW_STATUS_OK && keys != NULL)
+        status = tw_guard_check(*guard, tw_socket_address(*socket), keys->public_key, error);
+    return status;
+}

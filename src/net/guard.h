@@ -18,6 +18,21 @@ TW_MUST_USE tw_status tw_guard_start(tw_net *net, const tw_allow_list *list, tw_
  * is refused, CONFIG when it is let in or nobody refuses it within two seconds. */
 TW_MUST_USE tw_status tw_guard_check(tw_guard *self, const char *address, const char *server_key, tw_error *error);
 
+/* Where a server listens, and to whom. */
+typedef struct tw_entrance {
+    const char *address;        /* see tw_address_check */
+    const tw_key_pair *keys;    /* NULL: plain, only on this machine */
+    const tw_allow_list *allow; /* with keys */
+    bool is_insecure;           /* plain, also on addresses of other machines */
+    uint64_t max_message_bytes; /* as of tw_socket_options */
+} tw_entrance;
+
+/* A ROUTER bound at the entrance: with keys behind a guard of its own that watches it, and only after a stranger was
+ * seen to be refused. Whatever was made before an error is in *socket and *guard, which are NULL before: to be released
+ * by the caller, the socket first. */
+TW_MUST_USE tw_status tw_guard_open(
+    tw_net *net, const tw_entrance *entrance, tw_guard **guard, tw_socket **socket, tw_error *error);
+
 /* Watches who comes to `server`, of the guard's context, from before it is bound: counts, and takes no new connections
  * for a while when too many come that do not pass the handshake or too many are open (net/door.h). At most one server.
  * Its thread's call. */

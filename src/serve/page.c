@@ -21,8 +21,11 @@ struct tw_page {
 
 static enum MHD_Result answer(struct MHD_Connection *connection, unsigned int code, const char *text)
 {
-    char *copied = (char *)(uintptr_t)text; /* MUST_COPY only reads it */
-    struct MHD_Response *response = MHD_create_response_from_buffer(strlen(text), copied, MHD_RESPMEM_MUST_COPY);
+    union { /* MUST_COPY only reads it */
+        const char *text;
+        void *bytes;
+    } body = {.text = text};
+    struct MHD_Response *response = MHD_create_response_from_buffer(strlen(text), body.bytes, MHD_RESPMEM_MUST_COPY);
     if (response == NULL)
         return MHD_NO;
     (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");

@@ -10,7 +10,7 @@ tw_status tw_chain_write(tw_section_writer *out, const tw_chain *self, tw_error 
 {
     tw_section_begin(out, TW_SECTION_CHAIN, 0);
     out->header.count = self->n_files;
-    tw_status status = tw_section_room(out, self->n_files * CHAIN_FILE_SIZE + sizeof self->replaced, error);
+    tw_status status = tw_section_room(out, (size_t)self->n_files * CHAIN_FILE_SIZE + sizeof self->replaced, error);
     if (status < 0)
         return status;
     tw_wire_out wire = {.bytes = out->body, .size = out->body_size};

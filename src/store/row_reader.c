@@ -256,6 +256,7 @@ typedef struct chain_load {
     const char *directory;
     tw_table *table; /* NULL: only verify */
     loader *top;
+    char *top_path;
     const tw_row_file *file; /* of the top; NULL: whatever it is */
     uint8_t newest[TW_N_SLOTS];
     char path[TW_STORE_PATH_SIZE];
@@ -356,18 +357,17 @@ static tw_status chain_open(const char *directory, const char *name, tw_table *t
         return tw_no_memory(error, sizeof *self->top);
     self->top->name = name;
     self->top->table = table;
-    char *path = tw_alloc(TW_STORE_PATH_SIZE);
-    self->top->path = path;
-    return path == NULL ? tw_no_memory(error, TW_STORE_PATH_SIZE) : tw_store_path(path, directory, name, error);
+    self->top->path = self->top_path = tw_alloc(TW_STORE_PATH_SIZE);
+    return self->top_path == NULL ? tw_no_memory(error, TW_STORE_PATH_SIZE)
+                                  : tw_store_path(self->top_path, directory, name, error);
 }
 
 static void chain_close(chain_load *self)
 {
     if (self == NULL)
         return;
-    if (self->top != NULL)
-        tw_free((char *)(uintptr_t)self->top->path);
     tw_loader_free(self->top);
+    tw_free(self->top_path);
     tw_free(self);
 }
 
