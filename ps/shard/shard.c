@@ -201,7 +201,8 @@ tw_status tw_shard_adopt_take(tw_shard *self, tw_table *table, tw_error *error)
     return shard_set_table(self, table, error);
 }
 
-static tw_status shard_create_table(tw_shard *self, const tw_hello *hello, tw_error *error)
+/* Empty, or `from` by the rules of the spec. */
+static tw_status shard_create_table(tw_shard *self, const tw_hello *hello, tw_table *from, tw_error *error)
 {
     tw_table_spec spec = hello->spec;
     tw_table *table = NULL;
@@ -213,6 +214,8 @@ static tw_status shard_create_table(tw_shard *self, const tw_hello *hello, tw_er
     tw_status status = schema_check_size(&spec.schema, error);
     if (status == TW_STATUS_OK)
         status = tw_table_create(&spec, self->first_slot, self->last_slot, &table, error);
+    if (status == TW_STATUS_OK && from != NULL)
+        status = tw_table_copy(table, from, error);
     if (status == TW_STATUS_OK)
         status = shard_set_table(self, table, error);
     if (status < 0) {
@@ -221,6 +224,26 @@ static tw_status shard_create_table(tw_shard *self, const tw_hello *hello, tw_er
     }
     self->generation = 0;
     return TW_STATUS_OK;
+}
+
+/* The owner says by which rules keys get and lose rows from now on. */
+static bool hello_changes_keep(const tw_shard *self, const tw_hello *hello)
+{
+    return self->table != NULL && !hello->is_fresh && hello->takes_other_keep && hello->role == TW_ROLE_OWNER &&
+           tw_keep_compare(tw_table_spec_of(self->table), &hello->spec, NULL) < 0;
+}
+
+static tw_nack_reason check_spec(const tw_shard *self, const tw_hello *hello, tw_error *error)
+{
+    const tw_table_spec *spec = tw_table_spec_of(self->table);
+    if (tw_spec_compare(spec, &hello->spec, error) < 0)
+        return TW_NACK_SCHEMA;
+    if (!hello_changes_keep(self, hello))
+        return tw_keep_compare(spec, &hello->spec, error) < 0 ? TW_NACK_SCHEMA : TW_NACK_NONE;
+    if (!self->is_busy && !self->has_barrier)
+        return TW_NACK_NONE;
+    (void)tw_error_set(error, TW_STATUS_BUSY, "a snapshot is being written");
+    return TW_NACK_OVERLOAD;
 }
 
 /* OK, or the reason of the NACK with its text. */
@@ -260,9 +283,7 @@ static tw_nack_reason hello_check(const tw_shard *self, const tw_frame *frame, c
             error, TW_STATUS_CONFLICT, "this shard holds the model \"%s\", wanted \"%s\"", self->name, hello->name);
         return TW_NACK_SCHEMA;
     }
-    const tw_table_spec *spec = tw_table_spec_of(self->table);
-    bool differs = tw_spec_compare(spec, &hello->spec, error) < 0 || tw_keep_compare(spec, &hello->spec, error) < 0;
-    return differs ? TW_NACK_SCHEMA : TW_NACK_NONE;
+    return check_spec(self, hello, error);
 }
 
 /* Without rounds, and with a fixed share of the input. */
@@ -377,8 +398,9 @@ static void shard_hello(tw_shard *self, uint32_t roles, const void *peer, size_t
         reason = shard_meet_rivals(self, frame, &hello, &error);
     if (reason == TW_NACK_NONE)
         reason = tw_shard_join(self, &hello, frame, &clock, &error);
-    bool is_new = reason == TW_NACK_NONE && (self->table == NULL || hello.is_fresh);
-    if (is_new && shard_create_table(self, &hello, &error) < 0)
+    bool is_changed = reason == TW_NACK_NONE && hello_changes_keep(self, &hello);
+    bool is_new = reason == TW_NACK_NONE && (self->table == NULL || hello.is_fresh || is_changed);
+    if (is_new && shard_create_table(self, &hello, is_changed ? self->table : NULL, &error) < 0)
         reason = table_nack(&error);
     if (reason != TW_NACK_NONE) {
         tw_shard_nack(self, peer, peer_size, frame, reason, NULL, error.message);

@@ -7,7 +7,7 @@
 #include "store/spec.h"
 #include "store/table.h"
 
-enum { HELLO_FIXED = 48, HELLO_WORKER = 24 };
+enum { HELLO_FIXED = 48, HELLO_WORKER = 24, HELLO_FRESH = 1, HELLO_OTHER_KEEP = 2 };
 
 tw_status tw_block_places(const tw_schema *schema,
     uint32_t first_slot,
@@ -47,9 +47,9 @@ static void hello_put_worker(const tw_round_member *self, unsigned char *at)
     tw_put_u64(at + 16, self->birth);
 }
 
-/* Fixed part: role u32, fresh u32, index u32, count u32, kind u32, bits u32, seed u64, max_bytes u64, name size u32,
- * schema size u32; then name and schema; then, from one of several workers, index u32, count u32, staleness u32, zero
- * u32, birth u64; then tw_keep where it is on. */
+/* Fixed part: role u32, flags u32 (1 fresh, 2 other tw_keep), index u32, count u32, kind u32, bits u32, seed u64,
+ * max_bytes u64, name size u32, schema size u32; then name and schema; then, from one of several workers, index u32,
+ * count u32, staleness u32, zero u32, birth u64; then tw_keep where it is on. */
 tw_status tw_hello_encode(const tw_hello *self, tw_buffer *out, tw_error *error)
 {
     size_t name_size = strlen(self->name), schema_size = tw_schema_encode(&self->spec.schema, NULL, 0);
@@ -59,7 +59,7 @@ tw_status tw_hello_encode(const tw_hello *self, tw_buffer *out, tw_error *error)
     if (at == NULL)
         return TW_STATUS_NO_MEMORY;
     tw_put_u32(at, (uint32_t)self->role);
-    tw_put_u32(at + 4, self->is_fresh);
+    tw_put_u32(at + 4, (self->is_fresh ? HELLO_FRESH : 0u) | (self->takes_other_keep ? HELLO_OTHER_KEEP : 0u));
     tw_put_u32(at + 8, self->index);
     tw_put_u32(at + 12, self->count);
     tw_put_u32(at + 16, (uint32_t)self->spec.kind);
@@ -86,7 +86,7 @@ tw_status tw_hello_decode(tw_hello *self, const unsigned char *bytes, size_t siz
         return tw_error_set(error, TW_STATUS_PROTOCOL, "HELLO of %zu bytes is shorter than %d", size, HELLO_FIXED);
     uint32_t role = tw_get_u32(bytes), kind = tw_get_u32(bytes + 16);
     uint64_t name_size = tw_get_u32(bytes + 40), schema_size = tw_get_u32(bytes + 44);
-    if (role < TW_ROLE_OWNER || role > TW_ROLE_READER || tw_get_u32(bytes + 4) > 1)
+    if (role < TW_ROLE_OWNER || role > TW_ROLE_READER || tw_get_u32(bytes + 4) > (HELLO_FRESH | HELLO_OTHER_KEEP))
         return tw_error_set(error, TW_STATUS_PROTOCOL, "HELLO with unknown role %u", role);
     uint64_t known_size = HELLO_FIXED + name_size + schema_size, tail_size = size - known_size;
     bool has_worker = tail_size == HELLO_WORKER || tail_size == HELLO_WORKER + TW_KEEP_SIZE;
@@ -95,7 +95,8 @@ tw_status tw_hello_decode(tw_hello *self, const unsigned char *bytes, size_t siz
         (tail_size != 0 && !has_worker && !has_keep))
         return tw_error_set(error, TW_STATUS_PROTOCOL, "HELLO whose name or schema does not fit its %zu bytes", size);
     self->role = (tw_role)role;
-    self->is_fresh = tw_get_u32(bytes + 4) != 0;
+    self->is_fresh = (tw_get_u32(bytes + 4) & HELLO_FRESH) != 0;
+    self->takes_other_keep = (tw_get_u32(bytes + 4) & HELLO_OTHER_KEEP) != 0;
     self->index = tw_get_u32(bytes + 8);
     self->count = tw_get_u32(bytes + 12);
     self->spec.bits = tw_get_u32(bytes + 20);

@@ -47,7 +47,8 @@ enum { TW_MODEL_NAME_SIZE = 128 };
 
 typedef struct tw_hello {
     tw_role role;
-    bool is_fresh; /* drop what is there and start empty */
+    bool is_fresh;         /* drop what is there and start empty */
+    bool takes_other_keep; /* where all else is the same, rows go on by this spec's tw_keep */
     uint32_t index, count;
     char name[TW_MODEL_NAME_SIZE];
     tw_table_spec spec;

@@ -109,6 +109,7 @@ static tw_status peer_send_hello(tw_remote *self, tw_peer *peer, tw_error *error
     tw_hello hello = {
         .role = self->options.role,
         .is_fresh = peer->is_fresh,
+        .takes_other_keep = self->options.takes_other_keep,
         .index = peer->shard,
         .count = self->partition.n_shards,
         .spec = self->partition.spec,

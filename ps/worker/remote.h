@@ -26,8 +26,9 @@ typedef struct tw_remote_options {
     const char *model;          /* name, below TW_MODEL_NAME_SIZE bytes */
     tw_role role;               /* TW_ROLE_OWNER */
     bool is_fresh;              /* shards drop what they have */
-    int timeout_ms;             /* 30000: then the call fails and names the shard that did not answer */
-    int retry_ms;               /* 1000: silence after which a session is opened anew; doubles up to 8 times that */
+    bool takes_other_keep; /* shards whose rows were admitted, expire or are evicted otherwise go on as `spec` says */
+    int timeout_ms;        /* 30000: then the call fails and names the shard that did not answer */
+    int retry_ms;          /* 1000: silence after which a session is opened anew; doubles up to 8 times that */
     const tw_socket_security *security; /* keys; NULL: plain. Borrowed for the call */
     uint64_t sender;                    /* from clock and process; another one for every client */
     tw_round_member worker;             /* of several with fixed shares; count 0: none. Birth from the clock */

@@ -4,6 +4,10 @@
 #define TW_CMD_MODEL_VERBS_H
 
 #include "cmd/flags.h"
+#include "thalweg/status.h"
+
+/* Every row file: who needs it, what it is, whether it is whole; then what cannot be restored. CORRUPT: not all are. */
+TW_MUST_USE tw_status model_print_files(const char *directory, tw_error *error);
 
 /* Serves version --to, or the published one before that which is served; with --release the newest one again. */
 int model_rollback(const flags *given, const char *directory);

@@ -153,6 +153,7 @@ static tw_status attach_remote(session *self, const char *const *address, uint32
         .n_shards = n_shards,
         .model = self->assembly->pipeline->name,
         .is_fresh = self->options->start == SESSION_FRESH && self->children == NULL,
+        .takes_other_keep = self->options->accepts_changes,
         .timeout_ms = (int)(self->assembly->pipeline->shard_timeout_us / 1000),
         .security = security,
         .progress = tell_waiting,

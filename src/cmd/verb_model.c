@@ -19,6 +19,7 @@ static const flag_spec model_flags[] = {
     {"model", 'm', "DIR", "directory of checkpoints"},
     {"version", 0, "N", "checkpoint to show or export; the newest by default"},
     {"format", 0, "text|json", "show: json prints every row, sorted by key; diff: one JSON object (text)"},
+    {"files", 0, NULL, "ls: also the row files, which versions need each, and whether it is whole"},
     {"top", 0, "N", "rows of the largest weights, or changes of weights, that are shown (20)"},
     {"form", 0, "json|score", "export: json is the whole model, score is for thalweg_score.c (json)"},
     {"output", 'o', "FILE", "export: where it goes; - is standard output, the default"},
@@ -82,7 +83,16 @@ static tw_status print_version(const char *directory, const tw_version *version,
     return TW_STATUS_OK;
 }
 
-static int list_checkpoints(const char *directory)
+static int list_files(const char *directory, int code)
+{
+    tw_error error = {0};
+    tw_status status = model_print_files(directory, &error);
+    if (status < 0 && status != TW_STATUS_CORRUPT)
+        console_error(&error);
+    return status < 0 ? tw_status_exit_code(status) : code;
+}
+
+static int list_checkpoints(const char *directory, bool has_files)
 {
     tw_version *version = NULL;
     size_t n = 0;
@@ -114,7 +124,7 @@ static int list_checkpoints(const char *directory)
             code = tw_status_exit_code(status);
     }
     tw_free(version);
-    return code;
+    return has_files ? list_files(directory, code) : code;
 }
 
 static tw_status show_loaded(const assembly *all, const tw_manifest *manifest, const flags *given, tw_error *error)
@@ -196,7 +206,8 @@ static int model_main(const verb *self, int argc, char **argv)
         return verb_misused(self, "%s", error.message);
     if (directory == NULL || (strcmp(what, "ls") != 0 && strcmp(what, "show") != 0))
         return model_other(self, &given, what, version);
-    return strcmp(what, "ls") == 0 ? list_checkpoints(directory) : show_checkpoint(directory, version, &given);
+    return strcmp(what, "ls") == 0 ? list_checkpoints(directory, flags_has(&given, "files"))
+                                   : show_checkpoint(directory, version, &given);
 }
 
 const verb verb_model = {"model", "model ls|show|rollback|export|import|diff [ARGUMENTS] [OPTIONS]",

@@ -203,8 +203,10 @@ static const tw_code codes[] = {
         "参数服务器分片没有响应。程序会重试，期间不进行学习。"},
     {"E302", "shard holds another model",
         "Name, schema, table or hash seed differ from those of the shard. Start fresh shards or use the pipeline that "
-        "made them.",
-        "分片中是另一个模型", "名称、模式、表或哈希种子与分片不一致。请启动新的分片，或使用创建它的流水线。"},
+        "made them. Other rules of admission, expiry or eviction go on with --accept-changes.",
+        "分片中是另一个模型",
+        "名称、模式、表或哈希种子与分片不一致。请启动新的分片，或使用创建它的流水线。准入、过期或淘汰规则的改动可用 "
+        "--accept-changes 继续。"},
     {"E303", "bad frame", "A peer sent bytes that the protocol forbids. They were refused and nothing changed.",
         "非法帧", "对端发送了协议不允许的字节，已被拒绝，状态没有改变。"},
     {"E304", "waited too long for a worker",

@@ -1,6 +1,7 @@
 /* Row files into an empty table. Threads take sections in turn, so that the file is read and summed up in order; each
- * checks its section and lays the rows out in a segment of their slots while the others read on. A slot belongs to the
- * newest file of a chain that replaces it: only rows of that file and of newer ones count. */
+ * checks its section and lays the rows out in a segment of their slots, or in their places of a hashed table, while the
+ * others read on. A slot belongs to the newest file of a chain that replaces it: only rows of that file and of newer
+ * ones count. */
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,10 +11,17 @@
 
 enum { BULK_MAX_THREADS = 4, BULK_THREAD_BYTES = 8 << 20, BULK_KEYS = 256 };
 
+typedef struct row_range {
+    uint64_t first, last;
+} row_range;
+
 typedef struct bulk {
     tw_table *table;
     const char *directory;
     uint8_t at, newest[TW_N_SLOTS]; /* of the file at hand; of each slot */
+    uint64_t now;                   /* the clock of the newest file */
+    row_range *taken;               /* [n_taken] rows of a hashed table that sections of the file at hand have */
+    size_t n_taken, taken_capacity;
     tw_chain chain, part;
     pthread_mutex_t reading, applying;
     tw_section_reader reader;
@@ -48,6 +56,25 @@ static size_t pair_size(const bulk *self, const tw_section_view *section)
     return 8 + self->table->row_size + (section->type == TW_SECTION_STAMPED ? sizeof(uint32_t) : 0);
 }
 
+/* Rows of a file below with their stamps at the newest file's clock, without those that have expired since. */
+static void settle_stamps(const bulk *self, tw_section_buffer *buffer, tw_section_view *section)
+{
+    size_t size = pair_size(self, section);
+    unsigned char *from = buffer->bytes + (section->payload - buffer->bytes), *to = from;
+    for (uint64_t i = 0; i < section->count; i++, from += size) {
+        uint32_t stamp = tw_wire_u32(from + size - sizeof stamp);
+        if (!tw_loader_stamp(self->load, &stamp))
+            continue;
+        if (to != from)
+            memmove(to, from, size);
+        tw_wire_out out = {.bytes = to, .size = size - sizeof stamp};
+        tw_wire_put(&out, stamp, sizeof stamp);
+        to += size;
+    }
+    section->length = (uint64_t)(to - section->payload);
+    section->count = section->length / size;
+}
+
 /* Rows whose slots are [first, last]; -1: a key is not of the section. */
 static int64_t count_rows(const bulk *self, const tw_section_view *section, uint32_t first, uint32_t last)
 {
@@ -60,6 +87,18 @@ static int64_t count_rows(const bulk *self, const tw_section_view *section, uint
         n += slot >= first && slot <= last;
     }
     return n;
+}
+
+/* Nobody else counts these slots. */
+static void count_in_slots(bulk *self, const tw_section_view *section, uint32_t first, uint32_t last)
+{
+    uint32_t *slot_rows = self->table->keep.slot_rows;
+    size_t size = pair_size(self, section);
+    for (uint64_t i = 0; slot_rows != NULL && i < section->count; i++) {
+        uint64_t slot = tw_wire_u64(section->payload + i * size) >> (64 - TW_SLOT_BITS);
+        if (slot >= first && slot <= last)
+            slot_rows[slot]++;
+    }
 }
 
 static tw_status build(bulk *self, const tw_section_view *section, uint32_t first, uint32_t last, tw_error *error)
@@ -87,6 +126,8 @@ static tw_status build(bulk *self, const tw_section_view *section, uint32_t firs
     }
     if (status < 0)
         tw_segment_drop(&segment);
+    else
+        count_in_slots(self, section, first, last);
     return status;
 }
 
@@ -95,7 +136,28 @@ static bool is_older(const bulk *self, uint64_t slot)
     return slot >= self->table->first_slot && slot <= self->table->last_slot && self->newest[slot] < self->at;
 }
 
-/* Rows on top of what files below have of their slots. */
+/* Rows on top of what files below have of their slots, in a table with last touches. */
+static tw_status put_stamped(bulk *self, const tw_section_view *section, tw_error *error)
+{
+    tw_table *table = self->table;
+    size_t size = pair_size(self, section);
+    tw_status status = TW_STATUS_OK;
+    for (uint64_t i = 0; i < section->count && status == TW_STATUS_OK; i++) {
+        const unsigned char *pair = section->payload + i * size;
+        uint64_t key = tw_wire_u64(pair);
+        bool has_stamp = section->type == TW_SECTION_STAMPED;
+        uint32_t stamp = has_stamp ? tw_wire_u32(pair + 8 + table->row_size) : (uint32_t)table->keep.clock;
+        void *row = NULL;
+        if (!is_older(self, key >> (64 - TW_SLOT_BITS)))
+            continue;
+        status = tw_keep_put(table, key, stamp, &row, error);
+        if (status == TW_STATUS_OK)
+            memcpy(row, pair + 8, table->row_size);
+    }
+    return status;
+}
+
+/* The same without. */
 static tw_status put_rows(bulk *self, const tw_section_view *section, tw_error *error)
 {
     uint64_t key[BULK_KEYS];
@@ -120,22 +182,15 @@ static tw_status put_rows(bulk *self, const tw_section_view *section, tw_error *
     return status;
 }
 
-static tw_status visit_rows(bulk *self, const tw_section_view *section, tw_error *error)
+/* Slots of [low, high] that belong to the file at hand get segments of their own. */
+static tw_status build_own(
+    bulk *self, const tw_section_view *section, uint32_t low, uint32_t high, bool *has_older, tw_error *error)
 {
-    const tw_table *table = self->table;
-    size_t size = pair_size(self, section);
-    if (section->length / size != section->count || section->length % size != 0)
-        return bad(self, section, "its length does not fit its count", error);
-    if (section->first_slot > section->last_slot || section->last_slot >= TW_N_SLOTS ||
-        count_rows(self, section, 0, 0) < 0)
-        return bad(self, section, "a key in it is out of range", error);
-    uint32_t low = section->first_slot > table->first_slot ? section->first_slot : table->first_slot;
-    uint32_t high = section->last_slot < table->last_slot ? section->last_slot : table->last_slot;
     tw_status status = TW_STATUS_OK;
-    bool has_older = false;
+    *has_older = false;
     for (uint32_t first = low; first <= high && status == TW_STATUS_OK; first++) {
         uint32_t last = first;
-        has_older = has_older || is_older(self, first);
+        *has_older = *has_older || is_older(self, first);
         if (self->newest[first] != self->at)
             continue;
         while (last < high && self->newest[last + 1] == self->at)
@@ -143,18 +198,79 @@ static tw_status visit_rows(bulk *self, const tw_section_view *section, tw_error
         status = build(self, section, first, last, error);
         first = last;
     }
+    return status;
+}
+
+static tw_status visit_exact(bulk *self, const tw_section_view *section, tw_error *error)
+{
+    const tw_table *table = self->table;
+    if (section->first_slot > section->last_slot || section->last_slot >= TW_N_SLOTS ||
+        count_rows(self, section, 0, 0) < 0)
+        return bad(self, section, "a key in it is out of range", error);
+    uint32_t low = section->first_slot > table->first_slot ? section->first_slot : table->first_slot;
+    uint32_t high = section->last_slot < table->last_slot ? section->last_slot : table->last_slot;
+    bool has_older;
+    tw_status status = build_own(self, section, low, high, &has_older, error);
     if (status < 0 || !has_older)
         return status;
     (void)pthread_mutex_lock(&self->applying);
-    status = put_rows(self, section, error);
+    status = table->is_stamped ? put_stamped(self, section, error) : put_rows(self, section, error);
     (void)pthread_mutex_unlock(&self->applying);
     return status;
 }
 
-static tw_status visit(bulk *self, const tw_section_view *section, tw_error *error)
+/* Sections of one file share no row, so that each may be laid out beside the others. */
+static tw_status take_range(bulk *self, const tw_section_view *section, const row_range *wanted, tw_error *error)
+{
+    bool is_taken = false;
+    (void)pthread_mutex_lock(&self->applying);
+    for (size_t i = 0; i < self->n_taken; i++)
+        is_taken = is_taken || (wanted->first <= self->taken[i].last && self->taken[i].first <= wanted->last);
+    tw_status status = tw_grow(&self->taken, sizeof *self->taken, &self->taken_capacity, self->n_taken + 1, error);
+    if (status == TW_STATUS_OK)
+        self->taken[self->n_taken++] = *wanted;
+    (void)pthread_mutex_unlock(&self->applying);
+    return status == TW_STATUS_OK && is_taken ? bad(self, section, "its rows are in another one as well", error)
+                                              : status;
+}
+
+static tw_status visit_hashed(bulk *self, const tw_section_view *section, tw_error *error)
+{
+    tw_table *table = self->table;
+    size_t size = pair_size(self, section), row_size = table->row_size;
+    row_range range = {UINT64_MAX, 0};
+    for (uint64_t i = 0; i < section->count; i++) {
+        uint64_t key = tw_wire_u64(section->payload + i * size), row = key >> table->shift;
+        if (!tw_loader_has_key(self->load, section, key))
+            return bad(self, section, "a key in it is out of range", error);
+        range.first = row < range.first ? row : range.first;
+        range.last = row > range.last ? row : range.last;
+    }
+    tw_status status = section->count == 0 ? TW_STATUS_OK : take_range(self, section, &range, error);
+    for (uint64_t i = 0; i < section->count && status == TW_STATUS_OK; i++) {
+        const unsigned char *pair = section->payload + i * size;
+        uint64_t key = tw_wire_u64(pair), slot = key >> (64 - TW_SLOT_BITS);
+        if (slot >= table->first_slot && slot <= table->last_slot && self->newest[slot] <= self->at)
+            memcpy(table->rows + ((key >> table->shift) - table->first_row) * row_size, pair + 8, row_size);
+    }
+    return status;
+}
+
+static tw_status visit_rows(bulk *self, tw_section_buffer *buffer, tw_section_view *section, tw_error *error)
+{
+    size_t size = pair_size(self, section);
+    if (section->length / size != section->count || section->length % size != 0)
+        return bad(self, section, "its length does not fit its count", error);
+    if (section->type == TW_SECTION_STAMPED && self->load->is_below)
+        settle_stamps(self, buffer, section);
+    return self->table->spec.kind == TW_TABLE_HASHED ? visit_hashed(self, section, error)
+                                                     : visit_exact(self, section, error);
+}
+
+static tw_status visit(bulk *self, tw_section_buffer *buffer, tw_section_view *section, tw_error *error)
 {
     if (tw_section_has_rows(section->type))
-        return visit_rows(self, section, error);
+        return visit_rows(self, buffer, section, error);
     if (!tw_section_is_body(section->type))
         return bad(self, section, "comes after blocks or rows", error);
     (void)pthread_mutex_lock(&self->applying);
@@ -181,7 +297,7 @@ static void *take_sections(void *context)
         if (status == TW_STATUS_OK)
             status = tw_section_check(&self->reader, &section, &error);
         if (status == TW_STATUS_OK)
-            status = visit(self, &section, &error);
+            status = visit(self, &buffer, &section, &error);
         if (status < 0)
             bulk_fail(self, status, &error);
         if (status != TW_STATUS_OK)
@@ -233,7 +349,7 @@ static tw_status read_file(bulk *self, tw_error *error)
     if (status == TW_STATUS_OK)
         status = read_head(self, &buffer, &section, error);
     if (status == TW_STATUS_IDLE) {
-        self->status = visit(self, &section, &self->error);
+        self->status = visit(self, &buffer, &section, &self->error);
         self->is_over = self->status < 0;
         run_threads(self);
         status = self->status;
@@ -282,7 +398,14 @@ static tw_status load_file(
     self->load = status < 0 ? NULL : tw_alloc_zero(sizeof *self->load);
     if (self->load == NULL)
         return status < 0 ? status : tw_no_memory(error, sizeof *self->load);
-    *self->load = (tw_loader){.path = path, .name = name, .table = self->table, .is_below = standing != NULL, .at = at};
+    *self->load = (tw_loader){.path = path,
+        .name = name,
+        .table = self->table,
+        .is_below = standing != NULL,
+        .at = at,
+        .newest = self->newest,
+        .now = self->now};
+    self->n_taken = 0;
     self->at = at;
     self->is_over = false;
     self->status = TW_STATUS_OK;
@@ -318,6 +441,7 @@ static tw_status read_chain(bulk *self, const char *name, tw_error *error)
 {
     memset(self->newest, 0, sizeof self->newest);
     tw_status status = tw_chain_peek(self->directory, name, &self->chain, error);
+    self->now = self->chain.clock;
     for (uint32_t i = 0; i < self->chain.n_files && status == TW_STATUS_OK; i++) {
         const char *below = self->chain.file[i].name;
         status = tw_chain_peek(self->directory, below, &self->part, error);
@@ -343,9 +467,9 @@ static tw_status load_chain(bulk *self, const char *name, const tw_row_file *fil
 
 bool tw_bulk_is_possible(const tw_table *table)
 {
-    bool is_empty = table->frozen == NULL && table->touched == NULL && table->n_segments == 1;
-    return is_empty && !table->keep.is_on && table->spec.kind == TW_TABLE_EXACT && table->row_size > 0 &&
-           table->segment[0].count == 0;
+    if (table->frozen != NULL || table->touched != NULL || table->row_size == 0)
+        return false;
+    return table->spec.kind == TW_TABLE_HASHED || (table->n_segments == 1 && table->segment[0].count == 0);
 }
 
 static bulk *bulk_open(tw_table *table, const char *directory)
@@ -357,7 +481,8 @@ static bulk *bulk_open(tw_table *table, const char *directory)
     self->directory = directory;
     (void)pthread_mutex_init(&self->reading, NULL);
     (void)pthread_mutex_init(&self->applying, NULL);
-    tw_segments_uncover(table);
+    if (table->spec.kind == TW_TABLE_EXACT)
+        tw_segments_uncover(table);
     return self;
 }
 
@@ -368,6 +493,7 @@ static tw_status bulk_close(bulk *self, tw_status status, tw_error *error)
     tw_status covered = cover(self, self->table->first_slot, self->table->last_slot, 1, status < 0 ? NULL : error);
     (void)pthread_mutex_destroy(&self->reading);
     (void)pthread_mutex_destroy(&self->applying);
+    tw_free(self->taken);
     tw_free(self);
     return status < 0 ? status : covered;
 }

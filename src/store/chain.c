@@ -55,6 +55,9 @@ tw_status tw_chain_read(tw_chain *self, const tw_section_view *section, tw_error
 /* The chain comes before blocks and rows. IDLE: enough was seen. */
 static tw_status peek_visit(void *context, const tw_section_view *section, tw_error *error)
 {
+    tw_chain *self = context;
+    if (section->type == TW_SECTION_KEEP && section->length >= 8)
+        self->clock = tw_wire_u64(section->payload);
     if (section->type != TW_SECTION_CHAIN && !tw_section_is_body(section->type))
         return TW_STATUS_OK;
     tw_status status = section->type == TW_SECTION_CHAIN ? tw_chain_read(context, section, error) : TW_STATUS_OK;

@@ -15,6 +15,7 @@ typedef struct tw_chain {
     uint32_t n_files; /* 0: a base */
     tw_row_file file[TW_CHAIN_MAX];
     unsigned char replaced[TW_N_SLOTS / 8]; /* a bit a slot */
+    uint64_t clock;                         /* of the file itself, if it was peeked at; no part of the section */
 } tw_chain;
 
 static inline bool tw_chain_replaces(const tw_chain *self, uint64_t slot)

@@ -147,6 +147,7 @@ static void frozen_free(tw_frozen *self)
         tw_free(self->touched[i]);
     tw_free(self->touched);
     tw_free(self->touched_rows);
+    tw_free(self->gone);
     tw_free(self->chain);
     tw_free(self->directory);
     for (size_t i = 0; i < self->n_areas; i++) {
@@ -176,7 +177,6 @@ tw_status tw_table_freeze_after(tw_table *self,
     *out = NULL;
     if (self->frozen != NULL)
         return tw_error_set(error, TW_STATUS_CONFLICT, "table: a snapshot is being written; one at a time");
-    max_deltas = self->keep.is_on ? 0 : max_deltas; /* stamps and counts change with every touch, and rows move */
     bool is_tracked = max_deltas > 0 || has_tracked_rows(self);
     tw_frozen *frozen = tw_alloc_zero(sizeof *frozen);
     if (frozen == NULL)

@@ -55,8 +55,10 @@ struct tw_frozen {
     int64_t stall_until_us;         /* of the batch at hand; table's thread */
     tw_chain *chain;                /* of a delta; NULL: a base */
     char *directory;                /* that the delta belongs to */
-    uint8_t *touched_rows;          /* hashed: the bits behind the areas */
-    uint8_t **touched;              /* exact: [n_touched] those of the segments */
+    uint8_t *touched_rows;          /* hashed, and of sets of counts: the bits behind the areas */
+    uint64_t *gone;                 /* [n_gone] of a delta: keys whose rows were evicted */
+    size_t n_gone;
+    uint8_t **touched; /* exact: [n_touched] those of the segments */
     size_t n_touched;
     uint64_t n_touched_rows;
     bool is_tracked; /* the next snapshot may build on this one */
@@ -110,8 +112,11 @@ typedef struct tw_block_state {
 
 /* What changed since the last snapshot, and which files that one is. */
 typedef struct tw_touched {
-    uint64_t n_rows; /* bits that are set */
-    uint8_t *bits;   /* hashed: a bit a row */
+    uint64_t n_rows; /* bits of rows that are set */
+    uint8_t *bits;   /* hashed: a bit a row; of a table with tw_keep: a bit a set of counts */
+    uint64_t *gone;  /* [n_gone] keys whose rows were evicted; what expires goes by its stamp */
+    size_t n_gone, gone_capacity;
+    bool is_lost;    /* not all of them are there: the next snapshot is a base */
     char *directory; /* of the files below; NULL: none */
     tw_chain last;   /* the last snapshot, base first; n_files 0: the next one is a base */
 } tw_touched;
@@ -199,6 +204,8 @@ bool tw_keep_is_expired(const tw_table *self, uint32_t stamp, uint64_t tick);
 /* As another table has it: a row, which hardly anything makes room for, or the count of a key. */
 TW_MUST_USE tw_status tw_keep_put(tw_table *self, uint64_t key, uint32_t stamp, void **row, tw_error *error);
 void tw_keep_load_seen(tw_table *self, uint64_t key, uint32_t stamp, uint32_t count);
+/* keep_record.c: no count is left of keys that are in set `index` of a slot where a slot has `sets_a_slot` of them. */
+void tw_keep_void_seen(tw_table *self, uint32_t slot, uint64_t index, uint64_t sets_a_slot);
 /* Older stamps of rows that do not expire are renewed to this age: ages are differences of 32 bits. */
 enum { TW_KEEP_MAX_AGE = 1 << 30 };
 /* Ticks since the last touch; rows that do not expire grow no older than TW_KEEP_MAX_AGE. */
@@ -209,6 +216,8 @@ static inline int32_t tw_keep_age(const tw_table *self, uint32_t stamp)
 }
 enum { TW_SEEN_WINDOW = 4096 * (int)sizeof(tw_seen_set) };
 
+/* turn.c: the row of a key, if there is one, goes away */
+void tw_keep_remove(tw_table *self, uint64_t key);
 /* turn.c: what is due between two ticks, and before a row is added to a slot; true: rows have moved. A turn sweeps one
  * group of slots; all have had their turn after TW_TURN_GROUPS. */
 enum { TW_TURN_SLOTS = 64, TW_TURN_GROUPS = TW_N_SLOTS / TW_TURN_SLOTS };
@@ -230,6 +239,8 @@ TW_MUST_USE tw_status tw_touched_begin(tw_table *self, tw_error *error);
 TW_MUST_USE tw_status tw_touched_take(tw_frozen *frozen, const char *directory, uint32_t max_deltas, tw_error *error);
 void tw_touched_settle(tw_frozen *frozen);
 void tw_touched_end(tw_table *self);
+/* The row of a key was evicted. */
+void tw_touched_gone(tw_table *self, uint64_t key);
 
 /* Sets a bit and counts it once. */
 static inline void tw_touch(tw_touched *self, uint8_t *byte, unsigned bit)

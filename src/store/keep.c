@@ -45,10 +45,12 @@ static inline unsigned seen_find(const tw_seen_set *set, uint64_t key)
 static void seen_keep(tw_table *self, const tw_seen_set *set)
 {
     tw_keeper *keep = &self->keep;
+    size_t index = (size_t)(set - keep->set);
+    if (self->touched != NULL && self->touched->bits != NULL)
+        self->touched->bits[index / 8] |= (uint8_t)(1u << index % 8);
     if (keep->area == NULL)
         return;
-    size_t offset = (size_t)((const unsigned char *)set - (const unsigned char *)keep->set);
-    tw_area_keep(&keep->area[offset / TW_SEEN_WINDOW], set, sizeof *set);
+    tw_area_keep(&keep->area[index * sizeof *set / TW_SEEN_WINDOW], set, sizeof *set);
 }
 
 /* A is to go before b: empty, or touched longer ago as of `now`. */
@@ -145,6 +147,12 @@ static inline void keep_save(const tw_table *self, uint64_t key, const kept_row 
     tw_segment *segment = tw_segment_of(self, key);
     if (segment->area != NULL)
         tw_area_keep(segment->area, row->bucket, self->stride);
+    if (segment->touched == NULL)
+        return;
+    uint64_t index = tw_segment_index(segment, key); /* hardly ever does it lie in another bucket */
+    if (segment->bytes + index * self->stride != row->bucket)
+        index = (uint64_t)(row->bucket - segment->bytes) / self->stride;
+    tw_touch(self->touched, &segment->touched[index], row->place);
 }
 
 static inline void *keep_stamp(const tw_table *self, const kept_row *row, uint64_t tick)
@@ -177,7 +185,11 @@ static tw_status keep_make(tw_table *self, uint64_t key, bool is_there, kept_row
 
 static inline void keep_prefetch(const tw_table *self, uint64_t key)
 {
-    const unsigned char *bucket = tw_segment_bucket(tw_segment_of(self, key), self->stride, key);
+    const tw_segment *segment = tw_segment_of(self, key);
+    uint64_t index = tw_segment_index(segment, key);
+    const unsigned char *bucket = segment->bytes + index * self->stride;
+    if (segment->touched != NULL)
+        __builtin_prefetch(&segment->touched[index], 1);
     __builtin_prefetch(bucket, 1);
     __builtin_prefetch(bucket + TW_BUCKET_KEY_BYTES, 1);
     __builtin_prefetch(bucket + self->stride - sizeof(uint32_t), 1);

@@ -99,6 +99,26 @@ tw_status tw_table_put_kept(tw_table *self, const tw_keep_record *kept, tw_error
     return status;
 }
 
+/* Sets divide a slot's keys by the same hash, whatever their number: those of one lie in sets that follow each other.
+ */
+void tw_keep_void_seen(tw_table *self, uint32_t slot, uint64_t index, uint64_t sets_a_slot)
+{
+    const tw_keeper *keep = &self->keep;
+    if (keep->set == NULL)
+        return;
+    tw_seen_set *sets = &keep->set[(size_t)(slot - self->first_slot) * keep->sets_a_slot];
+    uint64_t last = ((index + 1) * keep->sets_a_slot - 1) / sets_a_slot;
+    for (uint64_t i = index * keep->sets_a_slot / sets_a_slot; i <= last; i++) {
+        for (unsigned j = 0; j < TW_SEEN_KEYS; j++) {
+            uint64_t key = (uint64_t)slot << (64 - TW_SLOT_BITS) | sets[i].entry[j] >> TW_SEEN_COUNT_BITS;
+            if (sets[i].entry[j] == 0 || tw_scaled(key * 0x9e3779b97f4a7c15ull, sets_a_slot) != index)
+                continue;
+            sets[i].entry[j] = 0;
+            sets[i].stamp[j] = 0;
+        }
+    }
+}
+
 void tw_table_set_clock(tw_table *self, uint64_t clock)
 {
     self->keep.clock = clock;

@@ -166,10 +166,12 @@ void tw_area_note_row(tw_area *self, uint64_t bucket, unsigned place, const void
         area_note(self, (bucket * TW_BUCKET_KEYS + place) | (is_absent ? kept_absent : 0), row, self->unit);
 }
 
-/* In a delta's area: true where the unit, a row of a hashed table, belongs to it. */
+/* In a delta's area: true where the unit belongs to it, or of a bucket one of its places. */
 static bool unit_is_wanted(const tw_area *self, size_t unit)
 {
-    return self->kind != TW_AREA_HASHED || self->touched == NULL || (self->touched[unit / 8] >> unit % 8 & 1) != 0;
+    if (self->touched == NULL)
+        return true;
+    return self->kind == TW_AREA_EXACT ? self->touched[unit] != 0 : (self->touched[unit / 8] >> unit % 8 & 1) != 0;
 }
 
 void tw_area_keep(tw_area *self, const void *bytes, size_t size)

@@ -18,10 +18,26 @@ typedef struct tw_loader {
     tw_table_spec spec;
     uint32_t first_slot, last_slot;
     uint64_t events;
+    uint64_t clock; /* ticks, of a file with tw_keep */
+    uint64_t now;   /* is_below: the clock of the file that stands on it */
     tw_row_origin origin;
     tw_mark *mark; /* [n_marks], of the file */
     size_t n_marks;
 } tw_loader;
+
+static inline bool tw_loader_has_key(const tw_loader *self, const tw_section_view *section, uint64_t key)
+{
+    uint64_t slot = key >> (64 - TW_SLOT_BITS);
+    if (slot < section->first_slot || slot > section->last_slot)
+        return false;
+    return self->spec.kind == TW_TABLE_HASHED ? (key << self->spec.bits) == 0 : key != 0;
+}
+
+/* keep_reader.c: sections that only tables with tw_keep have, as tw_loader_visit. */
+TW_MUST_USE tw_status tw_loader_visit_keep(tw_loader *self, const tw_section_view *section, tw_error *error);
+/* keep_reader.c: a stamp of a file that a delta stands on, at the delta's clock. False: it has expired until then, and
+ * the delta does not say so. */
+bool tw_loader_stamp(const tw_loader *self, uint32_t *stamp);
 
 /* Checks a section, and with is_applying puts what it holds into the table. */
 TW_MUST_USE tw_status tw_loader_visit(void *loader, const tw_section_view *section, tw_error *error);

@@ -263,7 +263,7 @@ static tw_status read_user(loader *self, const tw_section_view *section, tw_erro
 static tw_status visit_manifest_section(void *context, const tw_section_view *section, tw_error *error)
 {
     loader *self = context;
-    uint32_t bit = section->type <= TW_SECTION_SEEN ? 1u << section->type : 0;
+    uint32_t bit = section->type <= TW_SECTION_GONE ? 1u << section->type : 0;
     if (section->type != TW_SECTION_USER && (self->seen & bit) != 0)
         return bad(self, section, error, "occurs twice");
     self->seen |= bit;
@@ -287,6 +287,7 @@ static tw_status visit_manifest_section(void *context, const tw_section_view *se
     case TW_SECTION_STAMPED:
     case TW_SECTION_KEEP:
     case TW_SECTION_SEEN:
+    case TW_SECTION_GONE:
         break;
     }
     return bad(self, section, error, "does not belong into a manifest");

@@ -60,12 +60,6 @@ static tw_status visit_marks(loader *self, const tw_section_view *section, tw_er
     return self->table == NULL || self->is_below ? TW_STATUS_OK : tw_loader_check_marks(self, error);
 }
 
-static uint32_t wire_u32(const unsigned char *bytes)
-{
-    tw_wire_in in = {.bytes = bytes, .size = 4};
-    return (uint32_t)tw_wire_get(&in, 4);
-}
-
 /* A file made without stamps gives its rows the present tick. */
 static tw_status use_row(loader *self, uint64_t key, const unsigned char *row, bool is_stamped, tw_error *error)
 {
@@ -75,12 +69,13 @@ static tw_status use_row(loader *self, uint64_t key, const unsigned char *row, b
         return TW_STATUS_OK;
     void *to = NULL;
     tw_status status;
-    if (table->is_stamped) {
-        uint32_t stamp = is_stamped ? wire_u32(row + table->row_size) : (uint32_t)table->keep.clock;
+    uint32_t stamp = is_stamped ? tw_wire_u32(row + table->row_size) : (uint32_t)table->keep.clock;
+    if (is_stamped && !tw_loader_stamp(self, &stamp))
+        return TW_STATUS_OK;
+    if (table->is_stamped)
         status = tw_keep_put(table, key, stamp, &to, error);
-    } else {
+    else
         status = tw_table_rows(table, &key, 1, TW_ACCESS_WRITE, &to, error);
-    }
     if (status == TW_STATUS_OK)
         memcpy(to, row, table->row_size);
     return status;
@@ -97,14 +92,6 @@ static tw_status use_record(loader *self, uint32_t block, uint64_t index, const 
     return status;
 }
 
-static bool key_is_good(const loader *self, const tw_section_view *section, uint64_t key)
-{
-    uint64_t slot = tw_key_slot(key);
-    if (slot < section->first_slot || slot > section->last_slot)
-        return false;
-    return self->spec.kind == TW_TABLE_HASHED ? (key << self->spec.bits) == 0 : key != 0;
-}
-
 static tw_status visit_pairs(loader *self, const tw_section_view *section, tw_error *error)
 {
     bool is_block = section->type == TW_SECTION_BLOCK, is_stamped = section->type == TW_SECTION_STAMPED;
@@ -119,7 +106,7 @@ static tw_status visit_pairs(loader *self, const tw_section_view *section, tw_er
     for (uint64_t i = 0; i < section->count; i++) {
         const unsigned char *pair = section->payload + i * size;
         uint64_t key = tw_wire_u64(pair);
-        if (is_block ? key >= limit : !key_is_good(self, section, key))
+        if (is_block ? key >= limit : !tw_loader_has_key(self, section, key))
             return bad(self, section, error, "a key in it is out of range");
         tw_status status = TW_STATUS_OK;
         if (self->is_applying)
@@ -133,10 +120,8 @@ static tw_status visit_pairs(loader *self, const tw_section_view *section, tw_er
 
 static tw_status visit_chain(loader *self, const tw_section_view *section, tw_error *error)
 {
-    if (self->is_applying)
-        return TW_STATUS_OK;
     if (self->chain.n_files > 0)
-        return bad(self, section, error, "occurs twice");
+        return self->is_applying ? TW_STATUS_OK : bad(self, section, error, "occurs twice");
     tw_status status = tw_chain_read(&self->chain, section, error);
     if (status == TW_STATUS_CORRUPT && error != NULL) {
         char why[200];
@@ -144,33 +129,6 @@ static tw_status visit_chain(loader *self, const tw_section_view *section, tw_er
         return bad(self, section, error, why);
     }
     return status;
-}
-
-static tw_status visit_keep(loader *self, const tw_section_view *section, tw_error *error)
-{
-    if (section->length != TW_KEEP_BYTES)
-        return bad(self, section, error, "its length is wrong");
-    tw_wire_in in = {.bytes = section->payload, .size = (size_t)section->length};
-    uint64_t clock = tw_wire_get(&in, 8);
-    tw_keep_decode(&self->spec.keep, &in);
-    if (self->is_applying)
-        self->table->keep.clock = clock > self->table->keep.clock ? clock : self->table->keep.clock;
-    return TW_STATUS_OK;
-}
-
-static tw_status visit_seen(loader *self, const tw_section_view *section, tw_error *error)
-{
-    if (section->length / 16 != section->count || section->length % 16 != 0)
-        return bad(self, section, error, "its length does not fit its count");
-    for (uint64_t i = 0; i < section->count; i++) {
-        const unsigned char *at = section->payload + i * 16;
-        uint64_t key = tw_wire_u64(at), slot = tw_key_slot(key);
-        if (!key_is_good(self, section, key))
-            return bad(self, section, error, "a key in it is out of range");
-        if (self->is_applying && slot >= self->table->first_slot && slot <= self->table->last_slot)
-            tw_keep_load_seen(self->table, key, wire_u32(at + 8), wire_u32(at + 12));
-    }
-    return TW_STATUS_OK;
 }
 
 tw_status tw_loader_visit(void *context, const tw_section_view *section, tw_error *error)
@@ -194,9 +152,9 @@ tw_status tw_loader_visit(void *context, const tw_section_view *section, tw_erro
     case TW_SECTION_STAMPED:
         return visit_pairs(self, section, error);
     case TW_SECTION_KEEP:
-        return visit_keep(self, section, error);
     case TW_SECTION_SEEN:
-        return visit_seen(self, section, error);
+    case TW_SECTION_GONE:
+        return tw_loader_visit_keep(self, section, error);
     case TW_SECTION_END:
     case TW_SECTION_INFO:
     case TW_SECTION_SPLITS:
@@ -283,6 +241,7 @@ static tw_status lower_open(chain_load *self, uint32_t at, loader **out, tw_erro
     (*out)->is_below = true;
     (*out)->at = (uint8_t)at;
     (*out)->newest = self->newest;
+    (*out)->now = self->top->clock;
     return TW_STATUS_OK;
 }
 
@@ -429,12 +388,13 @@ static tw_status rows_expected(
 tw_status tw_table_load_all(
     tw_table *self, const char *directory, const tw_row_file *file, uint32_t n_files, tw_error *error)
 {
-    uint64_t rows = 0;
+    uint64_t rows = 0, n_slots = self->last_slot - self->first_slot + 1;
     tw_status status = TW_STATUS_OK;
-    if (tw_bulk_is_possible(self))
-        return tw_bulk_load(self, directory, file, n_files, error);
     for (uint32_t i = 0; i < n_files && status == TW_STATUS_OK; i++)
         status = rows_expected(self, directory, &file[i], &rows, error);
+    bool has_room = self->keep.room == 0 || rows <= n_slots * self->keep.room; /* else rows are evicted as they come */
+    if (status == TW_STATUS_OK && has_room && tw_bulk_is_possible(self))
+        return tw_bulk_load(self, directory, file, n_files, error);
     if (status == TW_STATUS_OK && self->spec.kind == TW_TABLE_EXACT && self->row_size > 0)
         status = tw_segments_reserve(self, rows, error);
     for (uint32_t i = 0; i < n_files && status == TW_STATUS_OK; i++)
@@ -467,6 +427,19 @@ tw_status tw_row_file_sum(const char *directory, const char *name, tw_row_file *
     tw_status status = verify(directory, name, NULL, out, NULL, error);
     if (status == TW_STATUS_OK)
         memcpy(out->name, name, strnlen(name, TW_FILE_NAME_SIZE - 1));
+    return status;
+}
+
+tw_status tw_row_file_check(
+    const char *directory, const char *name, const tw_row_file *file, tw_row_file *found, tw_error *error)
+{
+    chain_load *load = NULL;
+    memset(found, 0, sizeof *found);
+    tw_status status = chain_open(directory, name, NULL, &load, error);
+    if (status == TW_STATUS_OK)
+        status = walk(load->top, file, found, error);
+    memcpy(found->name, name, strnlen(name, TW_FILE_NAME_SIZE - 1));
+    chain_close(load);
     return status;
 }
 

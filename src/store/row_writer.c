@@ -88,14 +88,27 @@ static tw_status write_exact(copier *self, const tw_area *area, tw_error *error)
     return TW_STATUS_OK;
 }
 
+static void put_set(tw_section_writer *out, uint64_t set)
+{
+    put_pair(out, set, NULL, 0);
+    put_u32(out, 0);
+    put_u32(out, 0);
+}
+
 static tw_status write_seen(copier *self, const tw_area *area, tw_error *error)
 {
     const tw_table *table = self->frozen->table;
     const tw_seen_set *set = (const tw_seen_set *)(const void *)self->image;
     size_t n = area->size / sizeof *set;
-    tw_status status = tw_section_room(self->out, n * TW_SEEN_KEYS * 16, error);
+    tw_status status = tw_section_room(self->out, n * (TW_SEEN_KEYS + 1) * 16, error);
+    if (area->touched != NULL)
+        self->out->header.index = table->keep.sets_a_slot;
     for (size_t i = 0; i < n && status == TW_STATUS_OK; i++) {
         uint64_t slot = table->first_slot + (area->first_row + i) / table->keep.sets_a_slot;
+        if (area->touched != NULL && (area->touched[i / 8] >> (i % 8) & 1) == 0)
+            continue;
+        if (area->touched != NULL)
+            put_set(self->out, slot << (64 - TW_SLOT_BITS) | (area->first_row + i) % table->keep.sets_a_slot);
         for (unsigned j = 0; j < TW_SEEN_KEYS; j++) {
             if (set[i].entry[j] == 0)
                 continue;
@@ -277,6 +290,19 @@ static tw_status write_head(tw_frozen *self, tw_section_writer *out, tw_error *e
     return status < 0 || self->chain == NULL ? status : tw_chain_write(out, self->chain, error);
 }
 
+static tw_status write_gone(const tw_frozen *self, tw_section_writer *out, tw_error *error)
+{
+    if (self->n_gone == 0)
+        return TW_STATUS_OK;
+    tw_section_begin(out, TW_SECTION_GONE, 0);
+    out->header.first_slot = self->first_slot;
+    out->header.last_slot = self->last_slot;
+    tw_status status = tw_section_room(out, self->n_gone * 8, error);
+    for (size_t i = 0; i < self->n_gone && status == TW_STATUS_OK; i++)
+        put_pair(out, self->gone[i], NULL, 0);
+    return status < 0 ? status : tw_section_end(out, error);
+}
+
 /* A batch that began after the last log was closed shows that the table's thread is in no note any more. */
 static void free_notes(tw_frozen *self)
 {
@@ -302,6 +328,8 @@ static tw_status write_all(copier *self, tw_error *error)
     self->has_initial = tw_record_has_constant_initial(row);
     tw_record_write_initial(row, 0, frozen->spec->hash_seed, self->initial);
     tw_status status = write_head(frozen, self->out, error);
+    if (status == TW_STATUS_OK)
+        status = write_gone(frozen, self->out, error);
     for (size_t i = 0; i < frozen->n_areas && status == TW_STATUS_OK; i++) {
         int64_t start = tw_clock_monotonic_us();
         uint64_t n_batches = atomic_load(&frozen->n_batches);

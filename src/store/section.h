@@ -38,7 +38,10 @@ typedef enum tw_section_type {
     TW_SECTION_CHAIN = 11,   /* of a delta: see chain.h */
     TW_SECTION_STAMPED = 12, /* rows with their last touch: u64 key, row, u32 stamp */
     TW_SECTION_KEEP = 13,    /* tw_keep and the clock, of a table that has them */
-    TW_SECTION_SEEN = 14,    /* keys without a row: u64 key, u32 stamp, u32 count */
+    /* Keys without a row: u64 key, u32 stamp, u32 count. Of a delta index: sets that a slot has; count 0: what follows
+     * replaces set `key & 2^52 - 1` of the slot `key >> 52`. */
+    TW_SECTION_SEEN = 14,
+    TW_SECTION_GONE = 15, /* of a delta: u64 keys whose rows in the files below are void; before all rows */
 } tw_section_type;
 
 typedef struct tw_section_view {

@@ -10,14 +10,14 @@ typedef tw_section_reader reader;
 
 bool tw_section_is_body(tw_section_type type)
 {
-    return type == TW_SECTION_BLOCK || type == TW_SECTION_SEEN || tw_section_has_rows(type);
+    return type == TW_SECTION_BLOCK || type == TW_SECTION_SEEN || type == TW_SECTION_GONE || tw_section_has_rows(type);
 }
 
 const char *tw_section_type_name(tw_section_type type)
 {
     static const char *const name[] = {"?", "end", "spec", "marks", "events", "block", "rows", "info", "splits",
-        "files", "user", "chain", "stamped rows", "keep", "seen"};
-    return type >= TW_SECTION_END && type <= TW_SECTION_SEEN ? name[type] : name[0];
+        "files", "user", "chain", "stamped rows", "keep", "seen", "gone"};
+    return type >= TW_SECTION_END && type <= TW_SECTION_GONE ? name[type] : name[0];
 }
 
 static tw_status corrupt(const reader *self, tw_error *error, const char *section, uint64_t offset, const char *what)

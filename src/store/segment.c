@@ -73,16 +73,6 @@ static tw_status segment_init(tw_table *table, tw_segment *self, uint64_t count,
     return self->bytes == NULL ? tw_no_memory(error, self->size) : TW_STATUS_OK;
 }
 
-/* Row and stamp, not the key. */
-static void bucket_copy(
-    const tw_table *table, unsigned char *into, unsigned place, unsigned char *from, unsigned from_place)
-{
-    uint32_t size = table->row_size;
-    memcpy(tw_bucket_row(into, place, size), tw_bucket_row(from, from_place, size), size);
-    if (table->is_stamped)
-        *tw_bucket_stamp(into, place, size) = *tw_bucket_stamp(from, from_place, size);
-}
-
 static void segment_move(tw_table *table, const tw_segment *from, tw_segment *low, tw_segment *high)
 {
     for (uint64_t i = 0; i < from->n_buckets; i++) {
@@ -92,7 +82,7 @@ static void segment_move(tw_table *table, const tw_segment *from, tw_segment *lo
             tw_segment *to = tw_key_slot(keys[j]) > low->last_slot ? high : low;
             unsigned place;
             unsigned char *into = segment_place(to, table->stride, keys[j], &place);
-            bucket_copy(table, into, place, bucket, j);
+            tw_bucket_copy(table, into, place, bucket, j);
         }
     }
 }
@@ -287,11 +277,13 @@ static inline void copy_words(unsigned char *to, const unsigned char *from, uint
         memcpy(to + i, from + i, 8);
 }
 
-/* Pairs come about in the order of their places, so that one bucket after the other is filled. */
+/* Pairs come about in the order of their places, so that one bucket after the other is filled. Those without a stamp
+ * get the present tick. */
 bool tw_segment_fill(const tw_table *table, tw_segment *self, const unsigned char *pair, size_t pair_size, uint64_t n)
 {
-    uint32_t row_size = table->row_size;
+    uint32_t row_size = table->row_size, now = (uint32_t)table->keep.clock;
     size_t stride = table->stride;
+    bool has_stamps = pair_size > 8 + (size_t)row_size, is_stamped = table->is_stamped;
     for (uint64_t i = 0; i < n; i++, pair += pair_size) {
         uint64_t key = tw_wire_u64(pair), slot = tw_key_slot(key);
         if (slot < self->first_slot || slot > self->last_slot)
@@ -307,6 +299,9 @@ bool tw_segment_fill(const tw_table *table, tw_segment *self, const unsigned cha
             return false;
         tw_bucket_keys(bucket)[tw_first_bit(empty)] = key;
         copy_words(tw_bucket_row(bucket, tw_first_bit(empty), row_size), pair + 8, row_size);
+        if (is_stamped)
+            *tw_bucket_stamp(bucket, tw_first_bit(empty), row_size) =
+                has_stamps ? tw_wire_u32(pair + 8 + row_size) : now;
         self->count++;
     }
     return true;
@@ -343,64 +338,4 @@ tw_status tw_segment_insert(
     }
     *bucket = segment_place(segment, table->stride, key, place);
     return TW_STATUS_OK;
-}
-
-/* --- removal */
-
-static uint64_t bucket_index(const tw_segment *self, size_t stride, const unsigned char *bucket)
-{
-    return (uint64_t)(bucket - self->bytes) / stride;
-}
-
-/* A key behind the gap whose own search would pass the bucket of the gap, which was full: it may lie there as well. */
-static bool find_to_move(
-    const tw_table *table, const tw_segment *self, unsigned char *gap, unsigned char **bucket, unsigned *place)
-{
-    size_t stride = table->stride;
-    uint64_t n = self->n_buckets, gap_index = bucket_index(self, stride, gap), distance = 0;
-    for (unsigned char *at = tw_segment_next(self, stride, gap); at != gap; at = tw_segment_next(self, stride, at)) {
-        distance++;
-        const uint64_t *keys = tw_bucket_keys(at);
-        for (unsigned j = 0; j < TW_BUCKET_KEYS && keys[j] != 0; j++) {
-            uint64_t home = bucket_index(self, stride, tw_segment_bucket(self, stride, keys[j]));
-            uint64_t at_index = gap_index + distance;
-            if ((at_index - home + n) % n >= distance) {
-                *bucket = at;
-                *place = j;
-                return true;
-            }
-        }
-        if (keys[TW_BUCKET_KEYS - 1] == 0)
-            return false;
-    }
-    return false;
-}
-
-void tw_segment_remove(tw_table *table, tw_segment *self, unsigned char *bucket, unsigned place)
-{
-    size_t stride = table->stride;
-    self->count--;
-    for (;;) {
-        uint64_t *keys = tw_bucket_keys(bucket);
-        if (self->area != NULL)
-            tw_area_keep(self->area, bucket, stride);
-        bool was_full = keys[TW_BUCKET_KEYS - 1] != 0;
-        unsigned char *from = bucket;
-        unsigned from_place = TW_BUCKET_KEYS - 1;
-        if (!was_full || !find_to_move(table, self, bucket, &from, &from_place)) {
-            while (keys[from_place] == 0)
-                from_place--;
-            from = bucket;
-        }
-        uint64_t key = tw_bucket_keys(from)[from_place];
-        if (from != bucket || from_place != place)
-            bucket_copy(table, bucket, place, from, from_place);
-        keys[place] = key;
-        if (from == bucket) {
-            keys[from_place] = 0;
-            return;
-        }
-        bucket = from;
-        place = from_place;
-    }
 }

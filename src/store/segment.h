@@ -5,6 +5,8 @@
 #ifndef TW_STORE_SEGMENT_H
 #define TW_STORE_SEGMENT_H
 
+#include <string.h>
+
 #ifdef __SSE4_1__
 #include <smmintrin.h>
 #endif
@@ -92,6 +94,16 @@ static inline uint32_t *tw_bucket_stamp(unsigned char *bucket, unsigned place, u
     return (uint32_t *)(void *)(bucket + TW_BUCKET_KEY_BYTES + (size_t)TW_BUCKET_KEYS * row_size) + place;
 }
 
+/* Row and stamp, not the key. */
+static inline void tw_bucket_copy(
+    const tw_table *table, unsigned char *into, unsigned place, unsigned char *from, unsigned from_place)
+{
+    uint32_t size = table->row_size;
+    memcpy(tw_bucket_row(into, place, size), tw_bucket_row(from, from_place, size), size);
+    if (table->is_stamped)
+        *tw_bucket_stamp(into, place, size) = *tw_bucket_stamp(from, from_place, size);
+}
+
 /* The bucket and place of a key; false: absent. */
 static inline bool tw_segment_locate(
     const tw_segment *self, size_t stride, uint64_t key, unsigned char **bucket, unsigned *place)
@@ -112,7 +124,7 @@ static inline bool tw_segment_locate(
 TW_MUST_USE tw_status tw_segment_insert(
     tw_table *table, uint64_t key, unsigned char **bucket, unsigned *place, bool *has_moved, tw_error *error);
 
-/* segment.c: takes the key at a place out and closes the gap; rows behind it may move into it. */
+/* removal.c: takes the key at a place out and closes the gap; rows behind it may move into it. */
 void tw_segment_remove(tw_table *table, tw_segment *self, unsigned char *bucket, unsigned place);
 
 #endif

@@ -79,6 +79,10 @@ TW_MUST_USE tw_status tw_table_block_record(
  * crowd at one end of segments that have yet to grow. */
 TW_MUST_USE tw_status tw_table_reserve(tw_table *self, uint64_t n_rows, tw_error *error);
 
+/* Into an empty table of the same slots, rows and blocks, but maybe another tw_keep: all that `from` holds, marks too,
+ * as if it had been loaded from a file. */
+TW_MUST_USE tw_status tw_table_copy(tw_table *self, tw_table *from, tw_error *error);
+
 bool tw_table_has_block_record(const tw_table *self, uint32_t block, uint32_t record);
 
 /* Marks and the count of learned events; saved with the rows. An unknown split has mark 0. */
@@ -121,7 +125,7 @@ TW_MUST_USE tw_status tw_table_scan_part(
  * tw_frozen_write ends with NO_MEMORY, the table goes on.
  * tw_table_freeze cuts a base, which holds every row. tw_table_freeze_after with max_deltas > 0 cuts a delta on top of
  * the last snapshot that this table wrote to `directory`, if that one was whole, has fewer than max_deltas deltas below
- * it and at most half of the rows changed since; else a base. A table with tw_keep cuts bases only. */
+ * it and at most half of the rows changed since; else a base. */
 TW_MUST_USE tw_status tw_table_freeze(tw_table *self, uint64_t max_kept_bytes, tw_frozen **out, tw_error *error);
 TW_MUST_USE tw_status tw_table_freeze_after(tw_table *self,
     const char *directory,
@@ -153,6 +157,10 @@ TW_MUST_USE tw_status tw_table_load_all(
 /* Verifies a row file without loading it: CORRUPT names the section and offset. */
 TW_MUST_USE tw_status tw_row_file_verify(
     const char *directory, const tw_row_file *file, tw_table_spec *spec, tw_error *error);
+
+/* Verifies a row file alone, not those that it stands on; `file` NULL: whatever the file is. */
+TW_MUST_USE tw_status tw_row_file_check(
+    const char *directory, const char *name, const tw_row_file *file, tw_row_file *found, tw_error *error);
 
 /* Finds the newest row file of shard `index` of `count` in a directory that verifies, e.g. after a crash without a
  * manifest. NOT_FOUND: none. Names: "<id, 6+ digits>.rows-<index>-of-<count>". */

@@ -1,7 +1,6 @@
 /* Which rows changed since the last snapshot: a bit a place of an exact table, a bit a row of a hashed one. A segment
- * that was rebuilt has none: all of its slots are replaced by the next delta, which is also how rows that went away are
- * told.
- */
+ * that was rebuilt has none: all of its slots are replaced by the next delta. Of a table with tw_keep also a bit a set
+ * of counts, and the keys whose rows were evicted. */
 #include <string.h>
 
 #include "base/alloc.h"
@@ -23,15 +22,39 @@ void tw_touched_end(tw_table *self)
     if (self->touched == NULL)
         return;
     tw_free(self->touched->bits);
+    tw_free(self->touched->gone);
     tw_free(self->touched->directory);
     tw_free(self->touched);
     self->touched = NULL;
 }
 
+static void gone_drop(tw_touched *self)
+{
+    tw_free(self->gone);
+    self->gone = NULL;
+    self->n_gone = self->gone_capacity = 0;
+}
+
+/* Only where a delta may follow that stands on a file with the row. More than a quarter of all rows are not noted: such
+ * a delta would not pay. */
+void tw_touched_gone(tw_table *self, uint64_t key)
+{
+    tw_touched *touched = self->touched;
+    if (touched == NULL || touched->is_lost || (touched->last.n_files == 0 && self->frozen == NULL))
+        return;
+    uint64_t most = (uint64_t)(self->last_slot - self->first_slot + 1) * self->keep.room / 4;
+    touched->is_lost = touched->n_gone >= most || tw_grow(&touched->gone, sizeof *touched->gone,
+                                                      &touched->gone_capacity, touched->n_gone + 1, NULL) < 0;
+    if (touched->is_lost)
+        gone_drop(touched);
+    else
+        touched->gone[touched->n_gone++] = key;
+}
+
 /* Rows that a delta would hold, and rows that a base would hold. */
 static bool delta_pays(const tw_table *table)
 {
-    uint64_t touched = table->touched->n_rows, rows = 0;
+    uint64_t touched = table->touched->n_rows + table->touched->n_gone / 2, rows = 0;
     if (table->spec.kind == TW_TABLE_HASHED)
         return touched <= table->touched->last.file[0].rows / 2;
     for (size_t i = 0; i < table->n_segments; i++) {
@@ -46,8 +69,8 @@ static bool is_delta(const tw_table *table, const char *directory, uint32_t max_
 {
     const tw_touched *touched = table->touched;
     uint32_t n = touched->last.n_files;
-    return n > 0 && n <= max_deltas && n <= TW_CHAIN_MAX && strcmp(touched->directory, directory) == 0 &&
-           delta_pays(table);
+    return n > 0 && n <= max_deltas && n <= TW_CHAIN_MAX && !touched->is_lost &&
+           strcmp(touched->directory, directory) == 0 && delta_pays(table);
 }
 
 static tw_status chain_prepare(tw_frozen *frozen, const char *directory, tw_error *error)
@@ -65,10 +88,13 @@ static tw_status chain_prepare(tw_frozen *frozen, const char *directory, tw_erro
 static tw_status fresh_bits(tw_frozen *frozen, tw_error *error)
 {
     tw_table *table = frozen->table;
-    if (table->rows != NULL) {
-        frozen->touched_rows = tw_alloc_zero((size_t)table->n_rows / 8 + 1);
-        return frozen->touched_rows == NULL ? tw_no_memory(error, (size_t)table->n_rows / 8) : TW_STATUS_OK;
-    }
+    size_t n_bits = table->rows != NULL ? (size_t)table->n_rows : table->keep.n_sets;
+    if (n_bits > 0)
+        frozen->touched_rows = tw_alloc_zero(n_bits / 8 + 1);
+    if (n_bits > 0 && frozen->touched_rows == NULL)
+        return tw_no_memory(error, n_bits / 8);
+    if (table->rows != NULL)
+        return TW_STATUS_OK;
     frozen->touched = tw_alloc_zero((table->n_segments + 1) * sizeof *frozen->touched);
     if (frozen->touched == NULL)
         return tw_no_memory(error, table->n_segments * sizeof *frozen->touched);
@@ -116,7 +142,21 @@ static void take_bits(tw_frozen *frozen)
             take_segment(frozen, area);
         else if (area->kind == TW_AREA_HASHED && frozen->chain != NULL)
             area->touched = bits + (area->first_row - table->first_row) / 8;
+        else if (area->kind == TW_AREA_SEEN && frozen->chain != NULL)
+            area->touched = bits + area->first_row / 8;
     }
+}
+
+static void take_gone(tw_frozen *frozen)
+{
+    tw_touched *touched = frozen->table->touched;
+    if (frozen->chain != NULL) {
+        frozen->gone = touched->gone;
+        frozen->n_gone = touched->n_gone;
+        touched->gone = NULL;
+    }
+    gone_drop(touched);
+    touched->is_lost = false;
 }
 
 tw_status tw_touched_take(tw_frozen *frozen, const char *directory, uint32_t max_deltas, tw_error *error)
@@ -135,6 +175,7 @@ tw_status tw_touched_take(tw_frozen *frozen, const char *directory, uint32_t max
     if (status < 0)
         return status;
     take_bits(frozen);
+    take_gone(frozen);
     frozen->n_touched_rows = table->touched->n_rows;
     frozen->is_tracked = is_tracked;
     table->touched->n_rows = 0;

@@ -105,6 +105,17 @@ static void select_oldest(tw_old_row *row, uint32_t count, uint32_t n)
     }
 }
 
+void tw_keep_remove(tw_table *self, uint64_t key)
+{
+    unsigned char *bucket;
+    unsigned place;
+    if (self->segment_of[tw_key_slot(key)] == TW_NO_SEGMENT)
+        return;
+    tw_segment *segment = tw_segment_of(self, key);
+    if (tw_segment_locate(segment, self->stride, key, &bucket, &place))
+        row_remove(self, segment, bucket, place);
+}
+
 typedef struct turn_slot {
     uint32_t first, count, n_live, n_old; /* of the slot's rows in keep.old; first == UINT32_MAX: not looked at */
 } turn_slot;
@@ -161,8 +172,11 @@ static bool evict(tw_table *self, uint32_t first, uint32_t last, uint32_t most, 
             tw_segment *segment = &self->segment[self->segment_of[i]];
             unsigned char *bucket;
             unsigned place;
-            if (tw_segment_locate(segment, self->stride, row[j].key, &bucket, &place))
-                row_remove(self, segment, bucket, place);
+            if (!tw_segment_locate(segment, self->stride, row[j].key, &bucket, &place))
+                continue;
+            row_remove(self, segment, bucket, place);
+            if (!segment->is_rebuilt)
+                tw_touched_gone(self, row[j].key);
         }
         keep->n_expired += n_expired;
         keep->n_evicted += n_old - n_expired;

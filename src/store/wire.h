@@ -63,6 +63,11 @@ static inline uint64_t tw_wire_u64(const unsigned char *bytes)
     return value;
 }
 
+static inline uint32_t tw_wire_u32(const unsigned char *bytes)
+{
+    return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
+}
+
 static inline uint64_t tw_wire_get(tw_wire_in *in, unsigned n_bytes)
 {
     const unsigned char *bytes = tw_wire_get_bytes(in, n_bytes);
