@@ -171,7 +171,9 @@ static bool unit_is_wanted(const tw_area *self, size_t unit)
 {
     if (self->touched == NULL)
         return true;
-    return self->kind == TW_AREA_EXACT ? self->touched[unit] != 0 : (self->touched[unit / 8] >> unit % 8 & 1) != 0;
+    if (self->kind == TW_AREA_EXACT) /* as in tw_area_note_row */
+        return __atomic_load_n(&self->touched[unit], __ATOMIC_RELAXED) != 0;
+    return (self->touched[unit / 8] >> unit % 8 & 1) != 0;
 }
 
 void tw_area_keep(tw_area *self, const void *bytes, size_t size)
