@@ -237,15 +237,42 @@ static void grant_claim(tw_coordinator *self, member *by)
     grant_start(self, by, claimed);
 }
 
+/* Whether they are the ones that serve as far as is known. One who watches them but has never heard of one knows
+ * nothing of it: then they are. */
+static bool shards_serve(const tw_coordinator *self, uint64_t shards)
+{
+    uint64_t sum = 0;
+    bool is_unheard = false;
+    for (uint32_t i = 0; self->options.look != NULL && i < self->options.n_shards; i++) {
+        tw_lookout_shard seen = {.silent_us = -1};
+        self->options.look(self->options.context, i, &seen);
+        if (!seen.is_settled || (seen.is_heard && seen.incarnation == 0))
+            return false;
+        is_unheard = is_unheard || !seen.is_heard;
+        sum += tw_process_digest(i, seen.incarnation);
+    }
+    return self->options.look == NULL || is_unheard || (sum | 1) == shards;
+}
+
 static void grant_finish(tw_coordinator *self, member *by)
 {
     share *held = &self->share[by->grant.share];
-    if (!by->is_tainted && held->n_passes <= by->grant.pass)
+    uint64_t shards = by->standing.shards;
+    bool is_there = shards == self->shards && shards_serve(self, shards);
+    if (!is_there && !by->is_elsewhere)
+        tw_coordinator_tell(self,
+            "worker %s has finished a share on shards that are not those which serve, as far as is known: it is looked "
+            "at again",
+            by->standing.name);
+    by->is_elsewhere = !is_there;
+    if (is_there && !by->is_tainted && held->n_passes <= by->grant.pass)
         held->n_passes = by->grant.pass + 1;
     grant_end(self, by, false);
 }
 
-/* Whether somebody talked to these shards, as they are since their latest starts, before. */
+/* --- shards ------------------------------------------------------------------------------------------------------- */
+
+/* Whether somebody named these before. */
 static bool shards_are_known(tw_coordinator *self, uint64_t shards)
 {
     for (uint32_t i = 0; i < self->n_seen && i < MAX_SEEN; i++) {
@@ -253,7 +280,33 @@ static bool shards_are_known(tw_coordinator *self, uint64_t shards)
             return true;
     }
     self->seen[self->n_seen++ % MAX_SEEN] = shards;
-    return self->n_seen == 1;
+    return false;
+}
+
+/* `before`: what this member named before. A worker that learns repeats what it met when it began, be it long ago: of
+ * shards with the epochs of those that count, such as nobody named before are new, and such as this worker did not name
+ * before, or has just finished a share with that was given since. */
+static void shards_follow(tw_coordinator *self, const member *from, uint64_t before)
+{
+    const tw_standing *said = &from->standing;
+    if (said->shards == 0 || said->shard_epochs > max_ahead)
+        return;
+    bool is_new = !shards_are_known(self, said->shards);
+    if (said->shards == self->shards) {
+        if (said->shard_epochs > self->shard_epochs)
+            self->shard_epochs = said->shard_epochs;
+        return;
+    }
+    bool is_its_own = from->grant.epoch != 0 && from->grant.epoch == said->grant.epoch;
+    bool has_finished = said->hold == TW_HOLD_FINISHED && is_its_own && !from->is_tainted;
+    bool is_latest = is_new || has_finished || (before != 0 && before != said->shards);
+    if (said->shard_epochs < self->shard_epochs || (said->shard_epochs == self->shard_epochs && !is_latest))
+        return;
+    bool is_first = self->shards == 0;
+    self->shards = said->shards;
+    self->shard_epochs = said->shard_epochs;
+    if (!is_first)
+        job_reopen(self, "a shard was started again, or is another process");
 }
 
 /* --- members ------------------------------------------------------------------------------------------------------ */
@@ -317,6 +370,7 @@ static tw_status job_start(tw_coordinator *self, const tw_frame *frame, const tw
     self->model = frame->model;
     self->figures.n_granted = 0;
     self->n_seen = 0;
+    self->shards = self->shard_epochs = 0;
     return TW_STATUS_OK;
 }
 
@@ -418,9 +472,9 @@ static void receive_report(tw_coordinator *self, const void *peer, size_t peer_s
     from->peer_size = peer_size;
     from->sequence = frame->sequence;
     from->heard_us = self->now_us;
+    uint64_t before = from->standing.shards;
     from->standing = standing;
-    if (standing.shards != 0 && !shards_are_known(self, standing.shards))
-        job_reopen(self, "a shard was started again");
+    shards_follow(self, from, before);
     bool was_over = is_over(self);
     take_standing(self, from);
     if (is_over(self) && !was_over)

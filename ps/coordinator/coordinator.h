@@ -8,7 +8,12 @@
  * the grace are free, and one that is finished already costs its next owner a look at the marks. Owner epochs ascend
  * over restarts: they begin at the incarnation, a time, and above every epoch that a worker or a shard has named.
  *
- * When a worker meets a shard that was started again, every share is open again: marks pass over what is there.
+ * When a worker meets a shard that was started again, every share is open again: marks pass over what is there. Which
+ * shards these are their workers say, by digests of the processes and the sum of their epochs: of two sums the higher
+ * one counts, of equal ones the one that was met last. Where somebody watches the shards, a share that is finished
+ * counts only for the processes that he found to serve: a worker that knows no better than to learn on one that was
+ * taken over from is never told that all is over. Before he has found them nothing counts, be it the first moment after
+ * a restart.
  *
  * Thread rule: one thread at a time. Times are microseconds of one monotonic clock. */
 #ifndef TW_PS_COORDINATOR_H
@@ -38,7 +43,8 @@ typedef struct tw_coordinator_options {
     const char *why_not;        /* else: why there is none, for whoever asks; a constant. NULL: it saves nothing */
     tw_coordinator_emit emit;
     tw_coordinator_note note;
-    void (*look)(void *context, uint32_t shard, tw_lookout_shard *out); /* NULL: nobody watches the shards */
+    /* What whoever watches the shards knows of one; NULL: nobody watches them. */
+    void (*look)(void *context, uint32_t shard, tw_lookout_shard *out);
     void *context, *note_context;
 } tw_coordinator_options;
 

@@ -16,6 +16,7 @@ typedef struct member {
     tw_grant grant;       /* epoch 0: none */
     bool is_tainted;      /* shards lost rows since the grant: that it is finished does not count */
     bool is_absurd;       /* it named an owner epoch that cannot be */
+    bool is_elsewhere;    /* what it finished last did not count: it learns on other shards */
     uint64_t rival;       /* another process of its name, first heard of at rival_us; 0: none */
     int64_t rival_us;
 } member;
@@ -54,8 +55,9 @@ struct tw_coordinator {
     share *share; /* [n_shares]; none while there is no job */
     uint32_t n_shares, passes, next_number;
     uint64_t model;
-    uint64_t next_epoch, born; /* born: the incarnation at the start */
-    uint64_t seen[MAX_SEEN];   /* the latest states of the shards that workers named */
+    uint64_t next_epoch, born;     /* born: the incarnation at the start */
+    uint64_t shards, shard_epochs; /* what is finished counts for these, as of tw_standing; 0: nobody named any */
+    uint64_t seen[MAX_SEEN];       /* the latest that workers named */
     uint32_t n_seen;
     int64_t started_us, now_us;
     tw_coordinator_figures figures;

@@ -11,6 +11,7 @@
 #include "ps/wire/status.h"
 
 enum { SILENCE_US = 1000000, ASK_PARTS = 5, MIN_ASK_US = 20000, MAX_ASK_US = 500000, PAUSE_US = 1000000 };
+enum { MAX_SETTLE_US = 5000000 };
 
 static const int64_t never_us = INT64_MIN / 2;
 /* No honest epoch comes near; whoever names one above is not followed. */
@@ -22,7 +23,7 @@ typedef struct place {
     char address[TW_ADDRESS_SIZE];
     uint32_t shard;
     place_role role; /* as last said */
-    uint64_t epoch, model;
+    uint64_t epoch, model, incarnation;
     uint64_t sequence;
     int64_t heard_us, ask_us, tell_us;
     uint64_t ordered;   /* epoch of the latest order to take over; 0: none */
@@ -37,6 +38,8 @@ typedef struct watched {
     int64_t order_us;        /* an order to take over is under way since then; never_us: none */
     uint32_t ordered;        /* to whom */
     bool is_told;            /* that nobody serves */
+    bool is_settled;         /* see tw_lookout_shard */
+    uint64_t incarnation;    /* of the one that serves, or served last */
     uint64_t takeovers;
     uint32_t shown_at; /* what was handed out by tw_lookout_moved */
     uint64_t shown_epoch;
@@ -203,9 +206,11 @@ static void take_status(tw_lookout *self, place *from, const tw_frame *frame)
     tw_shard_status status = {0};
     if (tw_shard_status_decode(&status, frame->payload, frame->payload_size, NULL) == TW_STATUS_OK) {
         uint64_t epoch = status.figure[TW_STATUS_TAKEOVERS], known = status.figure[TW_STATUS_KNOWN_EPOCH];
+        uint64_t incarnation = status.figure[TW_STATUS_INCARNATION];
         from->heard_us = self->now_us;
         from->role = role_of(&status);
         from->epoch = epoch != TW_STATUS_UNKNOWN ? epoch : 0;
+        from->incarnation = incarnation != TW_STATUS_UNKNOWN ? incarnation : 0;
         from->model = status.model[0] != '\0' ? tw_hash(status.model, strlen(status.model)) : 0;
         note_epoch(&self->shard[from->shard], from->epoch);
         if (known != TW_STATUS_UNKNOWN)
@@ -330,14 +335,37 @@ static void find_successor(tw_lookout *self, watched *shard, place *behind)
         start_order(self, shard, best);
 }
 
+static bool is_any_heard(const tw_lookout *self, const watched *shard)
+{
+    for (uint32_t i = shard->first; i < shard->first + shard->n; i++) {
+        if (self->place[i].heard_us != never_us)
+            return true;
+    }
+    return false;
+}
+
 static void tell_gone(tw_lookout *self, watched *shard)
 {
     if (shard->is_told)
         return;
     shard->is_told = true;
-    tell(self, "shard %u of %u: nobody serves at %s for %.1f s%s", self->place[shard->first].shard,
-        self->options.n_shards, self->place[shard->at].address, (double)(self->now_us - shard->served_us) / 1e6,
-        shard->n > 1 ? "" : "; it has no standby");
+    if (!is_any_heard(self, shard) && self->options.hint != NULL)
+        tell(self, "shard %u of %u: nobody has ever answered at %s: it is not watched%s",
+            self->place[shard->first].shard, self->options.n_shards, self->place[shard->at].address,
+            self->options.hint);
+    else
+        tell(self, "shard %u of %u: nobody serves at %s for %.1f s%s", self->place[shard->first].shard,
+            self->options.n_shards, self->place[shard->at].address, (double)(self->now_us - shard->served_us) / 1e6,
+            shard->n > 1 ? "" : "; it has no standby");
+}
+
+static void settle(const tw_lookout *self, watched *shard)
+{
+    int64_t time_us = 2 * self->options.silence_us < MAX_SETTLE_US ? 2 * self->options.silence_us : MAX_SETTLE_US;
+    uint32_t n_heard = 0;
+    for (uint32_t i = shard->first; i < shard->first + shard->n; i++)
+        n_heard += self->place[i].heard_us != never_us;
+    shard->is_settled = shard->is_settled || n_heard == shard->n || self->now_us - self->woken_us > time_us;
 }
 
 static void serve_shard(tw_lookout *self, watched *shard)
@@ -349,6 +377,7 @@ static void serve_shard(tw_lookout *self, watched *shard)
         bool is_back = shard->is_told;
         shard->at = (uint32_t)(best - self->place);
         shard->epoch = best->epoch;
+        shard->incarnation = best->incarnation;
         shard->served_us = best->heard_us;
         shard->is_told = false;
         best->refused_us = never_us;
@@ -376,8 +405,10 @@ void tw_lookout_tick(tw_lookout *self, int64_t now_us)
         if (now_us >= self->place[i].ask_us)
             ask(self, &self->place[i]);
     }
-    for (uint32_t i = 0; i < self->options.n_shards; i++)
+    for (uint32_t i = 0; i < self->options.n_shards; i++) {
         serve_shard(self, &self->shard[i]);
+        settle(self, &self->shard[i]);
+    }
 }
 
 /* --- what is known ------------------------------------------------------------------------------------------------ */
@@ -414,6 +445,10 @@ void tw_lookout_look(const tw_lookout *self, uint32_t shard, tw_lookout_shard *o
     const place *at = &self->place[one->at];
     *out = (tw_lookout_shard){.address = at->address,
         .is_served = at->role == ROLE_SERVES && is_heard(self, at),
+        .is_heard = is_any_heard(self, one),
+        .is_settled = one->is_settled,
+        /* Somebody was given a later epoch, and may serve. */
+        .incarnation = one->epoch >= one->highest ? one->incarnation : 0,
         .epoch = one->epoch,
         .takeovers = one->takeovers,
         .silent_us = at->heard_us == never_us ? -1 : self->now_us - at->heard_us};

@@ -30,6 +30,7 @@ typedef struct tw_lookout_options {
     const char *const *address; /* [n_shards] each "A" or "A|B"; copied */
     uint32_t n_shards;          /* at most TW_MAX_SHARDS addresses in all */
     int64_t silence_us;         /* 1 s without an answer: it is gone */
+    const char *hint;           /* behind the note that nobody has ever answered; a constant. NULL: none */
     uint64_t sender;            /* random, not 0 */
     tw_lookout_emit emit;
     tw_lookout_note note;
@@ -57,6 +58,10 @@ typedef struct tw_lookout_shard {
     const char *address; /* of the one that serves, or served last; borrowed */
     bool is_served;      /* it answers */
     bool has_standby;    /* another address answers as a standby */
+    bool is_heard;       /* some address has answered since the start */
+    /* Every address has been heard of since the start, or has had its time: none is there that might know better. */
+    bool is_settled;
+    uint64_t incarnation; /* of the process that serves, or served last; 0: none was found, or another one may */
     uint64_t epoch, takeovers;
     int64_t silent_us; /* since it was heard of; -1: never */
 } tw_lookout_shard;

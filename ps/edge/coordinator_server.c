@@ -129,6 +129,7 @@ static tw_status server_open_lookout(
         .n_shards = options->n_shards,
         .security = options->shard_security,
         .silence_us = (int64_t)options->takeover_after_ms * 1000,
+        .hint = options->shard_hint,
         .note = options->note,
         .context = options->context,
     };

@@ -24,6 +24,7 @@ typedef struct tw_coordinator_server_options {
     bool is_watching;                         /* the shards: finds those that died and has their standbys take over */
     const tw_socket_security *shard_security; /* then: towards them; NULL: plain. Borrowed for the call */
     uint32_t takeover_after_ms;               /* then: their silence; 0: 1000 */
+    const char *shard_hint;                   /* then: as of tw_lookout_options */
     tw_coordinator_note note;                 /* from the server's thread; may be NULL */
     void *context;
 } tw_coordinator_server_options;

@@ -46,6 +46,7 @@ tw_status tw_lookout_edge_create(const tw_lookout_edge_options *options, tw_look
         .address = options->address,
         .n_shards = options->n_shards,
         .silence_us = options->silence_us,
+        .hint = options->hint,
         .sender = tw_link_sender(),
         .emit = edge_emit,
         .note = options->note,

@@ -11,6 +11,7 @@ typedef struct tw_lookout_edge_options {
     uint32_t n_shards;
     const tw_socket_security *security; /* NULL: plain. Borrowed for the call */
     int64_t silence_us;
+    const char *hint;
     tw_lookout_note note;
     void *context;
 } tw_lookout_edge_options;

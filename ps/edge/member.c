@@ -175,7 +175,7 @@ void tw_member_stop(tw_member **self)
     *self = NULL;
     if (member->is_started) {
         struct timespec at = after_ms(LEAVE_MS);
-        tw_member_tell(member, TW_HOLD_LEAVES, (tw_grant){0}, 0, 0);
+        tw_member_tell(member, TW_HOLD_LEAVES, (tw_grant){0}, 0, 0, 0);
         (void)pthread_mutex_lock(&member->mutex);
         while (!member->has_left && pthread_cond_timedwait(&member->heard, &member->mutex, &at) == 0) {
         }
@@ -196,14 +196,17 @@ void tw_member_stop(tw_member **self)
     tw_free(member);
 }
 
-void tw_member_tell(tw_member *self, tw_hold hold, tw_grant grant, uint64_t highest_epoch, uint64_t shards)
+void tw_member_tell(
+    tw_member *self, tw_hold hold, tw_grant grant, uint64_t highest_epoch, uint64_t shards, uint64_t shard_epochs)
 {
     (void)pthread_mutex_lock(&self->mutex);
     tw_membership_set(&self->state, hold, grant);
     if (highest_epoch > self->state.standing.highest_epoch)
         self->state.standing.highest_epoch = highest_epoch;
-    if (shards != 0)
+    if (shards != 0) {
         self->state.standing.shards = shards;
+        self->state.standing.shard_epochs = shard_epochs;
+    }
     atomic_store(&self->pause, self->stop != NULL && atomic_load(self->stop));
     (void)pthread_cond_signal(&self->told);
     (void)pthread_mutex_unlock(&self->mutex);

@@ -24,8 +24,9 @@ TW_MUST_USE tw_status tw_member_start(const tw_member_options *options, tw_membe
 /* Leaves, if the coordinator hears it within a moment. NULL-safe. */
 void tw_member_stop(tw_member **self);
 
-/* What it holds; the last two as in tw_standing. */
-void tw_member_tell(tw_member *self, tw_hold hold, tw_grant grant, uint64_t highest_epoch, uint64_t shards);
+/* What it holds; the last three as in tw_standing. */
+void tw_member_tell(
+    tw_member *self, tw_hold hold, tw_grant grant, uint64_t highest_epoch, uint64_t shards, uint64_t shard_epochs);
 /* It stands still for the checkpoint that the newest orders name. */
 void tw_member_set_quiet(tw_member *self);
 

@@ -173,6 +173,7 @@ tw_status tw_standby_edge_turn(tw_standby_edge *self, tw_shard *shard, tw_socket
     tw_standby_tick(self->standby, tw_clock_monotonic_us());
     edge_tell(self);
     tw_shard_know_epoch(shard, self->told.epoch);
+    tw_shard_know_copies(shard, self->told.n_mismatches + self->told.n_broken, self->told.why);
     if (is_wanted) {
         tw_error failure = {0};
         status = edge_take_over(self, shard, router, &wanted, &failure);

@@ -498,6 +498,7 @@ void tw_shard_replication(const tw_shard *self, tw_replication *out)
         .n_dropped = feed->n_dropped,
         .n_alone = feed->n_alone,
         .n_given_up = feed->n_given_up,
+        .n_failed_copies = feed->n_failed_copies,
         .why = feed->why,
         .epoch = feed->epoch,
         .is_standby = feed->is_standby,

@@ -55,7 +55,8 @@ typedef struct tw_feed {
     tw_held *held, *held_last;
     uint64_t held_bytes;
     uint64_t n_copies, n_dropped, n_alone, n_given_up;
-    char why[TW_ERROR_MESSAGE_SIZE]; /* the standby gave the stream up last; "" */
+    uint64_t n_failed_copies;        /* of a standby: its own */
+    char why[TW_ERROR_MESSAGE_SIZE]; /* the standby gave the stream up last, or failed itself; "" */
 
     uint64_t epoch, known_epoch;
     bool is_epoch_certain, is_standby, is_deposed, has_promotion;

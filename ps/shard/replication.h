@@ -20,7 +20,8 @@ typedef struct tw_replication {
     int64_t lag_us;                        /* age of the oldest entry that the standby has not confirmed */
     uint64_t n_copies, n_dropped, n_alone; /* copies begun; standbys given up; times that it went on alone */
     uint64_t n_given_up;                   /* times that the standby gave its copy up */
-    const char *why;                       /* it did so last; "". Borrowed */
+    uint64_t n_failed_copies;              /* of a standby: its own copies that failed */
+    const char *why;                       /* a copy failed last; "". Borrowed */
     uint64_t epoch, known_epoch;           /* known: the highest that a client named, if it came near */
     bool is_standby, is_deposed;
 } tw_replication;
@@ -41,6 +42,9 @@ TW_MUST_USE tw_status tw_shard_take_over(
 
 /* The primary of this standby is of that epoch: it will be promoted to a later one. */
 void tw_shard_know_epoch(tw_shard *self, uint64_t epoch);
+
+/* How often the copy of this standby has failed, and why last, for whoever asks what it is. */
+void tw_shard_know_copies(tw_shard *self, uint64_t n_failed, const char *why);
 
 /* Digest of the records of a part, whatever order they lie in. */
 TW_MUST_USE tw_status tw_part_digest(

@@ -52,6 +52,9 @@ static void take_replication(const tw_shard *self, tw_shard_status *out)
     out->figure[TW_STATUS_ALONE] = is.n_alone;
     out->figure[TW_STATUS_IS_DEPOSED] = is.is_deposed;
     out->figure[TW_STATUS_KNOWN_EPOCH] = is.known_epoch;
+    out->figure[TW_STATUS_GIVEN_UP] = is.n_given_up;
+    out->figure[TW_STATUS_FAILED_COPIES] = is.n_failed_copies;
+    memcpy(out->copy_failure, is.why, strlen(is.why) + 1);
     if (!is.has_standby)
         return;
     out->figure[TW_STATUS_IS_CAUGHT_UP] = is.is_caught_up;

@@ -134,6 +134,18 @@ void tw_shard_know_epoch(tw_shard *self, uint64_t epoch)
         self->feed.epoch = epoch;
 }
 
+void tw_shard_know_copies(tw_shard *self, uint64_t n_failed, const char *why)
+{
+    tw_feed *feed = &self->feed;
+    if (!feed->is_standby || n_failed == feed->n_failed_copies)
+        return;
+    size_t size = strlen(why);
+    size = size < sizeof feed->why ? size : sizeof feed->why - 1;
+    feed->n_failed_copies = n_failed;
+    memcpy(feed->why, why, size);
+    feed->why[size] = '\0';
+}
+
 bool tw_feed_is_behind(const tw_shard *self, uint64_t epoch)
 {
     return self->feed.is_standby || self->feed.is_deposed || epoch > self->feed.epoch;

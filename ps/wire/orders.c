@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/hash.h"
 #include "net/socket.h"
 
 enum { STANDING_SIZE = TW_MEMBER_NAME_SIZE + 64, ORDERS_SIZE = 56, MAP_ENTRY_SIZE = 10 };
@@ -23,7 +24,13 @@ static tw_grant grant_get(const unsigned char *at)
     return (tw_grant){tw_get_u32(at), tw_get_u32(at + 4), tw_get_u64(at + 8)};
 }
 
-/* name, shares u32, passes u32, hold u32, map version u32, grant, highest u64, shards u64, quiet u64, zero u64 */
+uint64_t tw_process_digest(uint32_t shard, uint64_t incarnation)
+{
+    return tw_mix64(incarnation ^ tw_mix64(shard + 1));
+}
+
+/* name, shares u32, passes u32, hold u32, map version u32, grant, highest u64, shards u64, quiet u64, shard epochs u64
+ */
 tw_status tw_standing_encode(const tw_standing *self, tw_buffer *out, tw_error *error)
 {
     unsigned char *at = tw_buffer_reserve(out, STANDING_SIZE, error);
@@ -40,6 +47,7 @@ tw_status tw_standing_encode(const tw_standing *self, tw_buffer *out, tw_error *
     tw_put_u64(at + 32, self->highest_epoch);
     tw_put_u64(at + 40, self->shards);
     tw_put_u64(at + 48, self->quiet);
+    tw_put_u64(at + 56, self->shard_epochs);
     return TW_STATUS_OK;
 }
 
@@ -61,6 +69,7 @@ tw_status tw_standing_decode(tw_standing *self, const unsigned char *bytes, size
     self->highest_epoch = tw_get_u64(at + 32);
     self->shards = tw_get_u64(at + 40);
     self->quiet = tw_get_u64(at + 48);
+    self->shard_epochs = tw_get_u64(at + 56);
     if (self->n_shares == 0 || self->n_shares > TW_MAX_SHARES)
         return orders_bad("REPORT: shares", self->n_shares, error);
     if (self->passes == 0 || self->passes > TW_MAX_PASSES)

@@ -36,9 +36,14 @@ typedef struct tw_standing {
     tw_grant grant;
     uint64_t highest_epoch; /* that a shard refused it with, or 0 */
     uint64_t shards;        /* of the shards that it talks to: changes when one starts again; 0: none yet */
+    uint64_t shard_epochs;  /* the sum of the epochs that these serve with, as they said */
     uint64_t quiet;         /* the checkpoint for which it stands still, or 0 */
     uint32_t map_version;   /* of the shard map that it has; 0: none */
 } tw_standing;
+
+/* `shards` of a standing is the sum of this over them, with the lowest bit set; incarnation: of the process that serves
+ * the shard. */
+uint64_t tw_process_digest(uint32_t shard, uint64_t incarnation);
 
 typedef struct tw_orders {
     uint32_t number;    /* of the member */

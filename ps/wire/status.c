@@ -5,68 +5,82 @@
 
 #include "base/alloc.h"
 
-enum { PART_FIGURES = 1, PART_MODEL, PART_NACKS, PART_HOT, PART_RANGES, PART_MARKS, PART_WORKERS, PART_HEAD = 8 };
+enum {
+    PART_FIGURES = 1,
+    PART_MODEL,
+    PART_NACKS,
+    PART_HOT,
+    PART_RANGES,
+    PART_MARKS,
+    PART_WORKERS,
+    PART_COPY_FAILURE,
+    PART_HEAD = 8, /* bytes in front of a part */
+};
 
 static const char gauge[] = "gauge", counter[] = "counter";
 
+static const tw_status_entry table[TW_STATUS_N_FIGURES] = {
+    [TW_STATUS_SHARD] = {"shard", NULL, gauge, 1, "Number of the shard."},
+    [TW_STATUS_SHARDS] = {"shards", NULL, gauge, 1, "Number of shards of the model."},
+    [TW_STATUS_EPOCH] = {"epoch", "epoch", gauge, 1, "Times that a run took the model over."},
+    [TW_STATUS_INCARNATION] = {"incarnation", NULL, gauge, 1, "Differs after every start."},
+    [TW_STATUS_HASH_SEED] = {"hash_seed", NULL, gauge, 1, "Seed of the keys."},
+    [TW_STATUS_EVENTS] = {"events", "events", gauge, 1, "Events that the rows have learned."},
+    [TW_STATUS_PUSHES] = {"pushes", "pushes_total", counter, 1, "Changes applied since the start."},
+    [TW_STATUS_ROWS] = {"rows", "rows", gauge, 1, "Rows."},
+    [TW_STATUS_BYTES] = {"bytes", "memory_bytes", gauge, 1, "Memory of rows and index."},
+    [TW_STATUS_SESSIONS] = {"sessions", "sessions", gauge, 1, "Clients that said HELLO."},
+    [TW_STATUS_SESSION_BYTES] = {"session_bytes", "session_bytes", gauge, 1, "Memory of their key lists and parts."},
+    [TW_STATUS_CREDIT_FRAMES] = {"credit_frames", "credit_frames", gauge, 1,
+        "Requests that all sessions together may have under way."},
+    [TW_STATUS_CREDIT_BYTES] = {"credit_bytes", "credit_bytes", gauge, 1, "Bytes of them."},
+    [TW_STATUS_UNSENT_BYTES] = {"unsent_bytes", "unsent_bytes", gauge, 1, "Answers that the network did not take."},
+    [TW_STATUS_MARKS] = {"marks", "marks", gauge, 1, "Splits with a mark."},
+    [TW_STATUS_TOUCHES] = {"touches", "touches_total", counter, 1, "Rows changed, one for each row and push."},
+    [TW_STATUS_SAMPLES] = {"samples", NULL, gauge, 1, "Touches that the sketch of hot keys rests on."},
+    [TW_STATUS_REPEATED] = {"repeated", "repeated_frames_total", counter, 1, "Frames that came before."},
+    [TW_STATUS_FORMLESS] = {"formless", "formless_messages_total", counter, 1, "Messages that are no frames."},
+    [TW_STATUS_REFUSED_CONNECTIONS] = {"refused_connections", "refused_connections_total", counter, 1,
+        "Connections of strangers, or with broken handshakes."},
+    [TW_STATUS_SNAPSHOT] = {"snapshot", "snapshot", gauge, 1, "Number of its newest durable snapshot."},
+    [TW_STATUS_SNAPSHOT_AGE_MS] = {"snapshot_age_ms", "snapshot_age_seconds", gauge, 1e-3,
+        "Time since it became durable."},
+    [TW_STATUS_SNAPSHOT_FAILURES] = {"snapshot_failures", "snapshot_failures_total", counter, 1,
+        "Snapshots that failed."},
+    [TW_STATUS_UPTIME_MS] = {"uptime_ms", "uptime_seconds", gauge, 1e-3, "Time since its start."},
+    [TW_STATUS_TAKEOVERS] = {"takeovers", "takeovers", gauge, 1, "Times that a standby took over."},
+    [TW_STATUS_IS_STANDBY] = {"is_standby", "is_standby", gauge, 1, "1: a standby, which serves nobody."},
+    [TW_STATUS_HAS_STANDBY] = {"has_standby", "has_standby", gauge, 1, "1: a standby copies this shard."},
+    [TW_STATUS_IS_CAUGHT_UP] = {"is_caught_up", "standby_is_caught_up", gauge, 1,
+        "1: its copy is complete but for the lag."},
+    [TW_STATUS_LAG_ENTRIES] = {"replication_lag_entries", "replication_lag_entries", gauge, 1,
+        "Changes that the standby has not confirmed."},
+    [TW_STATUS_LAG_BYTES] = {"replication_lag_bytes", "replication_lag_bytes", gauge, 1, "Bytes of them."},
+    [TW_STATUS_LAG_MS] = {"replication_lag_ms", "replication_lag_seconds", gauge, 1e-3, "Age of the oldest."},
+    [TW_STATUS_ALONE] = {"replication_alone", "replication_alone_total", counter, 1,
+        "Times that a shard did not wait for a standby that it should wait for."},
+    [TW_STATUS_IS_DEPOSED] = {"is_deposed", "is_deposed", gauge, 1,
+        "1: its standby has taken over, and it serves nobody."},
+    [TW_STATUS_KNOWN_EPOCH] = {"known_takeovers", NULL, gauge, 1, "The most takeovers that a client named."},
+    [TW_STATUS_SEATS] = {"seats", "seats", gauge, 1,
+        "Workers that learn, where the flight rule lets only some learn at once."},
+    [TW_STATUS_ROUND_WORKERS] = {"round_workers", "round_workers", gauge, 1, "Workers that keep rounds here."},
+    [TW_STATUS_ROUND] = {"round", "round", gauge, 1, "Round of the slowest worker."},
+    [TW_STATUS_ROUND_SPREAD] = {"round_spread", "round_spread", gauge, 1,
+        "Rounds that the furthest worker is ahead of the slowest."},
+    [TW_STATUS_ROUND_WAITING] = {"round_waiting", "round_waiting_workers", gauge, 1,
+        "Workers that wait for a slower one."},
+    [TW_STATUS_ROUND_CULPRIT] = {"round_waited_for", "round_waited_for", gauge, 1,
+        "Number of the worker that is waited for longest."},
+    [TW_STATUS_ROUND_WAIT_MS] = {"round_wait_ms", "round_wait_seconds", gauge, 1e-3, "How long already."},
+    [TW_STATUS_GIVEN_UP] = {"copies_given_up", "copies_given_up_total", counter, 1,
+        "Times that the standby of this shard gave its copy up."},
+    [TW_STATUS_FAILED_COPIES] = {"copies_failed", "copies_failed_total", counter, 1,
+        "Of a standby: copies that failed and were begun anew."},
+};
+
 const tw_status_entry *tw_status_table(void)
 {
-    static const tw_status_entry table[TW_STATUS_N_FIGURES] = {
-        [TW_STATUS_SHARD] = {"shard", NULL, gauge, 1, "Number of the shard."},
-        [TW_STATUS_SHARDS] = {"shards", NULL, gauge, 1, "Number of shards of the model."},
-        [TW_STATUS_EPOCH] = {"epoch", "epoch", gauge, 1, "Times that a run took the model over."},
-        [TW_STATUS_INCARNATION] = {"incarnation", NULL, gauge, 1, "Differs after every start."},
-        [TW_STATUS_HASH_SEED] = {"hash_seed", NULL, gauge, 1, "Seed of the keys."},
-        [TW_STATUS_EVENTS] = {"events", "events", gauge, 1, "Events that the rows have learned."},
-        [TW_STATUS_PUSHES] = {"pushes", "pushes_total", counter, 1, "Changes applied since the start."},
-        [TW_STATUS_ROWS] = {"rows", "rows", gauge, 1, "Rows."},
-        [TW_STATUS_BYTES] = {"bytes", "memory_bytes", gauge, 1, "Memory of rows and index."},
-        [TW_STATUS_SESSIONS] = {"sessions", "sessions", gauge, 1, "Clients that said HELLO."},
-        [TW_STATUS_SESSION_BYTES] = {"session_bytes", "session_bytes", gauge, 1,
-            "Memory of their key lists and parts."},
-        [TW_STATUS_CREDIT_FRAMES] = {"credit_frames", "credit_frames", gauge, 1,
-            "Requests that all sessions together may have under way."},
-        [TW_STATUS_CREDIT_BYTES] = {"credit_bytes", "credit_bytes", gauge, 1, "Bytes of them."},
-        [TW_STATUS_UNSENT_BYTES] = {"unsent_bytes", "unsent_bytes", gauge, 1, "Answers that the network did not take."},
-        [TW_STATUS_MARKS] = {"marks", "marks", gauge, 1, "Splits with a mark."},
-        [TW_STATUS_TOUCHES] = {"touches", "touches_total", counter, 1, "Rows changed, one for each row and push."},
-        [TW_STATUS_SAMPLES] = {"samples", NULL, gauge, 1, "Touches that the sketch of hot keys rests on."},
-        [TW_STATUS_REPEATED] = {"repeated", "repeated_frames_total", counter, 1, "Frames that came before."},
-        [TW_STATUS_FORMLESS] = {"formless", "formless_messages_total", counter, 1, "Messages that are no frames."},
-        [TW_STATUS_REFUSED_CONNECTIONS] = {"refused_connections", "refused_connections_total", counter, 1,
-            "Connections of strangers, or with broken handshakes."},
-        [TW_STATUS_SNAPSHOT] = {"snapshot", "snapshot", gauge, 1, "Number of its newest durable snapshot."},
-        [TW_STATUS_SNAPSHOT_AGE_MS] = {"snapshot_age_ms", "snapshot_age_seconds", gauge, 1e-3,
-            "Time since it became durable."},
-        [TW_STATUS_SNAPSHOT_FAILURES] = {"snapshot_failures", "snapshot_failures_total", counter, 1,
-            "Snapshots that failed."},
-        [TW_STATUS_UPTIME_MS] = {"uptime_ms", "uptime_seconds", gauge, 1e-3, "Time since its start."},
-        [TW_STATUS_TAKEOVERS] = {"takeovers", "takeovers", gauge, 1, "Times that a standby took over."},
-        [TW_STATUS_IS_STANDBY] = {"is_standby", "is_standby", gauge, 1, "1: a standby, which serves nobody."},
-        [TW_STATUS_HAS_STANDBY] = {"has_standby", "has_standby", gauge, 1, "1: a standby copies this shard."},
-        [TW_STATUS_IS_CAUGHT_UP] = {"is_caught_up", "standby_is_caught_up", gauge, 1,
-            "1: its copy is complete but for the lag."},
-        [TW_STATUS_LAG_ENTRIES] = {"replication_lag_entries", "replication_lag_entries", gauge, 1,
-            "Changes that the standby has not confirmed."},
-        [TW_STATUS_LAG_BYTES] = {"replication_lag_bytes", "replication_lag_bytes", gauge, 1, "Bytes of them."},
-        [TW_STATUS_LAG_MS] = {"replication_lag_ms", "replication_lag_seconds", gauge, 1e-3, "Age of the oldest."},
-        [TW_STATUS_ALONE] = {"replication_alone", "replication_alone_total", counter, 1,
-            "Times that a shard did not wait for a standby that it should wait for."},
-        [TW_STATUS_IS_DEPOSED] = {"is_deposed", "is_deposed", gauge, 1,
-            "1: its standby has taken over, and it serves nobody."},
-        [TW_STATUS_KNOWN_EPOCH] = {"known_takeovers", NULL, gauge, 1, "The most takeovers that a client named."},
-        [TW_STATUS_SEATS] = {"seats", "seats", gauge, 1,
-            "Workers that learn, where the flight rule lets only some learn at once."},
-        [TW_STATUS_ROUND_WORKERS] = {"round_workers", "round_workers", gauge, 1, "Workers that keep rounds here."},
-        [TW_STATUS_ROUND] = {"round", "round", gauge, 1, "Round of the slowest worker."},
-        [TW_STATUS_ROUND_SPREAD] = {"round_spread", "round_spread", gauge, 1,
-            "Rounds that the furthest worker is ahead of the slowest."},
-        [TW_STATUS_ROUND_WAITING] = {"round_waiting", "round_waiting_workers", gauge, 1,
-            "Workers that wait for a slower one."},
-        [TW_STATUS_ROUND_CULPRIT] = {"round_waited_for", "round_waited_for", gauge, 1,
-            "Number of the worker that is waited for longest."},
-        [TW_STATUS_ROUND_WAIT_MS] = {"round_wait_ms", "round_wait_seconds", gauge, 1e-3, "How long already."},
-    };
     return table;
 }
 
@@ -132,17 +146,25 @@ static tw_status add_workers(const tw_shard_status *self, tw_buffer *out, tw_err
     return at != NULL ? TW_STATUS_OK : TW_STATUS_NO_MEMORY;
 }
 
+static tw_status add_text(tw_buffer *out, uint32_t tag, const char *text, tw_error *error)
+{
+    size_t size = strlen(text);
+    unsigned char *at = part_reserve(out, tag, size, error);
+    if (at == NULL)
+        return TW_STATUS_NO_MEMORY;
+    memcpy(at, text, size);
+    return TW_STATUS_OK;
+}
+
 tw_status tw_shard_status_encode(const tw_shard_status *self, tw_buffer *out, tw_error *error)
 {
-    size_t name_size = strlen(self->model);
     tw_status status = add_numbers(out, PART_FIGURES, self->figure, TW_STATUS_N_FIGURES, error);
-    if (status == TW_STATUS_OK) {
-        unsigned char *at = part_reserve(out, PART_MODEL, name_size, error);
-        if (at == NULL)
-            return TW_STATUS_NO_MEMORY;
-        memcpy(at, self->model, name_size);
+    if (status == TW_STATUS_OK)
+        status = add_text(out, PART_MODEL, self->model, error);
+    if (status == TW_STATUS_OK)
         status = add_numbers(out, PART_NACKS, self->nack, TW_NACK_N_REASONS, error);
-    }
+    if (status == TW_STATUS_OK && self->copy_failure[0] != '\0')
+        status = add_text(out, PART_COPY_FAILURE, self->copy_failure, error);
     if (status == TW_STATUS_OK)
         status = add_sketch(self, out, error);
     if (status == TW_STATUS_OK)
@@ -158,11 +180,11 @@ static void take_numbers(uint64_t *out, size_t n, const unsigned char *at, size_
         out[i] = tw_get_u64(at + i * 8);
 }
 
-static void take_model(tw_shard_status *self, const unsigned char *at, size_t size)
+static void take_text(char *text, size_t room, const unsigned char *at, size_t size)
 {
-    size = size < sizeof self->model - 1 ? size : sizeof self->model - 1;
-    memcpy(self->model, at, size);
-    self->model[size] = '\0';
+    size = size < room - 1 ? size : room - 1;
+    memcpy(text, at, size);
+    text[size] = '\0';
 }
 
 static int compare_splits(const void *a, const void *b)
@@ -193,7 +215,10 @@ static tw_status take_part(tw_shard_status *self, uint32_t tag, const unsigned c
         take_numbers(self->figure, TW_STATUS_N_FIGURES, at, size);
         break;
     case PART_MODEL:
-        take_model(self, at, size);
+        take_text(self->model, sizeof self->model, at, size);
+        break;
+    case PART_COPY_FAILURE:
+        take_text(self->copy_failure, sizeof self->copy_failure, at, size);
         break;
     case PART_NACKS:
         take_numbers(self->nack, TW_NACK_N_REASONS, at, size);

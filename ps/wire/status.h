@@ -56,6 +56,8 @@ typedef enum tw_status_figure {
     TW_STATUS_ROUND_WAITING,
     TW_STATUS_ROUND_CULPRIT,
     TW_STATUS_ROUND_WAIT_MS,
+    TW_STATUS_GIVEN_UP,
+    TW_STATUS_FAILED_COPIES,
     TW_STATUS_N_FIGURES,
 } tw_status_figure;
 
@@ -105,6 +107,7 @@ typedef struct tw_shard_status {
     uint32_t n_ranges;
     tw_status_worker worker[TW_STATUS_SHOWN_WORKERS]; /* the first ones, by number */
     uint32_t n_workers;
+    char copy_failure[TW_ERROR_MESSAGE_SIZE]; /* why the standby's copy failed last; "" */
     tw_mark *mark; /* [n_marks] by split; fewer than TW_STATUS_MARKS says when there are very many */
     size_t n_marks;
 } tw_shard_status;

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/hash.h"
+#include "ps/wire/orders.h"
 #include "ps/worker/ahead.h"
 #include "ps/worker/turn.h"
 
@@ -75,15 +75,18 @@ bool tw_remote_is_fenced(const tw_params *params, uint64_t *highest)
     return self->claim.is_stale;
 }
 
-uint64_t tw_remote_shards(const tw_params *params)
+uint64_t tw_remote_shards(const tw_params *params, uint64_t *epochs)
 {
     const tw_remote *self = (const tw_remote *)params;
-    uint64_t sum = 0;
+    uint64_t sum = 0, sum_of_epochs = 0;
     for (uint32_t s = 0; s < self->partition.n_shards; s++) {
         if (self->peer[s].incarnation == 0)
             return 0;
-        sum += tw_mix64(self->peer[s].incarnation ^ tw_mix64(s + 1));
+        sum += tw_process_digest(s, self->peer[s].incarnation);
+        sum_of_epochs += self->peer[s].served_epoch;
     }
+    if (epochs != NULL)
+        *epochs = sum_of_epochs;
     return sum | 1;
 }
 

@@ -24,7 +24,8 @@ bool tw_remote_is_fenced(const tw_params *params, uint64_t *highest);
  * refused. One that a shard knows a higher owner epoch of is refused already. */
 TW_MUST_USE tw_status tw_remote_fence(tw_params *params, const tw_lease *lease, uint32_t n, tw_error *error);
 
-/* Changes when a shard was started again; 0: not all were heard of. Sends nothing. */
-uint64_t tw_remote_shards(const tw_params *params);
+/* `shards` and `shard_epochs` (NULL allowed) of orders.h: the first changes when another process serves a shard; 0: not
+ * all were heard of. Sends nothing. */
+uint64_t tw_remote_shards(const tw_params *params, uint64_t *epochs);
 
 #endif

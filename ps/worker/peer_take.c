@@ -88,6 +88,7 @@ static tw_status take_welcome(tw_remote *self, tw_peer *peer, const tw_frame *fr
     }
     peer->incarnation = frame->incarnation;
     peer->epoch = frame->epoch;
+    peer->served_epoch = frame->handle;
     peer->shard_epoch = frame->handle > peer->shard_epoch ? frame->handle : peer->shard_epoch;
     peer->is_turned_away = peer->is_probed = false;
     peer->events_learned = frame->n_learned;

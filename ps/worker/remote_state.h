@@ -57,6 +57,7 @@ typedef struct tw_peer {
     uint32_t n_bad;   /* refused as malformed, one after the other */
     uint64_t hello, epoch, incarnation, sequence;
     uint64_t shard_epoch;           /* the highest that this shard was known to have: replication.h */
+    uint64_t served_epoch;          /* that it said when the session began */
     bool is_turned_away, is_probed; /* it says that another one serves; a PING went out into the silence */
     uint64_t events_learned;        /* T of this shard, as it last said */
     int64_t heard_us, not_before_us, retry_us;

@@ -187,6 +187,18 @@ static void print_lag(FILE *out, const uint64_t *figure)
     (void)fprintf(out, "\n");
 }
 
+/* As its standby says, or of the standby itself. */
+static void print_failed_copies(FILE *out, const tw_shard_status *status)
+{
+    uint64_t n = status->figure[TW_STATUS_GIVEN_UP];
+    if (status->figure[TW_STATUS_IS_STANDBY] == 1)
+        n = status->figure[TW_STATUS_FAILED_COPIES];
+    if (n != TW_STATUS_UNKNOWN && n > 0)
+        (void)fprintf(out, "shard %" PRIu64 ": %s %" PRIu64 " times, last as: %s\n", status->figure[TW_STATUS_SHARD],
+            status->figure[TW_STATUS_IS_STANDBY] == 1 ? "this copy failed" : "its standby gave its copy up", n,
+            status->copy_failure);
+}
+
 /* What the columns cannot say: standbys, and snapshots that failed. */
 static void print_notes(FILE *out, const shard_view *view)
 {
@@ -202,6 +214,7 @@ static void print_notes(FILE *out, const shard_view *view)
             (void)fprintf(out, "shard %" PRIu64 ": ", figure[TW_STATUS_SHARD]);
             print_lag(out, figure);
         }
+        print_failed_copies(out, &view->answer[i].status);
         if (n_failed != TW_STATUS_UNKNOWN && n_failed > 0)
             (void)fprintf(out, "shard %" PRIu64 ": snapshots failed: %" PRIu64 ", as its messages say\n",
                 figure[TW_STATUS_SHARD], n_failed);
@@ -347,6 +360,7 @@ static json_t *json_shard(const shard_view *view, const shard_totals *totals, ui
         bool is_id = f == TW_STATUS_INCARNATION || f == TW_STATUS_HASH_SEED;
         put(out, table[f].name, is_id ? json_hex(status->figure[f]) : json_count(status->figure[f]));
     }
+    put(out, "copy_failure", status->copy_failure[0] != '\0' ? json_string(status->copy_failure) : json_null());
     put(out, "event_lag", json_count(event_lag(totals, status)));
     put(out, "mark_lag", json_count(mark_lag(view, status)));
     put(out, "refused", json_nacks(status));

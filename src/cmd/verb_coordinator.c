@@ -20,7 +20,8 @@ static const flag_spec coordinator_flags[] = {
     {"takeover-after", 0, "TIME", "the standby of a shard that is silent so long takes over (1s)"},
     {"key", 0, "FILE", "its secret key (thalweg keygen): only peers of the allow-list get in"},
     {"allow", 0, "FILE", "lines \"ROLE KEY NAME\": who may connect; needed with --key"},
-    {"server-key", 0, "KEY", "of --key: public key of the shards, as text or as a file; in their list it is an admin"},
+    {"server-key", 0, "KEY",
+        "of --key: public key of the shards, as text or as a file (its own); in their list its key is an admin"},
     {"insecure", 0, NULL, "plain connections, also from and to other machines"},
     {"metrics", 0, "HOST:PORT", "answers GET /metrics and /healthz there (127.0.0.1 only)"},
     {"child-of", 0, "PID", "ends when that process does"},
@@ -109,7 +110,10 @@ static tw_status read_options(
     return status;
 }
 
-/* Without the shards' key they are not watched. */
+static const char key_hint[] = ", and no standby takes over; if it runs, is --server-key its public key, and is this "
+                               "coordinator's key an admin in its allow-list?";
+
+/* Where nothing else is said all servers of a model have one key. */
 static tw_status read_keys(
     const flags *given, coordinator_keys *self, tw_coordinator_server_options *out, tw_error *error)
 {
@@ -122,18 +126,19 @@ static tw_status read_keys(
         status = tw_public_key_read(shards, self->shards, error);
     if (status < 0)
         return status;
+    if (shards == NULL)
+        memcpy(self->shards, self->own.public_key, sizeof self->shards);
     self->view = (tw_socket_security){.is_insecure = !has_keys,
         .public_key = has_keys ? self->own.public_key : NULL,
         .secret_key = has_keys ? self->own.secret_key : NULL,
         .server_key = has_keys ? self->shards : NULL};
-    out->is_watching = !has_keys || shards != NULL;
-    out->shard_security = shards != NULL || out->is_insecure ? &self->view : NULL;
+    out->is_watching = true;
+    out->shard_security = has_keys || out->is_insecure ? &self->view : NULL;
+    out->shard_hint = has_keys ? key_hint : NULL;
     if (has_keys) {
         out->keys = &self->own;
         out->allow = &self->allow;
     }
-    if (!out->is_watching)
-        console_note("thalweg: warning: without --server-key the coordinator does not watch the shards");
     return TW_STATUS_OK;
 }
 

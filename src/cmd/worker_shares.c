@@ -29,10 +29,10 @@ static bool is_stopping(const share_run *run)
 
 static void tell(share_run *run, tw_hold hold)
 {
-    uint64_t highest = 0;
+    uint64_t highest = 0, epochs = 0;
     (void)tw_remote_is_fenced(run->worker->params, &highest);
-    run->told_shards = tw_remote_shards(run->worker->params);
-    tw_member_tell(run->worker->member, hold, run->grant, highest, run->told_shards);
+    run->told_shards = tw_remote_shards(run->worker->params, &epochs);
+    tw_member_tell(run->worker->member, hold, run->grant, highest, run->told_shards, epochs);
 }
 
 static void take_workers(worker_run *self, const tw_orders *orders)
@@ -233,7 +233,7 @@ static tw_status serve_grant(share_run *run, tw_error *error)
 static tw_status confirm_end(share_run *run, tw_error *error)
 {
     tw_status status = tw_model_flush(run->worker->all.model, FLUSH_MS, error);
-    if (status < 0 || tw_remote_shards(run->worker->params) == run->told_shards)
+    if (status < 0 || tw_remote_shards(run->worker->params, NULL) == run->told_shards)
         return status < 0 ? status : TW_STATUS_END;
     tell(run, TW_HOLD_NOTHING);
     return TW_STATUS_OK;

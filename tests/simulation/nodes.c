@@ -32,6 +32,9 @@ static void supervisor_take(sim_node *from, const void *bytes, size_t size)
         shard->epoch = frame.handle;
         shard->is_promoting = false;
         from->simulation->n_promotions++;
+        /* Whoever leads the shards was the one that asked. */
+        if (from->simulation->coordinator != NULL)
+            from->simulation->highest[from->index] = frame.handle;
     } else if (frame.type == TW_FRAME_NACK && frame.reason == TW_NACK_NOT_PRIMARY) {
         shard->is_promoting = false;
     }
@@ -323,6 +326,24 @@ bool shard_usurp(sim_shard *self)
     if (standby->standby == NULL || self->is_promoting)
         return false;
     ask_to_take_over(self, standby);
+    return true;
+}
+
+bool shard_usurp_unheard(sim_shard *self)
+{
+    sim_node *standby = &self->node[1 - self->serving];
+    tw_promotion wanted;
+    if (standby->standby == NULL || self->is_promoting || !node_is_awake(standby) ||
+        !node_is_awake(&self->node[self->serving]))
+        return false;
+    self->is_promoting = true;
+    send_promote(self, standby);
+    if (tw_shard_promotion_wanted(standby->shard, &wanted))
+        node_take_over(standby, &wanted);
+    if (standby->standby != NULL)
+        return false;
+    standby->asleep_until_us =
+        standby->simulation->now_us + LONGEST_PAUSE_US / 2 + (int64_t)draw(standby->simulation, LONGEST_PAUSE_US / 2);
     return true;
 }
 

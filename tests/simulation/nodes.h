@@ -19,6 +19,8 @@ void node_kill(sim_node *self);
 bool node_pause(sim_node *self);
 /* The supervisor takes the one that serves for dead, wrongly. False: there is nobody to take over. */
 bool shard_usurp(sim_shard *self);
+/* The same, and whoever takes over is cut off right after: for a while nobody hears of it, its predecessor neither. */
+bool shard_usurp_unheard(sim_shard *self);
 
 /* One of its processes or its supervisor goes on. */
 void shard_turn(sim_shard *self);

@@ -3,8 +3,10 @@
 #include "base/alloc.h"
 #include "life.h"
 #include "nodes.h"
+#include "ps/wire/status.h"
 
 enum { HEARTBEAT_US = 15000, DEAD_AFTER_US = 400000, GRACE_US = 60000, AWAY_US = 300000 };
+enum { SILENCE_US = 400000, SETTLE_US = 2000000 }; /* longer than processes stand still */
 
 /* --- the worker's side -------------------------------------------------------------------------------------------- */
 
@@ -36,14 +38,16 @@ typedef struct share_run {
 static void tell(share_run *run, tw_hold hold)
 {
     tw_membership *member = &run->life->member;
-    uint64_t highest = 0;
+    uint64_t highest = 0, epochs = 0;
     (void)tw_remote_is_fenced(run->params, &highest);
-    run->told_shards = tw_remote_shards(run->params);
+    run->told_shards = tw_remote_shards(run->params, &epochs);
     tw_membership_set(member, hold, run->grant);
     if (highest > member->standing.highest_epoch)
         member->standing.highest_epoch = highest;
-    if (run->told_shards != 0)
+    if (run->told_shards != 0) {
         member->standing.shards = run->told_shards;
+        member->standing.shard_epochs = epochs;
+    }
 }
 
 /* Whoever took over from a shard is talked to from here on. */
@@ -125,16 +129,18 @@ static tw_status confirm_end(share_run *run, tw_error *error)
     const simulation *world = run->life->simulation;
     run->life->n_lost_at_look = world->shard_deaths + world->n_promotions + 1;
     tw_status status = run->params->ops->flush(run->params, 100000000, error);
-    if (status < 0 || tw_remote_shards(run->params) == run->told_shards)
+    if (status < 0 || tw_remote_shards(run->params, NULL) == run->told_shards)
         return status < 0 ? status : TW_STATUS_END;
     tell(run, TW_HOLD_NOTHING);
     return TW_STATUS_OK;
 }
 
-/* Else somebody looked at a shard that was taken over from and did not know it yet. */
+/* Else it looks at a shard that was taken over from after it was told that all is over, and does not know it yet. */
 static bool talks_to_those_that_serve(const life *self)
 {
     const simulation *world = self->simulation;
+    if (self->n_promotions_at_over == world->n_promotions)
+        return true;
     for (uint32_t s = 0; s < world->n_shards; s++) {
         if (self->side[s] != world->shard[s].serving)
             return false;
@@ -174,8 +180,34 @@ static void emit(void *context, const void *peer, size_t peer_size, const void *
         return;
     memcpy(&number, peer, sizeof number);
     life *to = self->life[number];
+    tw_frame frame;
+    tw_orders orders;
+    if (tw_frame_decode(bytes, size, &frame, NULL) == TW_STATUS_OK && frame.type == TW_FRAME_ORDERS &&
+        tw_orders_decode(&orders, frame.payload, frame.payload_size, NULL) == TW_STATUS_OK && orders.is_over)
+        to->n_promotions_at_over = self->n_promotions;
     if (to->state == LIFE_RUNS && !to->is_killed)
         wire_put(&to->by_coordinator, bytes, size);
+}
+
+static bool is_heard(const simulation *self, uint32_t index, bool everybody)
+{
+    uint32_t n = 0;
+    for (uint32_t side = 0; side < self->n_sides; side++)
+        n += self->heard[index][side].is_heard;
+    return everybody ? n == self->n_sides : n > 0;
+}
+
+/* As ps/coordinator/lookout.c tells it. */
+static void look(void *context, uint32_t index, tw_lookout_shard *out)
+{
+    const simulation *self = context;
+    bool is_sure = self->told_epoch[index] >= self->highest[index] && !self->shard[index].is_promoting;
+    bool had_time = self->now_us - self->coordinator_born_us > SETTLE_US;
+    *out = (tw_lookout_shard){.is_heard = is_heard(self, index, false),
+        .is_settled = is_heard(self, index, true) || had_time,
+        .incarnation = is_sure ? self->told_incarnation[index] : 0,
+        .epoch = self->told_epoch[index],
+        .silent_us = -1};
 }
 
 void coordinator_start(simulation *self)
@@ -188,12 +220,17 @@ void coordinator_start(simulation *self)
         .dead_after_us = DEAD_AFTER_US,
         .grace_us = self->n_coordinators++ > 0 ? GRACE_US : 0,
         .emit = emit,
+        .look = look,
         .context = self,
     };
     if (tw_coordinator_create(&options, self->now_us, &self->coordinator, NULL) < 0)
         abort();
     memset(self->told_side, 0, sizeof self->told_side);
     memset(self->told_epoch, 0, sizeof self->told_epoch);
+    memset(self->told_incarnation, 0, sizeof self->told_incarnation);
+    memset(self->highest, 0, sizeof self->highest);
+    memset(self->heard, 0, sizeof self->heard);
+    self->coordinator_born_us = self->coordinator_turned_us = self->now_us;
 }
 
 void coordinator_stop(simulation *self)
@@ -215,22 +252,49 @@ void coordinator_forget(simulation *self, const life *gone)
         tw_coordinator_forget(self->coordinator, self->now_us, gone->member.standing.name);
 }
 
+/* What a process answers when it is asked what it is. */
+static void hear(simulation *self, uint32_t index, uint32_t side)
+{
+    const sim_node *node = &self->shard[index].node[side];
+    tw_replication now;
+    tw_shard_status said;
+    if (!node_is_awake(node))
+        return;
+    tw_shard_replication(node->shard, &now);
+    tw_shard_status_now(node->shard, &said);
+    self->heard[index][side] = (sim_heard){.is_heard = true,
+        .serves = !now.is_standby && !now.is_deposed,
+        .at_us = self->now_us,
+        .epoch = now.epoch,
+        .incarnation = said.figure[TW_STATUS_INCARNATION]};
+    uint64_t *highest = &self->highest[index];
+    *highest = now.epoch > *highest ? now.epoch : *highest;
+    *highest = now.known_epoch > *highest ? now.known_epoch : *highest;
+    tw_shard_status_fini(&said);
+}
+
 /* As ps/coordinator/lookout.c finds it: the process that answers and serves with the highest epoch that anybody heard
  * of. */
 static void watch_shard(simulation *self, uint32_t index)
 {
-    sim_shard *shard = &self->shard[index];
-    sim_node *serving = &shard->node[shard->serving];
-    tw_replication now;
-    if (!node_is_awake(serving))
+    uint32_t best = MAX_SIDES;
+    hear(self, index, (uint32_t)draw(self, self->n_sides));
+    for (uint32_t side = 0; side < self->n_sides; side++) {
+        const sim_heard *one = &self->heard[index][side];
+        bool is_candidate = one->is_heard && one->serves && self->now_us - one->at_us <= SILENCE_US;
+        bool is_better = best == MAX_SIDES || one->epoch > self->heard[index][best].epoch;
+        bool is_equal = best != MAX_SIDES && one->epoch == self->heard[index][best].epoch;
+        if (is_candidate && (is_better || (is_equal && side == self->told_side[index])))
+            best = side;
+    }
+    if (best == MAX_SIDES || self->heard[index][best].epoch < self->highest[index])
         return;
-    tw_shard_replication(serving->shard, &now);
-    bool is_known = self->told_side[index] == serving->side && self->told_epoch[index] == now.epoch;
-    if (now.is_standby || now.is_deposed || now.epoch < shard->epoch || is_known)
-        return;
-    self->told_side[index] = serving->side;
-    self->told_epoch[index] = now.epoch;
-    if (tw_coordinator_set_shard(self->coordinator, index, address_of(serving->side), now.epoch, NULL) < 0)
+    const sim_heard *found = &self->heard[index][best];
+    bool is_known = self->told_side[index] == best && self->told_epoch[index] == found->epoch;
+    self->told_side[index] = best;
+    self->told_epoch[index] = found->epoch;
+    self->told_incarnation[index] = found->incarnation;
+    if (!is_known && tw_coordinator_set_shard(self->coordinator, index, address_of(best), found->epoch, NULL) < 0)
         abort();
 }
 
@@ -241,6 +305,9 @@ void coordinator_turn(simulation *self, life *with)
             coordinator_start(self);
         return;
     }
+    if (self->now_us - self->coordinator_turned_us > SILENCE_US / 2)
+        self->coordinator_born_us = self->now_us; /* it was not listening */
+    self->coordinator_turned_us = self->now_us;
     uint64_t what = draw(self, 4);
     if (what < 2 && with->to_coordinator.count > 0) {
         letter taken = wire_take(&with->to_coordinator);

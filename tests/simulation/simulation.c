@@ -95,6 +95,12 @@ static bool do_fault(simulation *self)
     }
     if (self->n_sides > 1 && kind < 9)
         return kind < 8 ? node_pause(&shard->node[draw(self, 2)]) : shard_usurp(shard);
+    if (self->n_sides > 1 && self->coordinator != NULL && kind >= 24 && kind < 28) {
+        bool is_usurped = shard_usurp_unheard(shard);
+        if (is_usurped)
+            coordinator_kill(self);
+        return is_usurped;
+    }
     if (self->coordinator != NULL && kind < 12) {
         coordinator_kill(self);
         return true;

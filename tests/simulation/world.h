@@ -59,8 +59,9 @@ typedef struct life {
     uint64_t born_lost;                /* shards that were lost before */
     ucontext_t context;
     unsigned char *given;
-    tw_membership member; /* of the coordinator's, where there is one */
-    uint32_t map_version; /* of its map, as last followed */
+    tw_membership member;          /* of the coordinator's, where there is one */
+    uint32_t map_version;          /* of its map, as last followed */
+    uint64_t n_promotions_at_over; /* when it was told last that all is over */
     wire to_coordinator, by_coordinator, from_coordinator;
     uint32_t side[MAX_SHARDS]; /* the address that it talks to */
     wire to_shard[MAX_SHARDS][MAX_SIDES], to_worker[MAX_SHARDS][MAX_SIDES], inbox[MAX_SHARDS];
@@ -90,6 +91,13 @@ typedef struct sim_shard {
     bool is_promoting; /* the other one was asked, and may have taken over */
 } sim_shard;
 
+/* What the coordinator knows of a process of a shard, since its own start. */
+typedef struct sim_heard {
+    bool is_heard, serves;
+    int64_t at_us;
+    uint64_t epoch, incarnation;
+} sim_heard;
+
 typedef struct simulation {
     uint64_t random;
     int64_t now_us;
@@ -103,9 +111,12 @@ typedef struct simulation {
     bool has_coordinator;
     tw_coordinator *coordinator; /* NULL: away */
     int64_t coordinator_back_us, wall_us;
-    uint32_t n_coordinators, n_all_shares; /* shares of the input that it gives */
-    uint32_t told_side[MAX_SHARDS];        /* where it believes that shards are, and since which epoch */
-    uint64_t told_epoch[MAX_SHARDS];
+    uint32_t n_coordinators, n_all_shares;              /* shares of the input that it gives */
+    int64_t coordinator_born_us, coordinator_turned_us; /* since when it listens */
+    uint32_t told_side[MAX_SHARDS];                     /* where it believes that shards are, and since which epoch */
+    uint64_t told_epoch[MAX_SHARDS], told_incarnation[MAX_SHARDS];
+    uint64_t highest[MAX_SHARDS]; /* epoch that it heard of, or had given */
+    sim_heard heard[MAX_SHARDS][MAX_SIDES];
     uint64_t n_fenced, n_final, n_lost_seen;
     uint64_t n_lost_at_end; /* of the latest life that ended by itself */
     uint32_t n_deltas;      /* snapshots between two that hold every row */

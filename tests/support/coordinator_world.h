@@ -30,6 +30,7 @@ typedef struct worker {
     tw_grant grant; /* being learned */
     uint64_t told_shards;
     bool has_left, is_stuck; /* is_stuck: reports, but comes to no end */
+    uint64_t shards, epochs; /* that it talks to; 0: those of the world */
 } worker;
 
 typedef struct world {
@@ -43,7 +44,10 @@ typedef struct world {
     worker worker[MAX_WORKERS];
     uint32_t n_workers, n_started;
     /* What the shards know. */
-    uint64_t shards, fence[SHARES];
+    uint64_t shards, epochs, fence[SHARES];
+    bool is_watching; /* whoever watches the shards knows what follows of them */
+    bool is_heard, is_settled;
+    uint64_t found[2]; /* incarnations */
     bool is_learned[SHARES][PASSES];
     /* What happened. */
     uint32_t n_grants, n_fenced, n_notes;
@@ -86,6 +90,22 @@ static inline void world_note(void *context, const char *message)
     (void)snprintf(self->note, sizeof self->note, "%s", message);
 }
 
+static inline void world_look(void *context, uint32_t shard, tw_lookout_shard *out)
+{
+    const world *self = context;
+    *out = (tw_lookout_shard){.address = "ipc:///a",
+        .is_heard = self->is_heard,
+        .is_settled = self->is_settled,
+        .incarnation = self->found[shard],
+        .silent_us = -1};
+}
+
+/* As its workers name the shards of these processes. */
+static inline uint64_t shards_of(uint64_t first, uint64_t second)
+{
+    return (tw_process_digest(0, first) + tw_process_digest(1, second)) | 1;
+}
+
 static inline void start_coordinator(world *self, int64_t grace_us)
 {
     static const char *const address[2] = {"ipc:///a", "ipc:///b"};
@@ -96,6 +116,7 @@ static inline void start_coordinator(world *self, int64_t grace_us)
         .can_save = true,
         .emit = world_emit,
         .note = world_note,
+        .look = self->is_watching ? world_look : NULL,
         .context = self,
         .note_context = self};
     tw_coordinator_destroy(&self->coordinator);
@@ -170,7 +191,8 @@ static inline void deliver_due(world *self)
 
 static inline void tell(world *self, worker *by, tw_hold hold)
 {
-    by->told_shards = by->state.standing.shards = self->shards;
+    by->told_shards = by->state.standing.shards = by->shards != 0 ? by->shards : self->shards;
+    by->state.standing.shard_epochs = by->shards != 0 ? by->epochs : self->epochs;
     tw_membership_set(&by->state, hold, by->grant);
 }
 
@@ -231,7 +253,7 @@ static inline void worker_act(world *self, worker *by)
     } else if (state->has_orders && state->orders.grant.epoch != 0) {
         take_grant(self, by);
     } else if (state->has_orders && state->orders.is_over) {
-        if (by->told_shards != self->shards)
+        if (by->told_shards != (by->shards != 0 ? by->shards : self->shards))
             tell(self, by, TW_HOLD_NOTHING);
         else {
             tell(self, by, TW_HOLD_LEAVES);

@@ -196,6 +196,91 @@ static void after_a_shard_was_started_again_every_share_is_looked_at_again(void 
     world_destroy(self);
 }
 
+/* The standby of shard 1 has taken over, and the coordinator was started again since: a worker that has not heard of it
+ * goes on with the one before. */
+static void a_worker_on_a_shard_that_was_taken_over_from_is_not_told_that_all_is_over(void **state)
+{
+    (void)state;
+    world *self = world_create(16, 2);
+    self->is_watching = self->is_heard = true;
+    self->worker[0].shards = shards_of(5, 6);
+    self->worker[1].is_alive = false;
+    self->incarnation += 1000000;
+    start_coordinator(self, 0);
+    run_for(self, 10000 * MS);
+    assert_int_equal(figures(self).n_finished, 0); /* nobody knows who serves */
+    self->found[0] = 5;
+    self->found[1] = 7;
+    self->is_settled = true;
+    run_for(self, 10000 * MS);
+    assert_int_equal(figures(self).n_finished, 0);
+    assert_true(self->worker[0].is_alive && figures(self).grants > SHARES * PASSES);
+    assert_non_null(strstr(self->note, "worker w0 has finished a share on shards that are not those which serve"));
+    uint32_t n_notes = self->n_notes;
+    run_for(self, 3000 * MS);
+    assert_int_equal(self->n_notes, n_notes);
+    memset(self->is_learned, 0, sizeof self->is_learned);
+    self->worker[0].shards = shards_of(5, 7);
+    self->worker[0].epochs = 1;
+    run_to_end(self);
+    assert_int_equal(figures(self).n_finished, SHARES);
+    world_destroy(self);
+}
+
+/* It cannot judge: what workers say counts, as if nobody watched. */
+static void shards_that_the_coordinator_never_heard_of_are_taken_from_the_workers(void **state)
+{
+    (void)state;
+    world *self = world_create(17, 2);
+    self->is_watching = self->is_settled = true;
+    start_coordinator(self, 0);
+    run_to_end(self);
+    world_destroy(self);
+}
+
+/* Whoever has shards of a later epoch knows better, also where these were named first. */
+static void of_workers_on_different_shards_those_of_the_later_epoch_count(void **state)
+{
+    (void)state;
+    world *self = world_create(18, 2);
+    self->worker[0].shards = 21;
+    self->worker[0].epochs = 1;
+    self->worker[1].shards = 23;
+    while (self->worker[0].state.standing.hold != TW_HOLD_LEARNS)
+        step(self);
+    self->worker[0].is_stuck = true;
+    run_for(self, 50 * MS);
+    run_for(self, 20000 * MS);
+    assert_int_equal(figures(self).n_finished, 0);
+    assert_true(self->worker[1].is_alive);
+    memset(self->is_learned, 0, sizeof self->is_learned);
+    self->worker[0].is_stuck = false;
+    self->worker[1].shards = 21;
+    self->worker[1].epochs = 1;
+    run_to_end(self);
+    assert_int_equal(figures(self).n_finished, SHARES);
+    world_destroy(self);
+}
+
+static void a_return_to_shards_that_were_named_before_opens_every_share_again(void **state)
+{
+    (void)state;
+    world *self = world_create(19, 1);
+    const uint64_t shards[] = {31, 33, 31};
+    for (uint32_t i = 0; i < 3; i++) {
+        self->shards = shards[i];
+        uint64_t grants = figures(self).grants;
+        while (figures(self).grants < grants + SHARES / 2)
+            step(self);
+        memset(self->is_learned, 0, sizeof self->is_learned);
+    }
+    assert_int_equal(figures(self).resets, 2);
+    self->shards = 33;
+    run_to_end(self);
+    assert_int_equal(figures(self).resets, 3);
+    world_destroy(self);
+}
+
 static void a_worker_of_another_job_is_refused(void **state)
 {
     (void)state;
@@ -317,6 +402,10 @@ int main(void)
         cmocka_unit_test(a_coordinator_of_an_earlier_time_is_heard_and_numbers_upwards),
         cmocka_unit_test(while_the_coordinator_is_away_workers_keep_what_they_hold),
         cmocka_unit_test(after_a_shard_was_started_again_every_share_is_looked_at_again),
+        cmocka_unit_test(a_worker_on_a_shard_that_was_taken_over_from_is_not_told_that_all_is_over),
+        cmocka_unit_test(shards_that_the_coordinator_never_heard_of_are_taken_from_the_workers),
+        cmocka_unit_test(of_workers_on_different_shards_those_of_the_later_epoch_count),
+        cmocka_unit_test(a_return_to_shards_that_were_named_before_opens_every_share_again),
         cmocka_unit_test(a_worker_of_another_job_is_refused),
         cmocka_unit_test(lost_repeated_and_late_messages_deaths_and_restarts_lose_no_share),
         cmocka_unit_test(what_is_malformed_is_refused_and_changes_nothing),

@@ -61,7 +61,7 @@ static void join(scene *self, int i, const char *name)
     assert_int_equal(tw_member_start(&options, &self->member[i], NULL), TW_STATUS_OK);
     wait_for_orders(self, i);
     assert_int_not_equal(self->orders[i].grant.epoch, 0);
-    tw_member_tell(self->member[i], TW_HOLD_LEARNS, self->orders[i].grant, 0, 0);
+    tw_member_tell(self->member[i], TW_HOLD_LEARNS, self->orders[i].grant, 0, 0, 0);
 }
 
 /* True once the pause flag is `is_set`. */
@@ -138,7 +138,7 @@ static void workers_stand_still_for_a_cut_and_go_on_when_another_thread_says_so(
             do
                 wait_for_orders(self, i);
             while (self->orders[i].quiet != 0);
-            tw_member_tell(self->member[i], TW_HOLD_LEARNS, self->orders[i].grant, 0, 0);
+            tw_member_tell(self->member[i], TW_HOLD_LEARNS, self->orders[i].grant, 0, 0, 0);
         }
         tw_coordinator_server_save_done(self->server, TW_STATUS_OK, 7 + (uint64_t)turn, NULL);
         assert_int_equal(pthread_join(asking.thread, NULL), 0);

@@ -24,7 +24,7 @@ typedef enum role { SERVES, STANDS_BY, DEPOSED } role;
 typedef struct process {
     bool is_alive, is_ready; /* is_ready: its copy is complete */
     role role;
-    uint64_t epoch, known;
+    uint64_t epoch, known, incarnation;
 } process;
 
 typedef struct letter {
@@ -76,6 +76,7 @@ static void start(world *self)
     tw_lookout_options options = {.address = address,
         .n_shards = 2,
         .sender = SENDER,
+        .hint = ", look at its key",
         .emit = on_emit,
         .note = on_note,
         .context = self,
@@ -131,6 +132,7 @@ static void answer_status(world *self, uint32_t place, const tw_frame *asked)
     status.figure[TW_STATUS_IS_STANDBY] = one->role == STANDS_BY;
     status.figure[TW_STATUS_IS_DEPOSED] = one->role == DEPOSED;
     status.figure[TW_STATUS_KNOWN_EPOCH] = one->known;
+    status.figure[TW_STATUS_INCARNATION] = one->incarnation;
     answer(self, place, &(tw_frame){.type = TW_FRAME_STATUS_ARE, .ack = asked->sequence}, &status, NULL);
 }
 
@@ -308,6 +310,54 @@ static void a_lookout_that_was_started_again_finds_who_serves(void **state)
     destroy(self);
 }
 
+static tw_lookout_shard look(const world *self, uint32_t shard)
+{
+    tw_lookout_shard seen;
+    tw_lookout_look(self->lookout, shard, &seen);
+    return seen;
+}
+
+/* Who serves is certain once everybody was heard of, or had the time to be; and not while another one may. */
+static void it_says_which_process_serves_once_it_is_certain(void **state)
+{
+    (void)state;
+    world *self = create(11);
+    for (uint64_t i = 0; i < PLACES; i++)
+        self->process[i].incarnation = 50 + i;
+    self->process[1].is_alive = false;
+    start(self);
+    run_for(self, 300000);
+    assert_false(look(self, 0).is_settled);
+    assert_true(look(self, 0).is_heard && look(self, 1).is_settled);
+    assert_int_equal(look(self, 1).incarnation, 52);
+    run_for(self, 2000000);
+    assert_true(look(self, 0).is_settled);
+    assert_int_equal(look(self, 0).incarnation, 50);
+    self->process[1] = (process){.is_alive = true, .role = SERVES, .epoch = 1, .incarnation = 51};
+    run_for(self, 500000);
+    assert_int_equal(look(self, 0).incarnation, 51);
+    self->process[1].known = 2;
+    run_for(self, 500000);
+    assert_int_equal(look(self, 0).incarnation, 0); /* somebody was heard to serve with 2 */
+    run_for(self, 2000000);
+    assert_int_equal(look(self, 0).incarnation, 51);
+    destroy(self);
+}
+
+static void a_shard_that_has_never_answered_is_named_with_the_hint(void **state)
+{
+    (void)state;
+    world *self = create(12);
+    self->process[2].is_alive = false;
+    start(self);
+    run_for(self, 3000000);
+    assert_non_null(
+        strstr(self->note, "shard 1 of 2: nobody has ever answered at ipc:///c: it is not watched, look at its key"));
+    assert_false(look(self, 1).is_heard);
+    assert_true(look(self, 1).is_settled);
+    destroy(self);
+}
+
 static void one_that_stood_still_itself_takes_nobody_for_dead(void **state)
 {
     (void)state;
@@ -450,6 +500,8 @@ int main(void)
         cmocka_unit_test(of_two_that_serve_with_the_same_epoch_one_is_left),
         cmocka_unit_test(an_incomplete_copy_does_not_take_over_and_the_one_that_comes_back_serves),
         cmocka_unit_test(a_lookout_that_was_started_again_finds_who_serves),
+        cmocka_unit_test(it_says_which_process_serves_once_it_is_certain),
+        cmocka_unit_test(a_shard_that_has_never_answered_is_named_with_the_hint),
         cmocka_unit_test(one_that_stood_still_itself_takes_nobody_for_dead),
         cmocka_unit_test(one_that_is_behind_what_its_clients_know_is_raised_when_no_better_one_comes),
         cmocka_unit_test(whoever_dies_and_whatever_is_lost_one_serves_in_the_end),

@@ -112,6 +112,7 @@ static tw_shard_status some_status(void)
     for (uint64_t i = 0; i < TW_STATUS_N_FIGURES; i++)
         status.figure[i] = 100 + i;
     status.nack[TW_NACK_CONFLICT] = 9;
+    memcpy(status.copy_failure, "max_bytes", sizeof "max_bytes");
     status.hot[0] = (tw_sketch_counter){7, 3, 1};
     status.mark = tw_alloc(2 * sizeof *status.mark);
     assert_non_null(status.mark);
@@ -128,6 +129,7 @@ static void test_a_status_comes_back_as_it_was(void **state)
     assert_int_equal(tw_shard_status_encode(&status, &out, NULL), TW_STATUS_OK);
     assert_int_equal(tw_shard_status_decode(&copy, out.bytes, out.size, NULL), TW_STATUS_OK);
     assert_string_equal(copy.model, "ctr");
+    assert_string_equal(copy.copy_failure, "max_bytes");
     assert_memory_equal(copy.figure, status.figure, sizeof status.figure);
     assert_memory_equal(copy.nack, status.nack, sizeof status.nack);
     assert_int_equal(copy.n_hot, 1);
