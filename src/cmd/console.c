@@ -72,6 +72,17 @@ void console_note(const char *format, ...)
     (void)fputc('\n', stderr);
 }
 
+void console_note_standbys(const char *const *address, uint32_t n)
+{
+    uint32_t i = 0;
+    while (i < n && strchr(address[i], '|') == NULL)
+        i++;
+    if (i < n)
+        console_note("note: %s: whichever of these serves is found, but nobody here has a standby take over: "
+                     "`thalweg coordinator` does it by itself, `thalweg ps --promote` by hand",
+            address[i]);
+}
+
 bool console_is_due(int64_t waited_ms)
 {
     int64_t s = waited_ms / 1000;

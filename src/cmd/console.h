@@ -12,6 +12,9 @@ typedef enum progress_style { PROGRESS_TABLE, PROGRESS_JSON, PROGRESS_NONE } pro
 void console_error(const tw_error *error);
 void console_note(const char *format, ...) TW_PRINTF(1, 2);
 
+/* Of shards that are joined as "A|B" without a coordinator: that nobody here has a standby take over. */
+void console_note_standbys(const char *const *address, uint32_t n);
+
 /* Whether somebody who has waited so long, and asks about once a second, says so again: after 3, 5, 10, 20 and 30 s,
  * then every 30 s. */
 bool console_is_due(int64_t waited_ms);

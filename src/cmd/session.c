@@ -263,6 +263,8 @@ static tw_status attach_empty_or_saved(session *self, tw_error *error)
     if (shards_to_start(pipeline) > 0)
         return start_children(self, error);
     if (pipeline->connect.count > 0)
+        console_note_standbys((const char *const *)pipeline->connect.item, (uint32_t)pipeline->connect.count);
+    if (pipeline->connect.count > 0)
         return attach_remote(self, pipeline->connect.item, pipeline->connect.count, error);
     if (self->init.id != 0 && !self->is_init_by_weights)
         return attach_init(self, error);

@@ -276,6 +276,8 @@ static tw_status learn_own_share(worker_run *self, tw_error *error)
     tw_status status = worker_take_share(self, self->index, self->count, error);
     if (status == TW_STATUS_OK)
         status = worker_attach(self, error);
+    if (status == TW_STATUS_OK && !self->is_child)
+        console_note_standbys(self->address, self->n_shards);
     if (status == TW_STATUS_OK)
         status = worker_run_engine(self, self->all.pipeline->passes, self->stop, error);
     return status;

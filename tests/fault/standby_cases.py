@@ -58,6 +58,50 @@ def owned(mode, with_crew, options=()):
     return lambda settings: rounds(settings, lambda n_wanted: one_round(settings, n_wanted))
 
 
+def restarted(run):
+    """Shards that came back from a checkpoint, as nobody took over."""
+    return [line for line in run.lines if "warning: shard " in line and "starting it again" in line]
+
+
+def again(settings):
+    """The one that serves dies as soon as the next standby has its copy, many times in a row: each time the standby takes over and
+    the run starts another, so that nothing ever comes from a checkpoint."""
+
+    def one_round(n_wanted):
+        with new_folder() as folder:
+            audit = CrewAudit(settings, folder)
+            audit.command += ["--standby", "async"]
+            run, n, n_kills, waits = audit.start_and_wait(), 0, 0, []
+            while n < n_wanted and run.is_running:
+                begun = time.monotonic()
+                if not kill_copied(settings, run):
+                    break
+                waits.append(time.monotonic() - begun)
+                n_kills += 1
+                n += is_between_marks(run, settings.n_events)
+                end = time.monotonic() + END_S
+                while n_takeovers(run) < n_kills and run.is_running and time.monotonic() < end:
+                    time.sleep(0.002)
+            run.end(END_S)
+            audit.note_life(run)
+            audit.check()
+            if restarted(run) or n_takeovers(run) < n_kills - 1:
+                raise Violation(f"{n_takeovers(run)} takeovers after {n_kills} kills: {restarted(run)}")
+            return n, waits
+
+    n, n_rounds, waits = 0, 0, []
+    settings.n_events = int(max(settings.seconds, 0.6 * min(settings.n_many, 60)) * settings.rate)
+    while n < settings.n_many:
+        counted, more = one_round(settings.n_many - n)
+        n, n_rounds, waits = n + counted, n_rounds + 1, waits + more
+        settings.tell(f"{n} of {settings.n_many} kills in {n_rounds} run(s)")
+        if n_rounds > 2 + settings.n_many // 3:
+            raise Violation("hardly any kill fell between the first and the last mark")
+    waits.sort()
+    settings.note(f"{n} kills in {n_rounds} run(s), each taken over from; a copy was complete again {waits[len(waits) // 2]:.2f} s after "
+                  f"a takeover (median), at most {waits[-1]:.2f} s")
+
+
 def promote(settings, shard):
     """Asks until the copy is complete."""
     end = time.monotonic() + scaled(END_S)
@@ -134,4 +178,4 @@ def joined(settings):
 
 CASES = {"standby-one": owned("async", False), "standby-sync": owned("sync", False), "standby-crew": owned("async", True),
          "standby-crew-sync": owned("sync", True), "standby-joined": joined,
-         "standby-kept": owned("async", True, KEPT)}
+         "standby-kept": owned("async", True, KEPT), "standby-again": again}
