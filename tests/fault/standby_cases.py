@@ -90,7 +90,7 @@ def again(settings):
             return n, waits
 
     n, n_rounds, waits = 0, 0, []
-    settings.n_events = int(max(settings.seconds, 0.6 * min(settings.n_many, 60)) * settings.rate)
+    settings.n_events = int(max(settings.n_events, 0.6 * min(settings.n_many, 60) * settings.rate))
     while n < settings.n_many:
         counted, more = one_round(settings.n_many - n)
         n, n_rounds, waits = n + counted, n_rounds + 1, waits + more
