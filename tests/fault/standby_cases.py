@@ -9,6 +9,9 @@ from crew_cases import CrewAudit, kill_one
 from harness import END_S, Shard, Violation, children_of, is_between_marks, new_folder, scaled
 
 
+COPY_S = 5  # until the next standby has a copy of a few thousand rows, on a machine that does much else
+
+
 def n_takeovers(run):
     return sum("its standby has taken over" in line for line in run.lines)
 
@@ -19,9 +22,12 @@ def is_caught_up(settings, address):
     return '"is_caught_up":1' in said.replace(" ", "")
 
 
-def kill_copied(settings, run):
+def kill_copied(settings, run, within_s=END_S):
     """kill -9 of a shard whose standby has everything: the first kill of a round is one that must be taken over from."""
+    end = time.monotonic() + within_s
     while run.is_running:
+        if time.monotonic() > end:
+            raise Violation(f"no standby has everything within {within_s} s: {run.tail()}")
         shards = [(pid, words) for pid, words in children_of(run.popen.pid) if "--shard" in words]
         for standby in [words for _, words in shards if "--standby-of" in words]:
             address, name = standby[standby.index("--standby-of") + 1], standby[standby.index("--shard") + 1]
@@ -74,7 +80,7 @@ def again(settings):
             run, n, n_kills, waits = audit.start_and_wait(), 0, 0, []
             while n < n_wanted and run.is_running:
                 begun = time.monotonic()
-                if not kill_copied(settings, run):
+                if not kill_copied(settings, run, COPY_S):
                     break
                 waits.append(time.monotonic() - begun)
                 n_kills += 1
