@@ -34,6 +34,7 @@ typedef struct watched {
     uint32_t first, n;       /* its places */
     uint32_t at;             /* the one that serves, or served last; first: also before anybody was heard of */
     uint64_t epoch, highest; /* of `at`; heard of, or given to anybody */
+    uint64_t before;         /* what highest was before the latest order */
     int64_t served_us;       /* when it was last heard of as serving */
     int64_t order_us;        /* an order to take over is under way since then; never_us: none */
     uint32_t ordered;        /* to whom */
@@ -243,6 +244,11 @@ static void take_nack(tw_lookout *self, place *from, const tw_frame *frame)
         return;
     bool is_first = from->refused_us == never_us;
     shard->order_us = never_us;
+    /* Whoever may not order has given nobody an epoch. */
+    if (frame->reason == TW_NACK_DENIED && from->ordered == shard->highest) {
+        shard->highest = shard->before;
+        from->ordered = 0;
+    }
     from->refused_us = self->now_us + PAUSE_US;
     if (is_first)
         tell(self, "shard %u of %u: %s does not take over: %.*s", from->shard, self->options.n_shards, from->address,
@@ -292,6 +298,8 @@ static void start_order(tw_lookout *self, watched *shard, place *to)
     /* The latest order again where nobody has had another since. */
     if (to->ordered == 0 || to->ordered != shard->highest || to->epoch >= to->ordered)
         to->ordered = shard->highest + 1;
+    if (to->ordered > shard->highest)
+        shard->before = shard->highest;
     note_epoch(shard, to->ordered);
     shard->ordered = (uint32_t)(to - self->place);
     shard->order_us = self->now_us;

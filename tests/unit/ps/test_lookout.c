@@ -23,6 +23,7 @@ typedef enum role { SERVES, STANDS_BY, DEPOSED } role;
 /* One process, as far as the lookout sees it. */
 typedef struct process {
     bool is_alive, is_ready; /* is_ready: its copy is complete */
+    bool is_denying;         /* whoever asks may not promote */
     role role;
     uint64_t epoch, known, incarnation;
 } process;
@@ -146,6 +147,10 @@ static void answer_promote(world *self, uint32_t place, const tw_frame *asked)
 {
     process *one = &self->process[place];
     self->n_orders++;
+    if (one->is_denying) {
+        refuse(self, place, asked, TW_NACK_DENIED);
+        return;
+    }
     if (one->role == DEPOSED || asked->handle < one->epoch) {
         refuse(self, place, asked, TW_NACK_STALE_EPOCH);
         return;
@@ -344,6 +349,26 @@ static void it_says_which_process_serves_once_it_is_certain(void **state)
     destroy(self);
 }
 
+static void one_that_may_not_promote_still_follows_the_shard_that_comes_back(void **state)
+{
+    (void)state;
+    world *self = create(13);
+    self->process[0].is_denying = self->process[1].is_denying = true;
+    self->process[0].incarnation = 50;
+    run_for(self, 1000000);
+    self->process[0].is_alive = false;
+    run_for(self, 4000000);
+    assert_true(self->n_orders > 1);
+    assert_int_equal(self->process[1].role, STANDS_BY);
+    self->process[0].is_alive = true;
+    run_for(self, 2000000);
+    tw_lookout_shard seen = look(self, 0);
+    assert_true(seen.is_served);
+    assert_int_equal(seen.incarnation, 50);
+    assert_string_equal(self->address[0], "ipc:///a|ipc:///b");
+    destroy(self);
+}
+
 static void a_shard_that_has_never_answered_is_named_with_the_hint(void **state)
 {
     (void)state;
@@ -501,6 +526,7 @@ int main(void)
         cmocka_unit_test(an_incomplete_copy_does_not_take_over_and_the_one_that_comes_back_serves),
         cmocka_unit_test(a_lookout_that_was_started_again_finds_who_serves),
         cmocka_unit_test(it_says_which_process_serves_once_it_is_certain),
+        cmocka_unit_test(one_that_may_not_promote_still_follows_the_shard_that_comes_back),
         cmocka_unit_test(a_shard_that_has_never_answered_is_named_with_the_hint),
         cmocka_unit_test(one_that_stood_still_itself_takes_nobody_for_dead),
         cmocka_unit_test(one_that_is_behind_what_its_clients_know_is_raised_when_no_better_one_comes),
