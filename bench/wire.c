@@ -310,7 +310,7 @@ int main(int argc, char **argv)
     const char *address = argc > 1 ? argv[1] : "tcp://127.0.0.1:*";
     wire self = {
         .n_keys = argc > 2 ? (uint32_t)atoi(argv[2]) : 1000, .n_batches = argc > 3 ? (uint32_t)atoi(argv[3]) : 64};
-    static const traffic push = {"push", send_push, take_answer}, keyed = {"keyed", send_keyed, take_answer},
+    static const traffic pushes = {"push", send_push, take_answer}, keyed = {"keyed", send_keyed, take_answer},
                          pull = {"pull", send_pull, take_answer}, echo = {"echo", send_echo, wire_receive};
     if (self.n_keys == 0 || self.n_keys > MAX_KEYS || self.n_batches == 0 || self.n_batches > MAX_BATCHES)
         die("keys or batches out of range", NULL);
@@ -329,8 +329,8 @@ int main(int argc, char **argv)
     wire_connect(&self, shard_at);
     wire_hello(&self);
     (void)measure(&self, &pull, 1);
-    (void)measure(&self, &push, 1);
-    double pulled = measure(&self, &pull, 16), pushed = measure(&self, &push, 16);
+    (void)measure(&self, &pushes, 1);
+    double pulled = measure(&self, &pull, 16), pushed = measure(&self, &pushes, 16);
     (void)measure(&self, &keyed, 16);
     self.other = echoer;
     wire_connect(&self, echo_at);

@@ -363,23 +363,8 @@ tw_status tw_stream_wait(tw_stream *self, int timeout_ms, bool *is_ready, tw_err
     return *is_ready ? TW_STATUS_OK : tw_file_wait(self->fd, self->path, timeout_ms, is_ready, error);
 }
 
-uint64_t tw_stream_offset(const tw_stream *self)
-{
-    return self->offset;
-}
-
 uint64_t tw_stream_raw_offset(const tw_stream *self)
 {
     return self->kind == TW_STREAM_PLAIN && self->is_seekable ? self->offset
                                                               : self->raw_offset - (self->in_size - self->in_at);
-}
-
-tw_stream_kind tw_stream_kind_of(const tw_stream *self)
-{
-    return self->kind;
-}
-
-bool tw_stream_is_seekable(const tw_stream *self)
-{
-    return self->is_seekable;
 }

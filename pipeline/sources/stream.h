@@ -40,10 +40,7 @@ TW_MUST_USE tw_status tw_stream_info(const tw_stream *self, tw_file_info *info, 
 /* Whether a read would not block; always true for regular files. */
 TW_MUST_USE tw_status tw_stream_wait(tw_stream *self, int timeout_ms, bool *is_ready, tw_error *error);
 
-uint64_t tw_stream_offset(const tw_stream *self);        /* of the next byte */
-uint64_t tw_stream_raw_offset(const tw_stream *self);    /* bytes of the file consumed so far */
-tw_stream_kind tw_stream_kind_of(const tw_stream *self); /* UNKNOWN before the first read */
-bool tw_stream_is_seekable(const tw_stream *self);
+uint64_t tw_stream_raw_offset(const tw_stream *self); /* bytes of the file consumed so far */
 
 /* The kind that the first bytes of a file tell; UNKNOWN when `size` bytes are too few to decide. */
 tw_stream_kind tw_stream_kind_from(const void *bytes, size_t size);

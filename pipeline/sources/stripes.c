@@ -155,10 +155,11 @@ static tw_status add_file(stripes *self, const char *path, const tw_split *known
 
 static tw_status add_path(stripes *self, const char *path, const tw_split *known, size_t n_known, tw_error *error)
 {
-    tw_file_info info;
+    tw_file_info info = {0};
     tw_names names = {0};
-    tw_status status = strcmp(path, "-") == 0 ? TW_STATUS_OK : tw_file_stat(path, &info, error);
-    if (status == TW_STATUS_OK && strcmp(path, "-") != 0 && info.is_directory)
+    bool is_input = strcmp(path, "-") == 0;
+    tw_status status = is_input ? TW_STATUS_OK : tw_file_stat(path, &info, error);
+    if (status == TW_STATUS_OK && info.is_directory)
         return tw_error_set(
             error, TW_STATUS_NOT_FOUND, "%s: is a directory; give files or a pattern such as %s/*", path, path);
     if (status != TW_STATUS_NOT_FOUND || !tw_glob_is_pattern(path))

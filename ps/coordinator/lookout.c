@@ -143,7 +143,7 @@ static void tell(tw_lookout *self, const char *format, ...)
 /* --- frames ------------------------------------------------------------------------------------------------------- */
 
 /* Without memory it is done again a little later. */
-static void say(tw_lookout *self, place *to, tw_status encoded)
+static void say(tw_lookout *self, const place *to, tw_status encoded)
 {
     if (encoded == TW_STATUS_OK)
         self->options.emit(self->options.context, (uint32_t)(to - self->place), self->out.bytes, self->out.size);

@@ -43,10 +43,10 @@ void tw_lookout_destroy(tw_lookout **self);
 
 /* The addresses of all shards, one after the other. Borrowed. */
 uint32_t tw_lookout_n_places(const tw_lookout *self);
-const char *tw_lookout_address(const tw_lookout *self, uint32_t place);
+const char *tw_lookout_address(const tw_lookout *self, uint32_t at);
 
 /* One frame from a place: what is damaged or not asked for is passed over. */
-void tw_lookout_receive(tw_lookout *self, int64_t now_us, uint32_t place, const void *bytes, size_t size);
+void tw_lookout_receive(tw_lookout *self, int64_t now_us, uint32_t at, const void *bytes, size_t size);
 /* What is due by time: call it every 50 ms at least, after what has come. */
 void tw_lookout_tick(tw_lookout *self, int64_t now_us);
 

@@ -289,11 +289,6 @@ tw_status tw_loopback_kill(tw_loopback *self, uint32_t shard, tw_error *error)
 
 /* --- life --------------------------------------------------------------------------------------------------------- */
 
-tw_shard *tw_loopback_shard(tw_loopback *self, uint32_t shard)
-{
-    return self->shard[shard].shard;
-}
-
 void tw_loopback_set_faults(tw_loopback *self, const tw_loopback_faults *faults)
 {
     self->faults = *faults;

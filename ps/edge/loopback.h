@@ -30,7 +30,4 @@ TW_MUST_USE tw_status tw_loopback_save(tw_loopback *self, uint32_t shard, tw_err
 /* The shard dies with all it knew and comes back with the copy last saved, or empty; frames under way are lost. */
 TW_MUST_USE tw_status tw_loopback_kill(tw_loopback *self, uint32_t shard, tw_error *error);
 
-/* Borrowed; for tests. */
-tw_shard *tw_loopback_shard(tw_loopback *self, uint32_t shard);
-
 #endif

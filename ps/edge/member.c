@@ -2,7 +2,6 @@
 
 #include <pthread.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -24,21 +23,8 @@ struct tw_member {
     int64_t looked_us; /* since when it is asked at its present address */
     tw_status failure;
     tw_error error;
-    bool is_leaving, has_left;
+    bool has_left;
 };
-
-static struct timespec after_ms(int timeout_ms)
-{
-    struct timespec at;
-    (void)clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += timeout_ms / 1000;
-    at.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-    if (at.tv_nsec >= 1000000000) {
-        at.tv_sec++;
-        at.tv_nsec -= 1000000000;
-    }
-    return at;
-}
 
 static tw_status member_send(tw_member *self, int64_t now_us, tw_error *error)
 {
@@ -108,7 +94,7 @@ static void *member_main(void *argument)
         /* Whoever has work says when it is done; otherwise the next word is the coordinator's. */
         bool is_learning = self->state.has_orders && self->state.orders.grant.epoch != 0;
         if (is_learning || tw_membership_is_due(&self->state, tw_clock_monotonic_us())) {
-            struct timespec at = after_ms(is_learning ? TURN_MS * 2 : 1);
+            struct timespec at = tw_clock_deadline(is_learning ? TURN_MS * 2 : 1);
             (void)pthread_cond_timedwait(&self->told, &self->mutex, &at);
             continue;
         }
@@ -174,7 +160,7 @@ void tw_member_stop(tw_member **self)
         return;
     *self = NULL;
     if (member->is_started) {
-        struct timespec at = after_ms(LEAVE_MS);
+        struct timespec at = tw_clock_deadline(LEAVE_MS);
         tw_member_tell(member, TW_HOLD_LEAVES, (tw_grant){0}, 0, 0, 0);
         (void)pthread_mutex_lock(&member->mutex);
         while (!member->has_left && pthread_cond_timedwait(&member->heard, &member->mutex, &at) == 0) {
@@ -223,7 +209,7 @@ void tw_member_set_quiet(tw_member *self)
 
 tw_status tw_member_wait(tw_member *self, int timeout_ms, tw_orders *out, int64_t *silent_us, tw_error *error)
 {
-    struct timespec at = after_ms(timeout_ms);
+    struct timespec at = tw_clock_deadline(timeout_ms);
     int errnum = 0;
     (void)pthread_mutex_lock(&self->mutex);
     const tw_membership *state = &self->state;

@@ -446,9 +446,8 @@ static tw_status server_open(shard_server *self, tw_error *error)
     if (status == TW_STATUS_OK) {
         tw_shard_replication(self->shard, &self->told);
         tw_own_files_begin(&self->own, self->told.epoch);
-    }
-    if (status == TW_STATUS_OK)
         status = tw_net_create(1, &self->net, error);
+    }
     if (status == TW_STATUS_OK)
         status = tw_message_create(&self->message, error);
     if (status == TW_STATUS_OK)

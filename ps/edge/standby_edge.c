@@ -235,7 +235,7 @@ tw_status tw_shard_promote(const char *address,
     tw_socket *socket = NULL;
     tw_message *message = NULL;
     tw_buffer out = {0};
-    tw_frame answer;
+    tw_frame answer = {0};
     tw_socket_options options = {
         .kind = TW_SOCKET_DEALER, .max_message_bytes = TW_DATA_MAX_BYTES, .security = security};
     int64_t deadline_us = tw_clock_monotonic_us() + (int64_t)timeout_ms * 1000;

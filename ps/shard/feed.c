@@ -335,6 +335,12 @@ static bool log_part(tw_shard *self,
     const tw_frame *push)
 {
     tw_frame frame = {.type = TW_FRAME_LOG, .flags = TW_FRAME_MORE};
+    const uint64_t *keys = NULL;
+    const tw_key_touch *touches = NULL;
+    if (part != NULL && part->n_keys > 0) {
+        keys = session->key + part->key_at;
+        touches = keeps(self) ? self->touch + part->key_at : NULL;
+    }
     if (part != NULL) {
         frame.n_keys = part->n_keys;
         frame.block_first = part->block_first;
@@ -346,11 +352,10 @@ static bool log_part(tw_shard *self,
         frame.n_marks = push->n_marks;
         memcpy(frame.mark, push->mark, sizeof frame.mark);
     }
-    tw_feed_item *item = tw_feed_item_begin(self, &frame, frame.n_keys > 0 ? session->key + part->key_at : NULL);
+    tw_feed_item *item = tw_feed_item_begin(self, &frame, keys);
     tw_status status = item != NULL ? TW_STATUS_OK : TW_STATUS_NO_MEMORY;
     if (status == TW_STATUS_OK && keeps(self))
-        status = tw_replay_log_head(
-            self, frame.n_keys > 0 ? self->touch + part->key_at : NULL, frame.n_keys, &item->frame, NULL);
+        status = tw_replay_log_head(self, touches, frame.n_keys, &item->frame, NULL);
     if (status == TW_STATUS_OK && part != NULL)
         status = log_values(self, part, block_record, &item->frame, NULL);
     if (status == TW_STATUS_OK && push != NULL && keeps(self))

@@ -34,7 +34,9 @@ void tw_membership_fini(tw_membership *self)
 void tw_membership_set(tw_membership *self, tw_hold hold, tw_grant grant)
 {
     self->standing.hold = hold;
-    self->standing.grant = hold == TW_HOLD_NOTHING || hold == TW_HOLD_LEAVES ? (tw_grant){0} : grant;
+    self->standing.grant = grant;
+    if (hold == TW_HOLD_NOTHING || hold == TW_HOLD_LEAVES)
+        self->standing.grant = (tw_grant){0};
     self->needed = self->sequence + 1;
     self->has_orders = false;
     self->due_us = INT64_MIN;

@@ -1,7 +1,6 @@
 #include "base/clock.h"
 
 #include <errno.h>
-#include <time.h>
 
 static int64_t clock_read(clockid_t clock)
 {
@@ -18,6 +17,12 @@ int64_t tw_clock_monotonic_us(void)
 int64_t tw_clock_wall_us(void)
 {
     return clock_read(CLOCK_REALTIME);
+}
+
+struct timespec tw_clock_deadline(int timeout_ms)
+{
+    int64_t at_us = tw_clock_monotonic_us() + (timeout_ms > 0 ? (int64_t)timeout_ms * 1000 : 0);
+    return (struct timespec){.tv_sec = at_us / 1000000, .tv_nsec = (long)(at_us % 1000000) * 1000};
 }
 
 void tw_clock_sleep_us(int64_t duration_us)

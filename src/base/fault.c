@@ -29,11 +29,6 @@ void tw_fault_disarm(tw_fault_kind kind)
     atomic_store(&faults[kind].is_armed, false);
 }
 
-uint64_t tw_fault_calls(tw_fault_kind kind)
-{
-    return atomic_load(&faults[kind].calls);
-}
-
 uint64_t tw_fault_fired(tw_fault_kind kind)
 {
     return atomic_load(&faults[kind].fired);

@@ -12,8 +12,7 @@ typedef enum tw_fault_kind { TW_FAULT_ALLOC, TW_FAULT_FILE, TW_FAULT_SOCKET, TW_
 void tw_fault_arm(tw_fault_kind kind, uint64_t nth, int errnum, bool is_lasting);
 void tw_fault_disarm(tw_fault_kind kind);
 
-/* Calls counted since the last arm or disarm (counted only while armed), and how many of them failed. */
-uint64_t tw_fault_calls(tw_fault_kind kind);
+/* How many calls failed since it was armed. */
 uint64_t tw_fault_fired(tw_fault_kind kind);
 
 /* For the wrappers in this folder: true when this call must fail; sets errno. */

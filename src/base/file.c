@@ -146,13 +146,6 @@ void tw_file_unmap(const void **bytes, size_t size)
     *bytes = NULL;
 }
 
-tw_status tw_file_seek(int fd, const char *path, uint64_t offset, tw_error *error)
-{
-    if (tw_fault_hit(TW_FAULT_FILE) || lseek(fd, (off_t)offset, SEEK_SET) < 0)
-        return file_error(error, "seek", path);
-    return TW_STATUS_OK;
-}
-
 tw_status tw_file_truncate(int fd, const char *path, uint64_t size, tw_error *error)
 {
     if (tw_fault_hit(TW_FAULT_FILE) || ftruncate(fd, (off_t)size) != 0)

@@ -31,7 +31,6 @@ TW_MUST_USE tw_status tw_file_read_at(
 TW_MUST_USE tw_status tw_file_write(int fd, const char *path, const void *bytes, size_t size, tw_error *error);
 TW_MUST_USE tw_status tw_file_write_at(
     int fd, const char *path, uint64_t offset, const void *bytes, size_t size, tw_error *error);
-TW_MUST_USE tw_status tw_file_seek(int fd, const char *path, uint64_t offset, tw_error *error);
 TW_MUST_USE tw_status tw_file_truncate(int fd, const char *path, uint64_t size, tw_error *error);
 TW_MUST_USE tw_status tw_file_reserve(int fd, const char *path, uint64_t size, tw_error *error); /* fallocate */
 TW_MUST_USE tw_status tw_file_sync(int fd, const char *path, tw_error *error);                   /* fdatasync */

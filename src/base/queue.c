@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <time.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 
 /* A turn of waiting takes some ten nanoseconds. */
 enum { MIN_TURNS = 4, MAX_TURNS = 1024 };
@@ -55,19 +55,6 @@ void tw_queue_destroy(tw_queue **self)
     *self = NULL;
 }
 
-static struct timespec deadline_after(int timeout_ms)
-{
-    struct timespec at;
-    (void)clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += timeout_ms / 1000;
-    at.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-    if (at.tv_nsec >= 1000000000) {
-        at.tv_sec++;
-        at.tv_nsec -= 1000000000;
-    }
-    return at;
-}
-
 static void queue_pause(void)
 {
 #if defined(__x86_64__)
@@ -96,7 +83,7 @@ static void queue_wait_awake(tw_queue *self, size_t blocking_count, int timeout_
 /* Waits on `condition` until *blocked_at differs from the count or the queue closes; false: the time is over. */
 static bool queue_wait(tw_queue *self, pthread_cond_t *condition, size_t blocking_count, int timeout_ms)
 {
-    struct timespec deadline = deadline_after(timeout_ms < 0 ? 0 : timeout_ms);
+    struct timespec deadline = tw_clock_deadline(timeout_ms);
     while (self->count == blocking_count && !self->is_closed) {
         if (timeout_ms < 0)
             (void)pthread_cond_wait(condition, &self->mutex);

@@ -56,11 +56,6 @@ void tw_delay_destroy(tw_delay **self)
     *self = NULL;
 }
 
-uint64_t tw_delay_waiting(const tw_delay *self)
-{
-    return self->n_waiting;
-}
-
 /* --- the queue ---------------------------------------------------------------------------------------------------- */
 
 static tw_status reserve(tw_delay *self, size_t size, tw_error *error)

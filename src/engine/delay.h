@@ -24,7 +24,4 @@ TW_MUST_USE tw_status tw_delay_learn(
 /* The stream is over: all labels arrive. */
 TW_MUST_USE tw_status tw_delay_drain(tw_delay *self, tw_error *error);
 
-/* Events that wait for their label. */
-uint64_t tw_delay_waiting(const tw_delay *self);
-
 #endif

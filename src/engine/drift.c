@@ -246,11 +246,6 @@ void tw_drift_undo(tw_drift *self)
     self->state = self->before;
 }
 
-const tw_drift_options *tw_drift_options_of(const tw_drift *self)
-{
-    return &self->options;
-}
-
 void tw_drift_counts_now(const tw_drift *self, tw_drift_counts *out)
 {
     *out = self->state.counts;

@@ -63,7 +63,6 @@ TW_MUST_USE tw_status tw_drift_learn(
 /* The batch was not learned after all: as at tw_drift_begin. */
 void tw_drift_undo(tw_drift *self);
 
-const tw_drift_options *tw_drift_options_of(const tw_drift *self);
 void tw_drift_counts_now(const tw_drift *self, tw_drift_counts *out);
 
 /* Bytes for the checkpoint, and back; release with tw_free. Saved by a detector of another kind or with other figures,

@@ -223,12 +223,6 @@ tw_status tw_file_write(int fd, const char *path, const void *bytes, size_t size
     return status;
 }
 
-tw_status tw_file_seek(int fd, const char *path, uint64_t offset, tw_error *error)
-{
-    disk.open[fd].position = (size_t)offset;
-    return is_dead() ? broken(path, error) : TW_STATUS_OK;
-}
-
 tw_status tw_file_truncate(int fd, const char *path, uint64_t size, tw_error *error)
 {
     if (is_dead())
