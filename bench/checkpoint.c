@@ -2,7 +2,10 @@
  * learner on an exact table of the given number of rows, events of 35 Zipf-distributed keys; a base, then deltas, then
  * the recovery of the newest, each file read as it is and with an empty page cache.
  *
- *   checkpoint [millions of rows=5] [directory=/tmp/tw_bench_checkpoint] [seconds between=5] [deltas=3] */
+ *   checkpoint [millions of rows=5] [directory=/tmp/tw_bench_checkpoint] [seconds between=5] [deltas=3]
+ *              [table=exact]
+ * table: exact, kept (rows expire, so that they carry their last touch), or hashed, of at least as many places as
+ * rows. */
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
@@ -24,7 +27,7 @@ extern const tw_learner_ops tw_learner_ftrl;
 enum { N_ENTRIES = 35, BATCH = 256, N_EVENTS = 400 * 1024, READ_SIZE = 4 << 20, MAX_LATENCIES = 1 << 20 };
 
 typedef struct bench {
-    const char *directory;
+    const char *directory, *table;
     uint64_t rows_a_column, next_id, n_batches;
     uint64_t *key; /* [N_EVENTS x N_ENTRIES] */
     float *value, *label, *weight, *score;
@@ -95,6 +98,13 @@ static void open_model(bench *self)
     self->learner = tw_alloc_aligned(64, tw_learner_ftrl.state_size(options));
     must(tw_learner_ftrl.open(self->learner, options, &self->traits, &error), &error);
     self->spec = (tw_table_spec){.kind = TW_TABLE_EXACT, .hash_seed = 1, .schema = self->traits.schema};
+    if (strcmp(self->table, "kept") == 0)
+        self->spec.keep.expire_after = TW_EXPIRE_MAX;
+    if (strcmp(self->table, "hashed") == 0)
+        self->spec.kind = TW_TABLE_HASHED;
+    for (self->spec.bits = self->spec.kind == TW_TABLE_HASHED ? 12 : 0;
+         self->spec.bits > 0 && 1ull << self->spec.bits < self->rows_a_column * N_ENTRIES;)
+        self->spec.bits++;
     must(tw_local_create(&self->spec, &self->params, &error), &error);
 }
 
@@ -327,6 +337,7 @@ int main(int argc, char **argv)
     self.directory = argc > 2 ? argv[2] : "/tmp/tw_bench_checkpoint";
     double seconds = argc > 3 ? atof(argv[3]) : 5;
     int deltas = argc > 4 ? atoi(argv[4]) : 3;
+    self.table = argc > 5 ? argv[5] : "exact";
     self.rows_a_column = millions * 1000000 / N_ENTRIES;
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
     open_model(&self);
