@@ -66,6 +66,11 @@ static tw_status member_look_elsewhere(tw_member *self, int64_t now_us, tw_error
     return self->link->ops->retarget(self->link, 0, NULL, error);
 }
 
+static bool must_pause(const tw_member *self)
+{
+    return tw_membership_must_pause(&self->state) || (self->stop != NULL && atomic_load(self->stop));
+}
+
 /* One exchange, with the mutex held. */
 static void member_turn(tw_member *self)
 {
@@ -80,8 +85,9 @@ static void member_turn(tw_member *self)
         self->failure = status;
         self->error = error;
     }
-    atomic_store(
-        &self->pause, tw_membership_must_pause(&self->state) || (self->stop != NULL && atomic_load(self->stop)));
+    /* It stays: who stops because of it must find it when it asks why, although all may go on by then. */
+    if (must_pause(self))
+        atomic_store(&self->pause, true);
     (void)pthread_cond_broadcast(&self->heard);
 }
 
@@ -204,6 +210,13 @@ void tw_member_set_quiet(tw_member *self)
     self->state.standing.quiet = self->state.orders.quiet;
     tw_membership_set(&self->state, self->state.standing.hold, self->state.standing.grant);
     (void)pthread_cond_signal(&self->told);
+    (void)pthread_mutex_unlock(&self->mutex);
+}
+
+void tw_member_go_on(tw_member *self)
+{
+    (void)pthread_mutex_lock(&self->mutex);
+    atomic_store(&self->pause, must_pause(self));
     (void)pthread_mutex_unlock(&self->mutex);
 }
 

@@ -35,8 +35,11 @@ void tw_member_set_quiet(tw_member *self);
 TW_MUST_USE tw_status tw_member_wait(
     tw_member *self, int timeout_ms, tw_orders *out, int64_t *silent_us, tw_error *error);
 
-/* Set while the grant that is learned has to be left, and once the process is to stop. */
+/* Set when the grant that is learned has to be left for a while or for good, and once the process is to stop. It stays
+ * set until tw_member_tell or tw_member_go_on. */
 const atomic_bool *tw_member_pause(const tw_member *self);
+/* After a pause: the grant is learned on. */
+void tw_member_go_on(tw_member *self);
 
 /* Copies the newest shard map unless *version is that already: address and epoch [TW_MAX_SHARDS]. Returns its number of
  * shards; 0: nothing new. */

@@ -16,6 +16,7 @@ struct share_run {
     uint64_t *shard_epoch;            /* [TW_MAX_SHARDS] */
     uint32_t map_version;             /* of both */
     bool is_told;                     /* that there is no place for it yet */
+    int64_t delayed_us;               /* since then; monotonic */
     uint64_t *split;                  /* of the share [n_splits] */
     size_t n_splits, capacity;
     int64_t noted_us;     /* silence that was told of */
@@ -87,14 +88,24 @@ void worker_follow_members(worker_run *self)
         take_workers(self, &orders);
 }
 
-/* Says once why the coordinator lets it wait. */
-static void tell_delay(share_run *run)
+/* Says once why the coordinator lets it wait. UNAVAILABLE: it has for too long. */
+static tw_status follow_delay(share_run *run, tw_error *error)
 {
     char why[TW_ERROR_MESSAGE_SIZE];
+    int64_t now_us = tw_clock_monotonic_us(), patience_us = run->worker->all.pipeline->shard_timeout_us;
     tw_member_delay(run->worker->member, why);
-    if (why[0] != '\0' && !run->is_told)
+    if (why[0] != '\0' && !run->is_told) {
+        run->delayed_us = now_us;
         console_note("worker %s: the coordinator lets it wait: %s", run->worker->name, why);
+    }
     run->is_told = why[0] != '\0';
+    if (!run->is_told || now_us - run->delayed_us <= patience_us)
+        return TW_STATUS_OK;
+    tw_status status =
+        tw_error_set(error, TW_STATUS_UNAVAILABLE, "the coordinator at %s has let this worker wait for %g s: %.200s",
+            run->worker->coordinator, (double)patience_us / 1e6, why);
+    tw_error_code(error, "E306");
+    return status;
 }
 
 /* Orders that answer what was told last, with the map that came with them; CANCELLED: the process is to stop. */
@@ -108,7 +119,9 @@ static tw_status await_orders(share_run *run, tw_orders *out, tw_error *error)
             status = take_map(run, error);
         if (status != TW_STATUS_IDLE)
             return status;
-        tell_delay(run);
+        status = follow_delay(run, error);
+        if (status < 0)
+            return status;
         if (silent_us > patience_us) {
             status = tw_error_set(error, TW_STATUS_UNAVAILABLE,
                 "the coordinator at %s has not answered for %g s; check that it runs and that the address is its",
@@ -164,7 +177,10 @@ static tw_status heed(share_run *run, tw_error *error)
         return status;
     if (orders.grant.epoch != run->grant.epoch)
         return TW_STATUS_CANCELLED;
-    return orders.quiet != 0 ? stand_still(run, error) : TW_STATUS_OK;
+    status = orders.quiet != 0 ? stand_still(run, error) : TW_STATUS_OK;
+    if (status == TW_STATUS_OK)
+        tw_member_go_on(run->worker->member);
+    return status;
 }
 
 /* OK: to its end; CANCELLED: it was to be left. */
