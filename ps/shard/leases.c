@@ -24,6 +24,11 @@ uint64_t tw_leases_epoch(const tw_leases *self, uint64_t share)
     return told != NULL ? told->epoch : 0;
 }
 
+bool tw_leases_may_be(const tw_leases *self, uint64_t epoch)
+{
+    return epoch != 0 && (epoch <= TW_LEASE_MAX_EPOCH || epoch <= self->highest + TW_LEASE_STEP);
+}
+
 tw_status tw_leases_take(tw_leases *self, tw_lease lease, tw_error *error)
 {
     tw_lease *told = lease_find(self, lease.share);
@@ -32,14 +37,17 @@ tw_status tw_leases_take(tw_leases *self, tw_lease lease, tw_error *error)
             error, TW_STATUS_CONFLICT, "share %llu was given to another worker", (unsigned long long)lease.share);
     if (told != NULL) {
         told->epoch = lease.epoch;
+        self->highest = lease.epoch > self->highest ? lease.epoch : self->highest;
         return TW_STATUS_OK;
     }
     if (self->n == TW_LEASE_MAX_SHARES)
         return tw_error_set(
             error, TW_STATUS_BUSY, "a shard remembers the owners of at most %d shares", TW_LEASE_MAX_SHARES);
     tw_status status = tw_grow(&self->lease, sizeof *self->lease, &self->capacity, self->n + 1, error);
-    if (status == TW_STATUS_OK)
+    if (status == TW_STATUS_OK) {
         self->lease[self->n++] = lease;
+        self->highest = lease.epoch > self->highest ? lease.epoch : self->highest;
+    }
     return status;
 }
 
@@ -78,7 +86,7 @@ void tw_shard_acquire(tw_shard *self, tw_session *session, const tw_frame *frame
     tw_lease lease = {frame->handle, frame->generation};
     tw_error error = {0};
     bool has_keys = frame->n_keys == 0 || frame->keys != NULL;
-    if (session->role == TW_ROLE_READER || lease.epoch == 0 || lease.epoch > TW_LEASE_MAX_EPOCH || !has_keys ||
+    if (session->role == TW_ROLE_READER || !tw_leases_may_be(&self->leases, lease.epoch) || !has_keys ||
         frame->n_keys > TW_LEASE_MAX_SPLITS || frame->payload_size != 0 || frame->n_marks != 0) {
         tw_shard_nack(self, session->peer, session->peer_size, frame, TW_NACK_BAD_FRAME, NULL,
             "ACQUIRE: no owner epoch or one that nobody gives, too many splits, or a peer that may not push");

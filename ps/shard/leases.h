@@ -15,7 +15,8 @@ enum { TW_LEASE_MAX_SHARES = 4096 }; /* that one shard remembers */
 
 /* Zeroed: empty. */
 typedef struct tw_leases {
-    tw_lease *lease; /* [n] */
+    tw_lease *lease;  /* [n] */
+    uint64_t highest; /* of all epochs */
     size_t n, capacity;
 } tw_leases;
 
@@ -23,6 +24,9 @@ void tw_leases_fini(tw_leases *self);
 
 /* The highest epoch of `share` that was told, or 0. */
 uint64_t tw_leases_epoch(const tw_leases *self, uint64_t share);
+
+/* Whether a coordinator can have given that epoch, or give one above it. */
+bool tw_leases_may_be(const tw_leases *self, uint64_t epoch);
 
 /* OK: `lease` holds from here on. CONFLICT: a higher epoch was told (see tw_leases_epoch); NO_MEMORY; BUSY: too many
  * shares. */

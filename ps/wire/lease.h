@@ -8,8 +8,11 @@
 /* Splits whose marks one ACQUIRE asks for, at most. */
 enum { TW_LEASE_MAX_SPLITS = 65536 };
 
-/* Above every time in us: coordinators give none above. */
-#define TW_LEASE_MAX_EPOCH ((uint64_t)1 << 62)
+/* Coordinators begin at a time in us, which is below this until 2112. Above it a claim is at most TW_LEASE_STEP above
+ * the highest one before, so that whatever a broken worker names, the coordinator that hears of it can give a higher
+ * epoch, which shards take. */
+#define TW_LEASE_MAX_EPOCH ((uint64_t)1 << 52)
+#define TW_LEASE_STEP      ((uint64_t)1 << 20)
 
 /* Epoch 0: none. */
 typedef struct tw_lease {

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/fault.h"
+#include "ps/wire/lease.h"
 #include "support/coordinator_world.h"
 
 static void every_share_is_given_once_a_pass_and_the_workers_leave(void **state)
@@ -94,6 +95,22 @@ static void an_owner_epoch_that_nobody_gave_does_not_drive_those_of_others(void 
     start_worker(self, 1);
     run_to_end(self);
     assert_int_equal(self->n_fenced, 0);
+    world_destroy(self);
+}
+
+static void above_every_owner_epoch_that_a_shard_takes_there_is_a_next_one(void **state)
+{
+    (void)state;
+    world *self = world_create(15, 2);
+    run_for(self, 100 * MS);
+    self->worker[1].state.standing.highest_epoch = TW_LEASE_MAX_EPOCH;
+    run_for(self, 1500 * MS);
+    tw_coordinator_forget(self->coordinator, self->now_us, "w0");
+    start_worker(self, 0);
+    run_for(self, 1000 * MS);
+    assert_true(self->worker[0].grant.epoch > TW_LEASE_MAX_EPOCH);
+    assert_true(self->worker[0].grant.epoch < TW_LEASE_MAX_EPOCH + TW_LEASE_STEP);
+    run_to_end(self);
     world_destroy(self);
 }
 
@@ -396,6 +413,7 @@ int main(void)
         cmocka_unit_test(a_worker_that_is_started_again_takes_its_own_place),
         cmocka_unit_test(of_two_live_workers_of_a_name_the_second_is_refused),
         cmocka_unit_test(an_owner_epoch_that_nobody_gave_does_not_drive_those_of_others),
+        cmocka_unit_test(above_every_owner_epoch_that_a_shard_takes_there_is_a_next_one),
         cmocka_unit_test(when_another_process_serves_a_shard_workers_hear_where_and_every_share_is_looked_at_again),
         cmocka_unit_test(a_worker_that_is_known_to_be_gone_loses_its_share_at_once),
         cmocka_unit_test(a_coordinator_that_was_started_again_leaves_every_share_to_its_holder),

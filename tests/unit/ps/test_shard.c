@@ -488,6 +488,31 @@ static void the_last_owner_of_a_share_is_refused_once_another_has_acquired_it(vo
     wire_destroy(self);
 }
 
+/* What a broken worker names, a coordinator can be above; and what nobody could be above is refused. */
+static void an_owner_epoch_out_of_all_order_fences_nobody_for_good(void **state)
+{
+    (void)state;
+    wire *self = wire_create();
+    hello(self, "owner", TW_ROLE_OWNER, 1, 1);
+    hello(self, "honest", TW_ROLE_PEER, 2, 1);
+    hello(self, "broken", TW_ROLE_PEER, 3, 1);
+    acquire(self, "honest", 2, 2, 4, 100);
+    acquire(self, "broken", 3, 2, 4, TW_LEASE_MAX_EPOCH + 1);
+    assert_int_equal(self->last.reason, TW_NACK_BAD_FRAME);
+    push_one(self, "honest", 2, 3, 0, 5);
+    assert_int_equal(self->last.type, TW_FRAME_ACK);
+    acquire(self, "broken", 3, 3, 4, TW_LEASE_MAX_EPOCH);
+    assert_int_equal(self->last.type, TW_FRAME_ACQUIRED);
+    push_one(self, "honest", 2, 4, 5, 7);
+    assert_int_equal(self->last.reason, TW_NACK_STALE_OWNER);
+    assert_int_equal(self->last.mark[0].to, TW_LEASE_MAX_EPOCH);
+    acquire(self, "honest", 2, 5, 4, TW_LEASE_MAX_EPOCH + 1);
+    assert_int_equal(self->last.type, TW_FRAME_ACQUIRED);
+    push_one(self, "honest", 2, 6, 5, 7);
+    assert_int_equal(self->last.type, TW_FRAME_ACK);
+    wire_destroy(self);
+}
+
 static void shares_without_end_and_owners_without_epoch_are_refused(void **state)
 {
     (void)state;
@@ -565,6 +590,7 @@ int main(void)
         cmocka_unit_test(a_push_in_parts_applies_with_its_last_part_or_not_at_all),
         cmocka_unit_test(what_peers_that_are_gone_left_behind_does_not_shut_others_out),
         cmocka_unit_test(the_last_owner_of_a_share_is_refused_once_another_has_acquired_it),
+        cmocka_unit_test(an_owner_epoch_out_of_all_order_fences_nobody_for_good),
         cmocka_unit_test(shares_without_end_and_owners_without_epoch_are_refused),
         cmocka_unit_test(hostile_frames_change_nothing_and_take_no_memory),
         cmocka_unit_test(a_push_of_more_ticks_than_a_batch_has_events_is_refused),
