@@ -78,8 +78,9 @@ TW_MUST_USE tw_status tw_coordinator_status(const tw_coordinator *self, tw_coord
 /* --- named checkpoints: one at a time ---
  * SAVE makes all workers finish their batch, settle and stand still. Once they do, wanted is true, once, with the name
  * and the leases [*n <= n_orphans on entry] whose last owners were given up: the edge claims these at the shards, so
- * that none comes back meanwhile, cuts, says `cut` (workers go on, or it failed) and, when it is durable, `done`. A
- * worker that is not quiet in time, or dies meanwhile, cancels it and is named. */
+ * that none comes back meanwhile, cuts, says `cut` (workers go on, or it failed) and, when it is durable, `done`. A cut
+ * that is BUSY is tried again after all went on for a while, until the time is up. A worker that is not quiet in time,
+ * or dies meanwhile, cancels it and is named. */
 bool tw_coordinator_save_wanted(tw_coordinator *self, char name[TW_SAVE_NAME_SIZE], tw_grant *orphan, uint32_t *n);
 void tw_coordinator_save_cut(tw_coordinator *self, tw_status status, const char *message);
 void tw_coordinator_save_done(tw_coordinator *self, tw_status status, uint64_t id, const char *message);

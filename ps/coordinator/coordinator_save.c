@@ -4,6 +4,8 @@
 
 #include "ps/coordinator/coordinator_state.h"
 
+enum { PAUSE_US = 100000, LONGEST_PAUSE_US = 1600000 };
+
 uint64_t tw_coordinator_quiet(const tw_coordinator *self)
 {
     return self->save.phase == SAVE_QUIETING || self->save.phase == SAVE_CUTTING ? self->save.id : 0;
@@ -81,6 +83,7 @@ void tw_coordinator_save_request(tw_coordinator *self, const void *peer, size_t 
     *one = (save){.phase = SAVE_QUIETING,
         .id = one->id + 1,
         .deadline_us = self->now_us + self->options.save_timeout_us,
+        .pause_us = PAUSE_US,
         .sender = frame->sender};
     memcpy(one->name, frame->payload, frame->payload_size);
     tw_coordinator_order_all(self);
@@ -99,10 +102,43 @@ static const member *save_culprit(const tw_coordinator *self)
     return NULL;
 }
 
+/* All go on, so that what kept the shards from one cut can be learned. */
+static void save_put_off(tw_coordinator *self, const char *message)
+{
+    save *one = &self->save;
+    one->phase = SAVE_PUT_OFF;
+    one->again_us = self->now_us + one->pause_us;
+    one->pause_us = one->pause_us * 2 < LONGEST_PAUSE_US ? one->pause_us * 2 : LONGEST_PAUSE_US;
+    (void)snprintf(one->message, sizeof one->message, "%s", message != NULL ? message : "");
+    tw_coordinator_order_all(self);
+}
+
+static void save_try_again(tw_coordinator *self)
+{
+    char why[TW_ERROR_MESSAGE_SIZE];
+    save *one = &self->save;
+    if (self->now_us >= one->deadline_us) {
+        (void)snprintf(why, sizeof why, "no moment was found for one cut: %.300s", one->message);
+        tw_coordinator_tell(self, "checkpoint %s is cancelled: %s", one->name, why);
+        save_end(self, TW_SAVE_FAILED, why);
+    } else if (self->now_us >= one->again_us) {
+        one->phase = SAVE_QUIETING;
+        one->id++;
+        tw_coordinator_order_all(self);
+    }
+}
+
 void tw_coordinator_save_check(tw_coordinator *self)
 {
     char why[TW_ERROR_MESSAGE_SIZE];
     save *one = &self->save;
+    if (one->phase == SAVE_PUT_OFF)
+        save_try_again(self);
+    /* Whoever saves hangs, and all stand still. */
+    if (one->phase == SAVE_CUTTING && self->now_us >= one->deadline_us + self->options.save_timeout_us) {
+        tw_coordinator_tell(self, "checkpoint %s is cancelled: the shards were not cut in time", one->name);
+        save_end(self, TW_SAVE_FAILED, "the shards were not cut in time");
+    }
     if (one->phase != SAVE_QUIETING)
         return;
     const member *culprit = save_culprit(self);
@@ -150,6 +186,10 @@ void tw_coordinator_save_cut(tw_coordinator *self, tw_status status, const char 
 {
     if (self->save.phase != SAVE_CUTTING)
         return;
+    if (status == TW_STATUS_BUSY) {
+        save_put_off(self, message);
+        return;
+    }
     if (status < 0) {
         save_end(self, TW_SAVE_FAILED, message);
         return;

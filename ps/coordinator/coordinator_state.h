@@ -29,12 +29,13 @@ typedef struct share {
     bool is_orphan; /* its last owner was given up and may not know it */
 } share;
 
-typedef enum save_phase { SAVE_NONE, SAVE_QUIETING, SAVE_CUTTING, SAVE_WRITING, SAVE_ENDED } save_phase;
+typedef enum save_phase { SAVE_NONE, SAVE_QUIETING, SAVE_CUTTING, SAVE_PUT_OFF, SAVE_WRITING, SAVE_ENDED } save_phase;
 
 typedef struct save {
     save_phase phase;
     uint64_t id; /* of the latest; ascends */
     int64_t deadline_us;
+    int64_t again_us, pause_us; /* put off: until then; the next time for so long */
     bool is_wanted;
     char name[TW_SAVE_NAME_SIZE];
     uint64_t sender; /* who asked */

@@ -139,10 +139,44 @@ void tw_rounds_leave(tw_rounds *self, uint32_t index)
     self->place[index].is_staged = false;
 }
 
+uint32_t tw_rounds_highest(const tw_rounds *self)
+{
+    uint32_t highest = self->count > 0;
+    for (uint32_t i = 0; i < self->count; i++) {
+        if (!self->place[i].is_done && self->place[i].clock > highest)
+            highest = self->place[i].clock;
+    }
+    return highest;
+}
+
+bool tw_rounds_is_beyond(const tw_rounds *self, uint32_t clock)
+{
+    return self->barrier != 0 && clock > self->barrier;
+}
+
+bool tw_rounds_is_past(const tw_rounds *self, uint32_t *culprit)
+{
+    uint32_t lowest = self->barrier;
+    *culprit = self->count;
+    for (uint32_t i = 0; i < self->count; i++) {
+        const tw_round_place *place = &self->place[i];
+        if (!is_waited_for(place) || place->clock > lowest)
+            continue;
+        if (*culprit == self->count || place->clock < lowest)
+            *culprit = i;
+        lowest = place->clock;
+    }
+    return *culprit == self->count;
+}
+
 bool tw_rounds_may_read(const tw_rounds *self, uint32_t index, uint32_t clock, uint32_t *culprit)
 {
     bool is_free = true;
     uint64_t lowest = UINT64_MAX;
+    if (tw_rounds_is_beyond(self, clock)) {
+        (void)tw_rounds_is_past(self, culprit);
+        return false;
+    }
     *culprit = self->count;
     for (uint32_t i = 0; i < self->count; i++) {
         const tw_round_place *place = &self->place[i];

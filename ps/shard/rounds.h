@@ -33,6 +33,7 @@ typedef struct tw_rounds {
     tw_round_place *place;     /* [count] */
     bool is_resumed;           /* workers came who were under way: this shard was started again */
     int64_t given_up_us;       /* resumed: when places that nobody took are given up */
+    uint32_t barrier;          /* what belongs to a round behind it waits until the rows are cut; 0: none */
 } tw_rounds;
 
 void tw_rounds_fini(tw_rounds *self); /* also: everybody begins anew */
@@ -60,6 +61,13 @@ void tw_rounds_leave(tw_rounds *self, uint32_t index);
 
 /* Whether the worker may read rows in round `clock`; if not, *culprit is who is waited for. */
 bool tw_rounds_may_read(const tw_rounds *self, uint32_t index, uint32_t clock, uint32_t *culprit);
+
+/* The round of whoever is furthest of those who have not finished; 0: nobody keeps rounds. */
+uint32_t tw_rounds_highest(const tw_rounds *self);
+/* A barrier: rows are cut where the pushes of all rounds up to it count, and none behind it. */
+bool tw_rounds_is_beyond(const tw_rounds *self, uint32_t clock);
+/* Whether nobody who is waited for has a push up to the barrier to come; if not, *culprit is the slowest who has. */
+bool tw_rounds_is_past(const tw_rounds *self, uint32_t *culprit);
 
 /* How many with a smaller number learn in round `clock`, whether they have come or not: who leaves in that round still
  * counts, so that in a bulk round all shards answer alike. */

@@ -435,6 +435,8 @@ static void shard_hello(tw_shard *self, uint32_t roles, const void *peer, size_t
 
 void tw_shard_dispatch(tw_shard *self, tw_session *session, const tw_frame *frame)
 {
+    bool is_of_rows = frame->type == TW_FRAME_PULL || frame->type == TW_FRAME_PUSH;
+    self->n_row_frames += is_of_rows && session->role != TW_ROLE_READER;
     switch ((int)frame->type) {
     case TW_FRAME_PULL:
         tw_shard_pull(self, session, frame);

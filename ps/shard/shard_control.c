@@ -2,9 +2,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "ps/shard/shard_state.h"
 
-enum { SHARD_SCAN_FRAMES = 32 /* that answer one SCAN */ };
+enum {
+    SHARD_SCAN_FRAMES = 32,    /* that answer one SCAN */
+    BARRIER_WAIT_US = 3000000, /* for workers to come to the round of a cut */
+};
 
 typedef struct shard_scan {
     tw_shard *shard;
@@ -77,6 +81,7 @@ void tw_shard_stats(tw_shard *self, const tw_session *session, const tw_frame *f
     tw_params_stats stats = {0};
     tw_table_stats(self->table, &stats);
     tw_frame answer = tw_shard_answer(self, session, frame, TW_FRAME_STATS_ARE);
+    answer.clock = tw_rounds_highest(&self->rounds.of);
     if (tw_frame_begin(&self->out, &answer, NULL, NULL) < 0)
         return;
     bool keeps = tw_keep_is_on(tw_table_spec_of(self->table));
@@ -94,6 +99,16 @@ void tw_shard_stats(tw_shard *self, const tw_session *session, const tw_frame *f
     tw_shard_send(self, session->peer, session->peer_size, &answer);
 }
 
+/* Of a cut at a round: NULL, or why there is none. */
+static const char *barrier_obstacle(const tw_shard *self, const tw_frame *frame)
+{
+    if (self->rounds.of.count == 0)
+        return "no worker that keeps rounds has come";
+    if (self->is_busy)
+        return "a snapshot of its own is being written";
+    return tw_rounds_highest(&self->rounds.of) > frame->clock ? "the workers were too fast" : NULL;
+}
+
 void tw_shard_barrier(tw_shard *self, const tw_session *session, const tw_frame *frame)
 {
     if (session->role != TW_ROLE_OWNER) {
@@ -106,8 +121,16 @@ void tw_shard_barrier(tw_shard *self, const tw_session *session, const tw_frame 
             "a snapshot is still being written");
         return;
     }
+    const char *obstacle = frame->clock != 0 ? barrier_obstacle(self, frame) : NULL;
+    if (obstacle != NULL) {
+        tw_shard_nack(self, session->peer, session->peer_size, frame, TW_NACK_OVERLOAD, NULL, obstacle);
+        return;
+    }
     self->has_barrier = true;
     self->is_barrier_cut = false;
+    self->barrier_round = self->rounds.of.barrier = frame->clock;
+    self->barrier_told_us = self->rounds.now_us;
+    self->barrier_until_us = self->rounds.now_us + BARRIER_WAIT_US;
     self->barrier_id = frame->handle;
     self->barrier_sequence = frame->sequence;
     self->barrier_peer_size = session->peer_size;
@@ -116,7 +139,11 @@ void tw_shard_barrier(tw_shard *self, const tw_session *session, const tw_frame 
 
 bool tw_shard_snapshot_wanted(tw_shard *self, uint64_t *id)
 {
+    uint32_t culprit;
     if (!self->has_barrier || self->is_barrier_cut || self->is_busy)
+        return false;
+    if (self->barrier_round != 0 &&
+        (self->rounds.of.barrier != self->barrier_round || !tw_rounds_is_past(&self->rounds.of, &culprit)))
         return false;
     self->is_barrier_cut = true;
     *id = self->barrier_id;
@@ -133,20 +160,72 @@ static void barrier_answer(tw_shard *self, tw_frame_type type, const unsigned ch
         tw_shard_send(self, self->barrier_peer, self->barrier_peer_size, &answer);
 }
 
+/* Whoever waited for the cut goes on. */
+static void barrier_lift(tw_shard *self)
+{
+    bool was_set = self->rounds.of.barrier != 0;
+    self->barrier_round = self->rounds.of.barrier = 0;
+    if (was_set)
+        tw_shard_release(self);
+}
+
 static void barrier_fail(tw_shard *self, tw_status status, const char *message)
 {
     tw_frame request = {.sequence = self->barrier_sequence};
+    tw_nack_reason reason = status == TW_STATUS_CONFLICT ? TW_NACK_CONFLICT
+                            : status == TW_STATUS_BUSY   ? TW_NACK_OVERLOAD
+                                                         : TW_NACK_FAILED;
     self->has_barrier = false;
-    tw_shard_nack(self, self->barrier_peer, self->barrier_peer_size, &request,
-        status == TW_STATUS_CONFLICT ? TW_NACK_CONFLICT : TW_NACK_FAILED, NULL, message);
+    tw_shard_nack(self, self->barrier_peer, self->barrier_peer_size, &request, reason, NULL, message);
+    barrier_lift(self);
+}
+
+/* The same on every shard where the marks are, in whatever order they came. */
+static uint64_t marks_digest(const tw_table *table)
+{
+    size_t n = 0;
+    uint64_t sum = 0;
+    const tw_mark *mark = tw_table_marks(table, &n);
+    for (size_t i = 0; i < n; i++)
+        sum += mark[i].to != 0 ? tw_mix64(mark[i].split ^ tw_mix64(mark[i].to)) : 0;
+    return sum;
 }
 
 void tw_shard_snapshot_started(tw_shard *self, tw_status status, const char *message)
 {
-    if (status < 0)
+    unsigned char payload[8];
+    if (status < 0) {
         barrier_fail(self, status, message);
+        return;
+    }
+    tw_put_u64(payload, marks_digest(self->table));
+    barrier_answer(self, TW_FRAME_ACK, payload, sizeof payload);
+    barrier_lift(self);
+}
+
+static void barrier_give_up(tw_shard *self)
+{
+    char why[TW_ERROR_MESSAGE_SIZE];
+    uint32_t culprit;
+    const tw_rounds *rounds = &self->rounds.of;
+    if (rounds->barrier == self->barrier_round && !tw_rounds_is_past(rounds, &culprit))
+        (void)snprintf(why, sizeof why, "worker %u of %u, in round %u, did not come behind round %u in %d s", culprit,
+            rounds->count, rounds->place[culprit].clock, self->barrier_round, BARRIER_WAIT_US / 1000000);
     else
-        barrier_answer(self, TW_FRAME_ACK, NULL, 0);
+        (void)snprintf(why, sizeof why, "other workers have come meanwhile, or a snapshot took too long");
+    barrier_fail(self, TW_STATUS_BUSY, why);
+}
+
+void tw_shard_barrier_tick(tw_shard *self, int64_t now_us, int64_t every_us)
+{
+    if (!self->has_barrier || self->is_barrier_cut || self->barrier_round == 0)
+        return;
+    if (now_us > self->barrier_until_us) {
+        barrier_give_up(self);
+    } else if (now_us - self->barrier_told_us >= every_us) {
+        self->barrier_told_us = now_us;
+        barrier_answer(self, TW_FRAME_WAITING, NULL, 0);
+    }
 }
 
 /* Payload of BARRIER_DONE: size, checksum, rows, u64 each; name, TW_FILE_NAME_SIZE bytes. */

@@ -115,10 +115,12 @@ void tw_shard_forget(tw_shard *self, const tw_session *session)
 
 /* --- what waits --------------------------------------------------------------------------------------------------- */
 
-/* A pull, or what goes before it, says how far its worker is. */
+/* A pull, or what goes before it, says how far its worker is. A push waits only where the rows are to be cut before. */
 static bool must_wait(tw_shard *self, const tw_session *session, const tw_frame *frame, uint32_t *culprit)
 {
     uint32_t index = session->hold.worker - 1;
+    if (frame->type == TW_FRAME_PUSH && tw_rounds_is_beyond(&self->rounds.of, frame->clock))
+        return true;
     if ((frame->type != TW_FRAME_PULL && frame->type != TW_FRAME_SEAT) || frame->clock == 0)
         return false;
     tw_rounds_advance(&self->rounds.of, index, frame->clock);
@@ -364,6 +366,7 @@ void tw_shard_rounds_tick(tw_shard *self, int64_t now_us)
 {
     int64_t every_us = self->options.waiting_us > 0 ? self->options.waiting_us : WAITING_US;
     self->rounds.now_us = now_us;
+    tw_shard_barrier_tick(self, now_us, every_us);
     if (self->rounds.of.count == 0)
         return;
     if (tw_rounds_tick(&self->rounds.of, now_us))

@@ -21,7 +21,10 @@ struct tw_shard {
     uint32_t n_places;
     tw_session *session; /* [options.max_sessions] */
     bool is_busy, has_barrier, is_barrier_cut;
+    uint64_t n_row_frames; /* pulls and pushes of workers: somebody learns */
     uint64_t barrier_id, barrier_sequence;
+    uint32_t barrier_round; /* the cut waits until all have left it behind; 0: it waits for nobody */
+    int64_t barrier_until_us, barrier_told_us;
     unsigned char barrier_peer[TW_PEER_SIZE];
     size_t barrier_peer_size;
     void **row;
@@ -100,6 +103,11 @@ bool tw_shard_make_room(tw_shard *self, uint64_t more); /* for sessions (shard_r
 void tw_shard_scan(tw_shard *self, const tw_session *session, const tw_frame *frame);
 void tw_shard_stats(tw_shard *self, const tw_session *session, const tw_frame *frame);
 void tw_shard_status_answer(tw_shard *self, const void *peer, size_t peer_size, const tw_frame *frame);
+/* BARRIER of a round r (clock; 0: at once): pushes of later rounds wait, and the rows are cut when all those up to r
+ * count. OVERLOAD: somebody is behind r already, or did not come there in 3 s. ACK carries a digest of the marks, u64.
+ */
 void tw_shard_barrier(tw_shard *self, const tw_session *session, const tw_frame *frame);
+/* Tells the owner that it is waited for, or gives it up with who did not come. */
+void tw_shard_barrier_tick(tw_shard *self, int64_t now_us, int64_t every_us);
 
 #endif

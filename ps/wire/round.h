@@ -1,7 +1,8 @@
 /* round.h: what workers and shards must agree on about rounds (ps/shard/rounds.h says what a round is) and seats.
  *
  * Payload of WAITING: culprit u32 (number of the worker that is waited for), its clock u32 (0: it has not come), count
- * of workers u32, the round that waits u32. */
+ * of workers u32, the round that waits u32. Payload of SEATED where there is no seat: pulls and pushes of workers so
+ * far, and of one who has a seat: sender, 1 + its share (0: none), 1 + its number (0: none), u64 each. */
 #ifndef TW_PS_ROUND_H
 #define TW_PS_ROUND_H
 
@@ -15,6 +16,7 @@
 
 enum {
     TW_WAITING_SIZE = 16,
+    TW_SEATED_SIZE = 32,
     TW_SEAT_US = 250000, /* a seat that was not asked for again for so long is free: ps/worker/seat.h */
 };
 

@@ -305,7 +305,7 @@ static tw_status peer_drive_control(tw_remote *self, tw_peer *peer, tw_error *er
         return TW_STATUS_OK;
     tw_frame frame = tw_peer_frame(self, peer, control->type);
     frame.handle = control->handle;
-    frame.clock = control->type == TW_FRAME_SEAT ? self->pace.round : 0;
+    frame.clock = control->type == TW_FRAME_SEAT ? self->pace.round : control->round;
     tw_status status = tw_frame_begin(&self->out, &frame, NULL, error);
     if (status == TW_STATUS_OK)
         status = tw_peer_send(self, peer, &frame, error);

@@ -134,8 +134,11 @@ static tw_status take_pulled(tw_remote *self, tw_peer *peer, const tw_frame *fra
 
 static tw_status take_ack(tw_peer *peer, const tw_frame *frame, tw_error *error)
 {
-    if (peer->control.is_sent && frame->ack == peer->control.sequence)
+    if (peer->control.is_sent && frame->ack == peer->control.sequence) {
         peer->control.is_acked = true;
+        peer->control.has_digest = frame->payload_size == 8;
+        peer->control.digest = peer->control.has_digest ? tw_get_u64(frame->payload) : 0;
+    }
     if (peer->push == NULL || !peer->is_push_sent || frame->ack != peer->push_last)
         return TW_STATUS_OK;
     peer->push = NULL;
@@ -196,10 +199,14 @@ static tw_status take_control(tw_remote *self, tw_peer *peer, const tw_frame *fr
             control->stats.rows_evicted = tw_get_u64(frame->payload + 32);
             control->stats.touches_refused = tw_get_u64(frame->payload + 40);
         }
+        control->round = frame->clock;
         control->is_done = true;
     }
     if (frame->type == TW_FRAME_SEATED && control->type == TW_FRAME_SEAT) {
         control->has_seat = frame->handle == 1;
+        if (frame->payload_size == TW_SEATED_SIZE)
+            control->holder = (tw_seat_holder){tw_get_u64(frame->payload), tw_get_u64(frame->payload + 8),
+                tw_get_u64(frame->payload + 16), tw_get_u64(frame->payload + 24)};
         control->is_done = true;
     }
     if (frame->type == TW_FRAME_BARRIER_DONE && control->type == TW_FRAME_BARRIER &&

@@ -13,7 +13,8 @@ typedef struct tw_remote_wait {
     uint32_t shard;
     const char *address;
     uint32_t worker, worker_round; /* who is waited for, and the round that it is in; 0: it has not come */
-    uint32_t round;                /* of this worker */
+    uint32_t round;                /* of this worker; 0: it waits for a seat (seat.h) */
+    const char *holder;            /* then: who has one */
     int64_t waited_ms;             /* since the other one moved last */
 } tw_remote_wait;
 typedef void (*tw_remote_waiting)(void *context, const tw_remote_wait *wait);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "ps/worker/ahead.h"
+#include "ps/worker/cut.h"
 #include "ps/worker/remote_state.h"
 #include "ps/worker/turn.h"
 
@@ -37,8 +38,7 @@ static tw_status control_error(const tw_remote *self, const tw_peer *peer, tw_er
         self->link->ops->address(self->link, peer->shard), peer->control.message);
 }
 
-/* The first failure among the control requests, or OK. */
-static tw_status remote_control_status(const tw_remote *self, tw_error *error)
+tw_status tw_remote_control_status(const tw_remote *self, tw_error *error)
 {
     for (uint32_t s = 0; s < self->partition.n_shards; s++) {
         if (self->peer[s].control.failure < 0)
@@ -65,12 +65,8 @@ tw_status tw_remote_snapshot_start(tw_params *params, const char *directory, uin
         status = self->link->ops->prepare(self->link, directory, error);
     if (status != TW_STATUS_OK)
         return status;
-    for (uint32_t s = 0; s < self->partition.n_shards; s++)
-        tw_peer_start_control(&self->peer[s], TW_FRAME_BARRIER, id);
-    /* Nothing is pushed before every shard has cut, so that all cut at the same batch. */
-    status = tw_remote_settle_default(self, error);
-    if (status == TW_STATUS_OK)
-        status = remote_control_status(self, error);
+    status = tw_cut_start(self, id, error);
+    self->cut.is_planned = status == TW_STATUS_CONFLICT && self->cut.is_planned; /* another id is tried at once */
     if (status != TW_STATUS_OK)
         remote_end_control(self);
     self->has_snapshot = status == TW_STATUS_OK;
@@ -96,7 +92,7 @@ tw_status tw_remote_snapshot_poll(tw_params *params, int timeout_ms, tw_row_file
         uint32_t culprit = 0;
         tw_status status = tw_turn_once(self, tw_peer_is_settled, &has_progress, &culprit, error);
         if (status == TW_STATUS_OK)
-            status = remote_control_status(self, error);
+            status = tw_remote_control_status(self, error);
         for (uint32_t s = 0; s < self->partition.n_shards; s++)
             is_done = is_done && self->peer[s].control.is_done;
         if (status != TW_STATUS_OK || is_done) {
@@ -152,7 +148,7 @@ static tw_status remote_scan_shard(
         peer->control.context = context;
         status = tw_remote_settle_default(self, error);
         if (status == TW_STATUS_OK)
-            status = remote_control_status(self, error);
+            status = tw_remote_control_status(self, error);
         at = peer->control.handle;
         is_finished = peer->control.is_finished;
         peer->control = (tw_control){0};
@@ -178,7 +174,7 @@ void tw_remote_stats(tw_params *params, tw_params_stats *out)
     for (uint32_t s = 0; s < self->partition.n_shards && has_asked; s++)
         tw_peer_start_control(&self->peer[s], TW_FRAME_STATS, 0);
     if (has_asked && tw_remote_settle(self, self->options.retry_ms * 2, TW_STATUS_TIMEOUT, NULL) == TW_STATUS_OK &&
-        remote_control_status(self, NULL) == TW_STATUS_OK) {
+        tw_remote_control_status(self, NULL) == TW_STATUS_OK) {
         self->stats.rows = self->stats.bytes = 0;
         self->stats.rows_expired = self->stats.rows_evicted = self->stats.touches_refused = 0;
         for (uint32_t s = 0; s < self->partition.n_shards; s++) {

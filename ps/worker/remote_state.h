@@ -24,6 +24,18 @@ typedef struct tw_outstanding {
     uint32_t size;
 } tw_outstanding;
 
+/* As SEATED says; zeros: not known. */
+typedef struct tw_seat_holder {
+    uint64_t n_row_frames, sender, share, number;
+} tw_seat_holder;
+
+/* Without a seat: since when the shard has not seen anybody learn, when that was reported and when a seat was asked for
+ * last. */
+typedef struct tw_seat_wait {
+    int64_t since_us, told_us, asked_us;
+    uint64_t n_row_frames;
+} tw_seat_wait;
+
 /* SCAN, STATS, BARRIER or SEAT. */
 typedef struct tw_control {
     tw_frame_type type; /* 0: none */
@@ -34,6 +46,10 @@ typedef struct tw_control {
     tw_row_file file;      /* BARRIER */
     tw_params_stats stats; /* STATS */
     bool has_seat;         /* SEAT */
+    tw_seat_holder holder; /* SEAT: none was free */
+    uint32_t round;        /* STATS: of whoever is furthest; BARRIER: behind which the rows are cut, 0: at once */
+    bool has_digest;       /* BARRIER: of the marks at the cut */
+    uint64_t digest;
     bool is_finished;      /* SCAN: the shard has no more records */
     uint64_t n_seen;       /* SCAN: records so far */
     tw_record_visit visit; /* SCAN */
@@ -95,6 +111,12 @@ typedef struct tw_ahead {
     tw_batch batch;          /* which one; compared, never read through */
 } tw_ahead;
 
+/* See cut.h. */
+typedef struct tw_cut {
+    bool is_planned, has_rounds;
+    uint32_t ahead; /* rounds between the furthest worker and the cut: more after each time that was too few */
+} tw_cut;
+
 enum { TW_REMOTE_FLIGHTS = 3 }; /* pushed, learned, pulled ahead */
 
 typedef struct tw_remote {
@@ -107,11 +129,13 @@ typedef struct tw_remote {
     tw_peer *peer; /* [n_shards] */
     tw_claim claim;
     tw_pace pace;
+    tw_cut cut;
     tw_flight flight[TW_REMOTE_FLIGHTS];
     tw_flight *current; /* the flight handed out last */
     tw_ahead ahead;
     uint64_t clock; /* 1 + ticks of the shards as far as known; 0: not known. See tw_keep */
     bool is_acquired, has_snapshot;
+    tw_seat_wait seat_wait;
     bool is_seatless; /* the shards are of a version that keeps no seats */
     tw_buffer out;
     void *record; /* aligned copy of one scanned record */
@@ -157,6 +181,9 @@ TW_MUST_USE tw_status tw_remote_settle(tw_remote *self, int timeout_ms, tw_statu
 TW_MUST_USE tw_status tw_remote_settle_default(tw_remote *self, tw_error *error);
 /* A round trip to every shard: one that restarted unnoticed is greeted again and tells its marks. */
 TW_MUST_USE tw_status tw_remote_verify(tw_remote *self, tw_error *error);
+
+/* The first failure among the control requests, or OK. */
+TW_MUST_USE tw_status tw_remote_control_status(const tw_remote *self, tw_error *error);
 
 /* As the members of tw_params_ops. */
 TW_MUST_USE tw_status tw_remote_snapshot_start(tw_params *params, const char *directory, uint64_t id, tw_error *error);

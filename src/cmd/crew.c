@@ -88,10 +88,7 @@ static tw_status crew_start_coordinator(crew *self, tw_error *error)
         .shard = self->options.shard,
         .n_shards = self->options.n_shards,
         .can_save = self->options.can_save,
-        .why_not =
-            self->options.is_static
-                ? "a run with staleness saves on its period only: its workers wait for one another within a round"
-                : "this run has no checkpoint directory",
+        .why_not = "this run has no checkpoint directory",
         .note = on_note,
     };
     tw_status status = tw_coordinator_server_start(&options, &self->coordinator, error);

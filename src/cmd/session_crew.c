@@ -11,6 +11,7 @@
 #include "cmd/session_state.h"
 #include "engine/versions.h"
 #include "ps/worker/claim.h"
+#include "ps/worker/cut.h"
 
 enum { POLL_US = 10000, STATS_US = 250000, FIGURES_US = 1000000 };
 
@@ -33,6 +34,7 @@ typedef struct crew_run {
     tw_report *report;
     int64_t started_us, next_stats_us, next_figures_us, next_progress_us;
     uint64_t started_events; /* T at the start */
+    uint64_t next_progress_events;
     uint32_t n_restarts;     /* of workers, of crews before this one */
     uint64_t shard_restarts; /* when the workers were started */
 } crew_run;
@@ -92,11 +94,23 @@ static void take_figures(crew_run *self, bool is_over)
     crew_figures_fini(&sum);
 }
 
-static void serve_progress(crew_run *self)
+static void plan_progress(crew_run *self)
 {
     const tw_progress_policy *policy = &self->session->options->progress;
+    uint64_t events = self->report->events;
+    self->next_progress_us =
+        policy->every_seconds > 0 ? tw_clock_monotonic_us() + (int64_t)(policy->every_seconds * 1e6) : INT64_MAX;
+    self->next_progress_events = UINT64_MAX;
+    if (policy->every_events > 0)
+        self->next_progress_events = (events / policy->every_events + 1) * policy->every_events;
+    else if (policy->every_factor > 1)
+        self->next_progress_events = events == 0 ? 1 : (uint64_t)ceil((double)events * policy->every_factor);
+}
+
+static void serve_progress(crew_run *self)
+{
     int64_t now_us = tw_clock_monotonic_us();
-    bool is_due = policy->every_seconds > 0 && now_us >= self->next_progress_us;
+    bool is_due = now_us >= self->next_progress_us;
     bool is_seen = self->session->console.style != PROGRESS_NONE || self->session->server != NULL;
     if (is_seen && now_us >= self->next_figures_us) {
         take_figures(self, false);
@@ -106,9 +120,9 @@ static void serve_progress(crew_run *self)
         take_stats(self);
         self->next_stats_us = now_us + STATS_US;
     }
-    if (!is_due)
+    if (!is_due && self->report->events < self->next_progress_events)
         return;
-    self->next_progress_us = now_us + (int64_t)(policy->every_seconds * 1e6);
+    plan_progress(self);
     if (self->session->console.style != PROGRESS_NONE)
         console_event(&self->session->console, TW_ENGINE_PROGRESS, self->report, NULL);
 }
@@ -168,6 +182,14 @@ static tw_status fence_orphans(void *context, tw_params *params, tw_error *error
     return tw_remote_fence(params, named->orphan, named->n_orphans, error);
 }
 
+static tw_status plan_cut(void *context, tw_params *params, tw_error *error)
+{
+    const crew_run *self = context;
+    (void)error;
+    tw_remote_plan_cut(params, self->session->assembly->pipeline->staleness != TW_STALENESS_UNLIMITED);
+    return TW_STATUS_OK;
+}
+
 static tw_status check_name(const crew_run *self, tw_error *error)
 {
     uint64_t id = 0;
@@ -179,7 +201,7 @@ static tw_status check_name(const crew_run *self, tw_error *error)
     return status == TW_STATUS_NOT_FOUND ? TW_STATUS_OK : status;
 }
 
-/* Everybody stands still: all shards are cut at the same marks. */
+/* Everybody stands still, or keeps rounds: all shards are cut at the same marks. BUSY: not now. */
 static tw_status start_named(crew_run *self, tw_error *error)
 {
     named_save *named = &self->named;
@@ -201,10 +223,12 @@ static tw_status start_named(crew_run *self, tw_error *error)
             tw_manifest_fini(&manifest);
     }
     if (status == TW_STATUS_OK)
+        status = tw_model_use(self->session->assembly->model, plan_cut, self, error);
+    if (status == TW_STATUS_OK)
         status = tw_checkpointer_start(self->checkpointer, &manifest, error);
     named->is_running = status == TW_STATUS_OK;
     tw_coordinator_server_save_cut(crew_coordinator(self->crew), status, error->message);
-    return status;
+    return status == TW_STATUS_BUSY ? TW_STATUS_OK : status; /* it is tried again */
 }
 
 static void end_named(crew_run *self, tw_status status, uint64_t id, const tw_error *error)
@@ -306,7 +330,7 @@ static tw_status start_workers(crew_run *self, tw_error *error)
         .pipeline = self->session->assembly->canonical.bytes,
         .shard = has_own ? children_addresses(self->session->children) : pipeline->connect.item,
         .n_shards = has_own ? (pipeline->shards > 0 ? pipeline->shards : 1) : pipeline->connect.count,
-        .can_save = pipeline->checkpoint_dir != NULL && pipeline->staleness == TW_STALENESS_UNLIMITED,
+        .can_save = pipeline->checkpoint_dir != NULL,
         .directory = pipeline->checkpoint_dir,
         .lost = on_lost_worker,
         .context = self,
@@ -394,7 +418,7 @@ static void report_start(crew_run *self)
     self->started_us = tw_clock_monotonic_us();
     take_stats(self);
     self->started_events = report->events;
-    self->next_progress_us = self->started_us + (int64_t)(self->session->options->progress.every_seconds * 1e6);
+    plan_progress(self);
 }
 
 tw_status session_run_crew(session *self, tw_report *report, int *code, tw_error *error)

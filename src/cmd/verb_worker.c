@@ -94,6 +94,11 @@ static void tell_waiting_for_worker(void *context, const tw_remote_wait *wait)
     const worker_run *self = context;
     if (wait->waited_ms < 3000)
         return;
+    if (wait->round == 0) {
+        console_note("worker %s: waiting for a seat at shard %u at %s for %lld s, in which nobody learned; %s has one",
+            self->name, wait->shard, wait->address, (long long)(wait->waited_ms / 1000), wait->holder);
+        return;
+    }
     if (wait->worker_round == 0)
         console_note("worker %u of %u: in round %u, waiting for worker %u to come to shard %u at %s for %lld s",
             self->index, self->count, wait->round, wait->worker, wait->shard, wait->address,
@@ -223,6 +228,17 @@ static void on_event(void *context, tw_engine_event event, const tw_report *repo
     console_event(&self->console, event, report, error);
 }
 
+/* Once: where a stripe of an earlier pass ends and what has grown since begins, its mark does not say. */
+static void tell_passes(worker_run *self, uint64_t passes, uint64_t pass)
+{
+    if (pass < passes || self->is_told_passes)
+        return;
+    self->is_told_passes = true;
+    console_note("thalweg: warning: worker %s: train.passes is %llu and the model is in pass %llu: no further pass is "
+                 "begun, but the stripes of this one are learned to their ends",
+        self->name, (unsigned long long)passes, (unsigned long long)pass + 1);
+}
+
 static tw_status make_engine(worker_run *self, uint64_t passes, const atomic_bool *stop, tw_error *error)
 {
     const tw_pipeline *pipeline = self->all.pipeline;
@@ -230,6 +246,8 @@ static tw_status make_engine(worker_run *self, uint64_t passes, const atomic_boo
     uint64_t pass = UINT64_MAX;
     for (size_t i = 0; i < self->n_known; i++)
         pass = self->known[i].offset >> TW_PASS_SHIFT < pass ? self->known[i].offset >> TW_PASS_SHIFT : pass;
+    pass = pass == UINT64_MAX ? 0 : pass;
+    tell_passes(self, self->all.pipeline->passes, pass);
     tw_engine_options options = {
         .model = self->all.model,
         .is_learning = true,
@@ -246,7 +264,7 @@ static tw_status make_engine(worker_run *self, uint64_t passes, const atomic_boo
         .bad = {.is_stopping = source->is_bad_fatal, .limit = source->bad_limit},
         .known = self->known,
         .n_known = self->n_known,
-        .known_pass = pass == UINT64_MAX ? 0 : pass,
+        .known_pass = pass,
         .progress = {.every_seconds = self->member != NULL ? WORKER_FOLLOW_S : WORKER_SHOW_S},
         .listener = on_event,
         .listener_context = self,

@@ -35,6 +35,7 @@ typedef struct worker_run {
     uint32_t n_shards;
     const char *figures_path;
     bool is_child; /* of a run, which speaks for it */
+    bool is_told_passes;
     atomic_bool *stop;
     console console;
     stripe_choice *stripe; /* [n_sources] */

@@ -234,14 +234,12 @@ static const tw_code codes[] = {
         "在运行，或协调器以不同的分片重新启动。消息会指出原因。"
         "同一协调器的所有 worker 应使用同一流水线，并各用不同的 --name。"},
     {"E307", "no named checkpoints here",
-        "Only a run with several workers, a checkpoint directory and unlimited staleness saves by name. `thalweg "
-        "coordinator` saves nothing: its shards save by themselves (thalweg ps --checkpoint). The workers of a run "
-        "with staleness wait for one another within a round and cannot stand still at one point; its checkpoints on a "
-        "period hold every event once all the same.",
+        "Only a run with several workers and a checkpoint directory saves by name. `thalweg coordinator` saves "
+        "nothing: "
+        "its shards save by themselves (thalweg ps --checkpoint).",
         "此处没有命名检查点",
-        "只有使用多个 worker、设置了检查点目录且 staleness 为 unlimited 的运行才能按名保存。`thalweg coordinator` "
-        "不保存任何内容：其分片自行保存（thalweg ps --checkpoint）。使用 staleness 的运行中，worker "
-        "在一轮之内相互等待，无法停在同一点；其周期性检查点同样保证每个事件只计一次。"},
+        "只有使用多个 worker 并设置了检查点目录的运行才能按名保存。`thalweg coordinator` "
+        "不保存任何内容：其分片自行保存（thalweg ps --checkpoint）。"},
     {"E308", "round too large",
         "With staleness 0 a shard keeps the pushes of a round until the last one is there, and they do not fit into "
         "its memory for sessions (256 MiB). Use a smaller engine.batch, more shards or another staleness.",

@@ -3,6 +3,7 @@
 #define _XOPEN_SOURCE 700
 #include "life.h"
 
+#include "saver.h"
 #include "shares.h"
 
 /* Kept from seed to seed; number n is used by life n. */
@@ -22,7 +23,7 @@ static tw_status life_check(const life *self, tw_error *error)
 tw_status life_give_way(life *self, tw_error *error)
 {
     give_way(self);
-    if (self->simulation->has_coordinator && !self->is_killed)
+    if (self->simulation->has_coordinator && !self->is_killed && !self->is_saver)
         life_report(self);
     return life_check(self, error);
 }
@@ -172,7 +173,7 @@ tw_status learn_split(life *self, tw_params *params, uint32_t split, tw_error *e
     if (status == TW_STATUS_OK && marks[0] < end)
         next_batch(self, &batch[0], split, marks, n_marks, marks[0]);
     uint64_t at = marks[0];
-    for (uint32_t turn = 0; status == TW_STATUS_OK && at < end; turn = 1 - turn) {
+    for (uint32_t turn = 0; status == TW_STATUS_OK && at < end && !self->is_paused; turn = 1 - turn) {
         at = batch[turn].view.to;
         if (at < end)
             next_batch(self, &batch[1 - turn], split, marks, n_marks, at);
@@ -203,18 +204,20 @@ static void life_main(unsigned low, unsigned high)
     simulation *world = self->simulation;
     tw_remote_options options = {.n_shards = world->n_shards,
         .model = "simulated",
-        .role = TW_ROLE_PEER,
+        .role = self->is_saver ? TW_ROLE_OWNER : TW_ROLE_PEER,
         .timeout_ms = 100000000,
         .retry_ms = world->n_sides > 1 ? 60 : 20,
         .sender = self->number + 1};
-    if (world->has_rounds)
+    if (world->has_rounds && !self->is_saver)
         options.worker = (tw_round_member){
             .index = self->share, .count = world->n_shares, .staleness = world->staleness, .birth = self->number + 1};
     tw_error error = {0};
     tw_params *params = NULL;
     tw_status status = tw_remote_create_over_take(&self->link, &world->spec, &options, &params, &error);
     if (status == TW_STATUS_OK) {
-        status = world->has_coordinator ? life_learn_shares(self, params, &error) : life_learn(self, params, &error);
+        status = self->is_saver           ? life_save(self, params, &error)
+                 : world->has_coordinator ? life_learn_shares(self, params, &error)
+                                          : life_learn(self, params, &error);
         params->ops->close(params);
     }
     bool is_displaced = world->has_rounds && status == TW_STATUS_CONFLICT;
@@ -237,12 +240,12 @@ bool lives_somebody_of(const simulation *self, uint32_t share)
     return false;
 }
 
-void life_begin(simulation *self, uint32_t share, bool is_beside)
+static life *life_create(simulation *self, uint32_t share, bool is_beside)
 {
     if (self->n_lives == MAX_LIVES)
-        return;
+        return NULL;
     uint32_t number = self->n_lives++;
-    life *born = calloc(1, sizeof *born);
+    life *volatile born = calloc(1, sizeof *born);
     if (born == NULL || getcontext(&born->context) != 0)
         abort();
     born->link.ops = &link_ops;
@@ -258,4 +261,15 @@ void life_begin(simulation *self, uint32_t share, bool is_beside)
     uintptr_t at = (uintptr_t)born;
     makecontext(&born->context, (void (*)(void))life_main, 2, (unsigned)at, (unsigned)(at >> 32));
     self->life[number] = born;
+    return born;
+}
+
+void life_begin(simulation *self, uint32_t share, bool is_beside)
+{
+    (void)life_create(self, share, is_beside);
+}
+
+void life_begin_saver(simulation *self)
+{
+    life_create(self, UINT32_MAX, false)->is_saver = true;
 }

@@ -5,7 +5,7 @@
 #include "nodes.h"
 #include "ps/wire/status.h"
 
-enum { HEARTBEAT_US = 15000, DEAD_AFTER_US = 400000, GRACE_US = 60000, AWAY_US = 300000 };
+enum { HEARTBEAT_US = 15000, DEAD_AFTER_US = 400000, GRACE_US = 60000, AWAY_US = 300000, SAVE_TIMEOUT_US = 900000 };
 enum { SILENCE_US = 400000, SETTLE_US = 2000000 }; /* longer than processes stand still */
 
 /* --- the worker's side -------------------------------------------------------------------------------------------- */
@@ -19,6 +19,7 @@ void life_report(life *self)
             abort();
         free(taken.bytes);
     }
+    self->is_paused = self->is_paused || tw_membership_must_pause(&self->member);
     if (!tw_membership_is_due(&self->member, now_us))
         return;
     tw_buffer out = {0};
@@ -42,6 +43,7 @@ static void tell(share_run *run, tw_hold hold)
     (void)tw_remote_is_fenced(run->params, &highest);
     run->told_shards = tw_remote_shards(run->params, &epochs);
     tw_membership_set(member, hold, run->grant);
+    run->life->is_paused = false;
     if (highest > member->standing.highest_epoch)
         member->standing.highest_epoch = highest;
     if (run->told_shards != 0) {
@@ -73,11 +75,32 @@ static tw_status await_orders(share_run *run, tw_orders *out, tw_error *error)
     return status == TW_STATUS_OK ? follow_map(run, error) : status;
 }
 
+/* OK: go on with the grant; CANCELLED: leave it. */
+static tw_status heed(share_run *run, tw_error *error)
+{
+    tw_membership *member = &run->life->member;
+    tw_orders orders;
+    for (;;) {
+        tw_status status = await_orders(run, &orders, error);
+        if (status != TW_STATUS_OK)
+            return status;
+        if (orders.grant.epoch != run->grant.epoch)
+            return TW_STATUS_CANCELLED;
+        if (orders.quiet == 0) {
+            run->life->is_paused = tw_membership_must_pause(member);
+            return TW_STATUS_OK;
+        }
+        if (member->standing.quiet != orders.quiet) {
+            member->standing.quiet = orders.quiet;
+            tw_membership_set(member, member->standing.hold, member->standing.grant);
+        }
+    }
+}
+
 /* OK: to its end; CANCELLED: it was to be left. */
 static tw_status learn_share(share_run *run, tw_error *error)
 {
     const simulation *world = run->life->simulation;
-    tw_orders orders;
     for (;;) {
         tw_status status = TW_STATUS_OK;
         for (uint32_t s = run->grant.share; s < world->n_splits && status == TW_STATUS_OK; s += world->n_all_shares) {
@@ -85,15 +108,13 @@ static tw_status learn_share(share_run *run, tw_error *error)
             if (status == TW_STATUS_OK)
                 status = learn_split(run->life, run->params, s, error);
         }
-        bool was_paused = tw_membership_must_pause(&run->life->member);
+        bool was_paused = run->life->is_paused;
         if (status == TW_STATUS_OK)
             status = run->params->ops->flush(run->params, 100000000, error);
         if (status == TW_STATUS_OK && !was_paused)
             return TW_STATUS_OK;
         if (status == TW_STATUS_OK)
-            status = await_orders(run, &orders, error);
-        if (status == TW_STATUS_OK && was_paused && orders.grant.epoch != run->grant.epoch)
-            return TW_STATUS_CANCELLED;
+            status = heed(run, error);
         if (status != TW_STATUS_OK && status != TW_STATUS_REWIND)
             return status;
     }
@@ -219,6 +240,8 @@ void coordinator_start(simulation *self)
         .n_shards = self->n_shards,
         .dead_after_us = DEAD_AFTER_US,
         .grace_us = self->n_coordinators++ > 0 ? GRACE_US : 0,
+        .save_timeout_us = SAVE_TIMEOUT_US,
+        .can_save = true,
         .emit = emit,
         .look = look,
         .context = self,

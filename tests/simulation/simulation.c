@@ -6,6 +6,7 @@
  * Usage: simulation [seeds [first seed]]      simulation 100000 is the long form; 300 seeds from 1 without arguments */
 #define _XOPEN_SOURCE 700
 #include "nodes.h"
+#include "saver.h"
 #include "shares.h"
 
 /* --- faults ------------------------------------------------------------------------------------------------------- */
@@ -106,7 +107,7 @@ static bool do_fault(simulation *self)
         return true;
     }
     life *victim = some_life(self);
-    if (victim == NULL)
+    if (victim == NULL || (victim->is_saver && kind < 14))
         return false;
     if (kind < 10)
         return self->n_lives + 4 < MAX_LIVES && kill_life(self, victim);
@@ -144,6 +145,7 @@ static void deliver_to_shard(simulation *self, life *from, uint32_t shard, uint3
     self->n_pushes++;
     if (node->shard != NULL)
         tw_shard_receive(node->shard, &from->number, sizeof from->number, taken.bytes, taken.size);
+    node_cut(node);
     free(taken.bytes);
 }
 
@@ -185,7 +187,8 @@ static void follow_rounds(simulation *self)
         has_finished = has_finished || latest_life(self, share)->has_finished;
     bool is_again = has_finished && n_lost != self->n_lost_seen;
     for (uint32_t i = 0; is_again && i < self->n_lives; i++)
-        self->life[i]->is_killed = self->life[i]->is_killed || self->life[i]->state == LIFE_RUNS;
+        self->life[i]->is_killed =
+            self->life[i]->is_killed || (self->life[i]->state == LIFE_RUNS && !self->life[i]->is_saver);
     for (uint32_t share = 0; share < self->n_shares; share++) {
         const life *latest = latest_life(self, share);
         bool has_given_up = latest->state == LIFE_OVER && !latest->has_finished && !latest->is_killed;
@@ -216,6 +219,7 @@ static void step(simulation *self)
         shard_turn(&self->shard[shard]);
     else if (self->has_rounds && draw(self, 4) == 0)
         tw_shard_tick(node->shard, self->now_us);
+    node_cut(node);
     if (self->has_rounds)
         follow_rounds(self);
     if (!self->has_faults)
@@ -232,7 +236,7 @@ static void step(simulation *self)
 static bool all_over(const simulation *self)
 {
     for (uint32_t i = 0; i < self->n_lives; i++) {
-        if (self->life[i]->state == LIFE_RUNS)
+        if (self->life[i]->state == LIFE_RUNS && !self->life[i]->is_saver)
             return false;
     }
     return true;
@@ -368,6 +372,8 @@ static void world_begin(simulation *self, uint64_t seed)
         coordinator_start(self);
     for (uint32_t i = 0; i < self->n_shares; i++)
         life_begin(self, i, false);
+    if ((self->has_coordinator || self->has_rounds) && draw(self, 2) == 0)
+        life_begin_saver(self);
 }
 
 static void world_end(simulation *self)
@@ -436,7 +442,7 @@ int main(int argc, char **argv)
     static simulation world;
     uint64_t n = argc > 1 ? strtoull(argv[1], NULL, 10) : 300, first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
     uint64_t n_bad = 0, n_faults = 0, n_frames = 0, n_snapshots = 0, n_restored = 0, n_fallbacks = 0, n_promotions = 0,
-             n_fenced = 0;
+             n_fenced = 0, n_cuts = 0;
     for (uint64_t seed = first; seed < first + n && n_bad < 5; seed++) {
         n_bad += !run_seed(&world, seed);
         n_faults += world.n_faults;
@@ -446,13 +452,15 @@ int main(int argc, char **argv)
         n_fallbacks += world.n_fallbacks;
         n_promotions += world.n_promotions;
         n_fenced += world.n_fenced;
+        n_cuts += world.n_cuts;
     }
     printf("%llu seeds, %llu faults, %llu frames to shards, %llu snapshots, %llu restored, %llu of them older than the "
-           "last, %llu promotions, %llu shares left to others, %llu violations\n",
+           "last, %llu promotions, %llu shares left to others, %llu named checkpoints, %llu violations\n",
         (unsigned long long)n, (unsigned long long)n_faults, (unsigned long long)n_frames,
         (unsigned long long)n_snapshots, (unsigned long long)n_restored, (unsigned long long)n_fallbacks,
-        (unsigned long long)n_promotions, (unsigned long long)n_fenced, (unsigned long long)n_bad);
-    if (n >= 100 && (n_faults < 5 * n || n_fallbacks < n / 10 || n_promotions < n / 4)) {
+        (unsigned long long)n_promotions, (unsigned long long)n_fenced, (unsigned long long)n_cuts,
+        (unsigned long long)n_bad);
+    if (n >= 100 && (n_faults < 5 * n || n_fallbacks < n / 10 || n_promotions < n / 4 || n_cuts < n / 10)) {
         printf("too few faults\n");
         return 1;
     }

@@ -54,6 +54,8 @@ typedef struct life {
     uint32_t number, share;
     life_state state;
     bool is_killed, has_finished, is_replaced;
+    bool is_saver;                     /* the owner: saver.h */
+    bool is_paused;                    /* as tw_member_pause */
     uint64_t n_lost_at_look;           /* shards lost when its last look at them began, and 1 */
     int64_t asleep_until_us, clock_us; /* its clock is so far ahead */
     uint64_t born_lost;                /* shards that were lost before */
@@ -98,6 +100,11 @@ typedef struct sim_heard {
     uint64_t epoch, incarnation;
 } sim_heard;
 
+/* Where a shard stood when it was cut last. */
+typedef struct sim_cut {
+    uint64_t id, mark[MAX_SPLITS];
+} sim_cut;
+
 typedef struct simulation {
     uint64_t random;
     int64_t now_us;
@@ -119,9 +126,11 @@ typedef struct simulation {
     sim_heard heard[MAX_SHARDS][MAX_SIDES];
     uint64_t n_fenced, n_final, n_lost_seen;
     uint64_t n_lost_at_end; /* of the latest life that ended by itself */
-    uint32_t n_deltas;      /* snapshots between two that hold every row */
-    bool is_lossy;          /* keys are admitted late and expire */
-    uint32_t chance;        /* of a fault in a step, of 65536 */
+    sim_cut cut[MAX_SHARDS];
+    uint64_t n_cuts;   /* named checkpoints */
+    uint32_t n_deltas; /* snapshots between two that hold every row */
+    bool is_lossy;     /* keys are admitted late and expire */
+    uint32_t chance;   /* of a fault in a step, of 65536 */
     bool has_faults;
     tw_table_spec spec;
     sim_shard shard[MAX_SHARDS];
@@ -184,6 +193,8 @@ uint64_t key_of(uint32_t split, uint32_t event, uint32_t which);
 /* A new life of the worker of `share`; nothing when there were too many. is_beside: another process than the one
  * before, under a name of its own. */
 void life_begin(simulation *self, uint32_t share, bool is_beside);
+/* The owner, beside the workers. */
+void life_begin_saver(simulation *self);
 bool lives_somebody_of(const simulation *self, uint32_t share);
 
 #endif

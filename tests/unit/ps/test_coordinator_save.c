@@ -114,6 +114,66 @@ static void the_shares_of_workers_that_were_given_up_are_fenced_before_the_cut(v
     world_destroy(self);
 }
 
+static void workers_do_not_stand_still_for_ever_for_a_cut_that_nobody_makes(void **state)
+{
+    (void)state;
+    letter answer;
+    char name[TW_SAVE_NAME_SIZE];
+    tw_grant orphan[4];
+    uint32_t n = 4;
+    world *self = world_create(16, 2);
+    run_for(self, 50 * MS);
+    (void)save_request(self, 900, 1, "stuck", &answer);
+    run_for(self, 2000 * MS);
+    assert_true(tw_coordinator_save_wanted(self->coordinator, name, orphan, &n));
+    run_for(self, 40000 * MS);
+    assert_int_not_equal(self->worker[0].state.orders.quiet, 0);
+    run_for(self, 30000 * MS);
+    assert_int_equal(save_request(self, 900, 2, "stuck", &answer).generation, TW_SAVE_FAILED);
+    run_to_end(self);
+    world_destroy(self);
+}
+
+static void a_cut_that_is_not_to_be_had_now_is_tried_again_until_the_time_is_up(void **state)
+{
+    (void)state;
+    char name[TW_SAVE_NAME_SIZE];
+    letter answer;
+    tw_grant orphan[4];
+    uint32_t n_tries = 0;
+    for (uint32_t is_lucky = 0; is_lucky < 2; is_lucky++) {
+        world *self = world_create(14, 2);
+        run_for(self, 50 * MS);
+        for (int i = 0; i < 2; i++)
+            self->worker[i].busy_until_us = self->now_us + 1000000;
+        (void)save_request(self, 900, 1, "late", &answer);
+        n_tries = 0;
+        for (uint32_t turn = 0; turn < 3300 && n_tries < (is_lucky ? 3 : 1000); turn++) {
+            uint32_t n = 4;
+            run_for(self, 10 * MS);
+            if (!tw_coordinator_save_wanted(self->coordinator, name, orphan, &n))
+                continue;
+            n_tries++;
+            bool is_done = is_lucky && n_tries == 3;
+            tw_coordinator_save_cut(self->coordinator, is_done ? TW_STATUS_OK : TW_STATUS_BUSY, "shard 1 was away");
+            run_for(self, 50 * MS);
+            for (int i = 0; i < 2; i++) /* they go on meanwhile */
+                assert_int_equal(self->worker[i].state.orders.quiet, 0);
+        }
+        if (is_lucky)
+            tw_coordinator_save_done(self->coordinator, TW_STATUS_OK, 9, NULL);
+        tw_frame said = save_request(self, 900, 2, "late", &answer);
+        assert_int_equal(said.generation, is_lucky ? TW_SAVE_DONE : TW_SAVE_FAILED);
+        answer.bytes[answer.size] = '\0';
+        if (!is_lucky)
+            assert_string_equal(
+                (char *)answer.bytes + TW_FRAME_HEADER, "no moment was found for one cut: shard 1 was away");
+        assert_true(is_lucky ? n_tries == 3 : n_tries > 10 && n_tries < 40);
+        run_to_end(self);
+        world_destroy(self);
+    }
+}
+
 static void give(world *self, tw_membership *by, const letter *sent)
 {
     tw_coordinator_receive(self->coordinator, self->now_us, &by->sender, sizeof by->sender, sent->bytes, sent->size);
@@ -217,6 +277,8 @@ int main(void)
         cmocka_unit_test(a_named_checkpoint_waits_until_all_stand_still_and_lets_them_go_on_once_it_is_cut),
         cmocka_unit_test(a_checkpoint_that_a_worker_holds_up_is_cancelled_and_names_it),
         cmocka_unit_test(the_shares_of_workers_that_were_given_up_are_fenced_before_the_cut),
+        cmocka_unit_test(a_cut_that_is_not_to_be_had_now_is_tried_again_until_the_time_is_up),
+        cmocka_unit_test(workers_do_not_stand_still_for_ever_for_a_cut_that_nobody_makes),
         cmocka_unit_test(a_report_that_comes_late_changes_nothing),
         cmocka_unit_test(its_status_names_workers_shares_shards_and_the_latest_checkpoint),
         cmocka_unit_test(a_name_that_could_be_a_path_is_refused),

@@ -311,6 +311,30 @@ static void a_seat_that_is_not_asked_for_again_is_free_after_a_while(void **stat
     town_destroy(self);
 }
 
+static void a_wait_for_a_seat_that_nobody_learns_on_ends_with_the_name_of_its_holder(void **state)
+{
+    (void)state;
+    town *self = town_create(TW_STALENESS_UNLIMITED);
+    tw_error error = {0};
+    tw_status status = TW_STATUS_IDLE;
+    for (uint64_t n = 0; n < 20; n++) { /* 6 s, with a timeout of 2 s: the one with the seat learns */
+        assert_int_equal(seat(self, 1, 1), TW_STATUS_OK);
+        learn(self, 1, n, NULL);
+        for (int64_t until_us = self->now_us + 150 * MS; self->now_us < until_us;)
+            assert_int_equal(seat(self, 2, 1), TW_STATUS_IDLE);
+    }
+    int64_t began_us = self->now_us;
+    while (status == TW_STATUS_IDLE && self->now_us < began_us + 10000 * MS) {
+        assert_int_equal(seat(self, 1, 1), TW_STATUS_OK);
+        status = self->worker[2]->ops->seat(self->worker[2], 1, &error);
+    }
+    assert_int_equal(status, TW_STATUS_UNAVAILABLE);
+    assert_string_equal(error.code, "E304");
+    assert_non_null(strstr(error.message, "in which nobody learned; worker 1 has one"));
+    assert_true(self->now_us - began_us > 1800 * MS && self->now_us - began_us < 2500 * MS);
+    town_destroy(self);
+}
+
 static void shards_that_know_no_seats_let_everybody_learn(void **state)
 {
     (void)state;
@@ -412,6 +436,7 @@ int main(void)
         cmocka_unit_test(rows_pulled_before_the_own_push_landed_hold_it_all_the_same),
         cmocka_unit_test(only_as_many_workers_learn_at_once_as_may),
         cmocka_unit_test(a_seat_that_is_not_asked_for_again_is_free_after_a_while),
+        cmocka_unit_test(a_wait_for_a_seat_that_nobody_learns_on_ends_with_the_name_of_its_holder),
         cmocka_unit_test(shards_that_know_no_seats_let_everybody_learn),
         cmocka_unit_test(the_round_passes_without_those_who_have_no_seat),
         cmocka_unit_test(who_has_finished_leaves_its_seat_to_the_next),
