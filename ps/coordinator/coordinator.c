@@ -368,6 +368,7 @@ static tw_status job_start(tw_coordinator *self, const tw_frame *frame, const tw
     self->n_shares = first->n_shares;
     self->passes = first->passes;
     self->model = frame->model;
+    self->job = first->job;
     self->figures.n_granted = 0;
     self->n_seen = 0;
     self->shards = self->shard_epochs = 0;
@@ -409,6 +410,12 @@ static member *member_join(
         (self->n_shares != standing->n_shares || self->passes != standing->passes || self->model != frame->model)) {
         tw_coordinator_nack(self, peer, peer_size, frame, TW_NACK_SCHEMA,
             "the workers of this coordinator learn another model, or other shares or passes of the input");
+        return NULL;
+    }
+    if (status == TW_STATUS_OK && self->job != 0 && standing->job != 0 && self->job != standing->job) {
+        tw_coordinator_nack(self, peer, peer_size, frame, TW_NACK_SCHEMA,
+            "the workers that are here learn by another pipeline: its features, label, model or "
+            "parameter_servers.stripe differ");
         return NULL;
     }
     if (status == TW_STATUS_OK && self->n_members == self->options.max_members)
@@ -454,6 +461,7 @@ static void receive_report(tw_coordinator *self, const void *peer, size_t peer_s
         tw_coordinator_nack(self, peer, peer_size, frame, TW_NACK_BAD_FRAME, error.message);
         return;
     }
+    standing.job = frame->handle;
     /* A clock that was set back must not make these orders older than those of the coordinator before. */
     if (frame->incarnation > self->options.incarnation && frame->incarnation - self->born < max_ahead)
         self->options.incarnation = frame->incarnation + 1;

@@ -55,7 +55,7 @@ struct tw_coordinator {
     size_t n_members, capacity_members;
     share *share; /* [n_shares]; none while there is no job */
     uint32_t n_shares, passes, next_number;
-    uint64_t model;
+    uint64_t model, job;
     uint64_t next_epoch, born;     /* born: the incarnation at the start */
     uint64_t shards, shard_epochs; /* what is finished counts for these, as of tw_standing; 0: nobody named any */
     uint64_t seen[MAX_SEEN];       /* the latest that workers named */

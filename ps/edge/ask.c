@@ -45,7 +45,7 @@ void tw_asked_fini(tw_asked *answer, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
         tw_shard_status_fini(&answer[i].status);
-        answer[i].has_answered = false;
+        answer[i].has_answered = answer[i].is_no_shard = false;
     }
 }
 
@@ -76,6 +76,10 @@ static void take(const tw_asker *self, uint64_t first, const void *bytes, size_t
         return;
     answer->has_answered =
         tw_shard_status_decode(&answer->status, frame.payload, frame.payload_size, &error) == TW_STATUS_OK;
+    if (answer->has_answered && answer->status.figure[TW_STATUS_SHARDS] == TW_STATUS_UNKNOWN) {
+        answer->has_answered = false;
+        answer->is_no_shard = true;
+    }
     if (!answer->has_answered)
         tw_shard_status_fini(&answer->status);
 }
@@ -91,7 +95,7 @@ static tw_status receive_all(tw_asker *self, uint64_t first, tw_asked *answer, u
             take(self, first, bytes, size, &answer[i]);
         if (status < 0 && status != TW_STATUS_PROTOCOL)
             return status;
-        *n_missing += !answer[i].has_answered;
+        *n_missing += !answer[i].has_answered && !answer[i].is_no_shard;
     }
     return TW_STATUS_OK;
 }

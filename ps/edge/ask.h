@@ -9,6 +9,7 @@ typedef struct tw_asker tw_asker;
 
 typedef struct tw_asked {
     bool has_answered;
+    bool is_no_shard;       /* somebody else answered: a coordinator */
     tw_shard_status status; /* empty unless it has answered */
 } tw_asked;
 

@@ -15,6 +15,9 @@ tw_status tw_coordination_ask(
     tw_question question = {
         .type = TW_FRAME_STATUS, .payload = "", .timeout_ms = timeout_ms, .take = take_answer, .context = out};
     tw_status status = tw_question_ask(&question, address, security, error);
+    if (status == TW_STATUS_PROTOCOL)
+        status = tw_error_set(
+            error, TW_STATUS_INVALID, "%s answers, and is no coordinator: ask shards by --connect", address);
     if (status == TW_STATUS_IDLE) {
         status = tw_error_set(error, TW_STATUS_UNAVAILABLE, "the coordinator at %s has not answered for %g s", address,
             timeout_ms / 1000.0);

@@ -128,6 +128,7 @@ static void member_init(tw_member *self, const tw_member_options *options)
     uint32_t heartbeat_ms = options->heartbeat_ms ? options->heartbeat_ms : HEARTBEAT_MS;
     tw_membership_init(&self->state, options->name, tw_hash(options->model, strlen(options->model)), tw_link_sender(),
         options->n_shares, options->passes, (int64_t)heartbeat_ms * 1000);
+    self->state.standing.job = options->job;
     self->stop = options->stop;
     self->state.heard_us = tw_clock_monotonic_us();
 }

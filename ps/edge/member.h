@@ -15,6 +15,7 @@ typedef struct tw_member_options {
     const tw_socket_security *security; /* NULL: plain. Borrowed for the call */
     const char *name;                   /* of this worker, below TW_MEMBER_NAME_SIZE bytes */
     const char *model;
+    uint64_t job; /* as in tw_standing */
     uint32_t n_shares, passes;
     uint32_t heartbeat_ms;   /* 0: 200 */
     const atomic_bool *stop; /* of the process: also sets the pause flag; borrowed */

@@ -7,7 +7,7 @@
 enum { SILENCE_MS = 10000 };
 
 typedef struct request {
-    const char *name;
+    const char *address, *name;
     uint64_t *id;
 } request;
 
@@ -25,6 +25,9 @@ static tw_status request_take(void *context, const tw_frame *frame, tw_error *er
         tw_error_code(error, "E307");
         return TW_STATUS_CONFLICT;
     }
+    if (frame->type == TW_FRAME_NACK && frame->reason == TW_NACK_STALE_INCARNATION)
+        return tw_error_set(error, TW_STATUS_INVALID, "checkpoint %s: a shard answers at %s, and no coordinator",
+            self->name, self->address);
     if (frame->type == TW_FRAME_NACK)
         return refused(self, frame,
             frame->reason == TW_NACK_OVERLOAD    ? TW_STATUS_BUSY
@@ -46,7 +49,7 @@ tw_status tw_request_save(const char *address,
     uint64_t *id,
     tw_error *error)
 {
-    request wanted = {.name = name, .id = id};
+    request wanted = {.address = address, .name = name, .id = id};
     tw_question question = {.type = TW_FRAME_SAVE,
         .payload = name,
         .timeout_ms = timeout_ms,

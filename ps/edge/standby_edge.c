@@ -195,6 +195,7 @@ static tw_status take_answer(const tw_frame *frame, const char *address, uint64_
         (int)(frame->payload_size < 300 ? frame->payload_size : 300), (const char *)frame->payload);
 }
 
+/* IDLE: no answer in time. */
 static tw_status exchange(tw_socket *socket,
     tw_message *message,
     const tw_buffer *request,
@@ -221,7 +222,7 @@ static tw_status exchange(tw_socket *socket,
             (answer->type == TW_FRAME_PROMOTED || answer->type == TW_FRAME_NACK))
             return TW_STATUS_OK;
     }
-    return tw_error_set(error, TW_STATUS_TIMEOUT, "a shard that was asked to take over has not answered");
+    return TW_STATUS_IDLE;
 }
 
 tw_status tw_shard_promote(const char *address,
@@ -250,6 +251,14 @@ tw_status tw_shard_promote(const char *address,
         status = tw_promote_encode(&out, tw_link_sender(), 1, promotion, error);
     if (status == TW_STATUS_OK)
         status = exchange(socket, message, &out, deadline_us, &answer, error);
+    if (status == TW_STATUS_IDLE) {
+        status = tw_error_set(error, TW_STATUS_TIMEOUT,
+            "the shard at %s was asked to take over and has not answered for %g s; check that it runs, and with keys "
+            "that "
+            "this one's role is admin",
+            address, timeout_ms / 1000.0);
+        tw_error_code(error, "E301");
+    }
     if (status == TW_STATUS_OK)
         status = take_answer(&answer, address, epoch, error);
     tw_free(out.bytes);

@@ -1,4 +1,5 @@
 /* A shard and its standby: who subscribes, who takes over from whom. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/hash.h"
@@ -40,7 +41,10 @@ static void take_subscribe(tw_shard *self, const void *peer, size_t peer_size, c
     tw_subscription wanted;
     if (!tw_subscription_get(&wanted, frame) || wanted.index != self->options.index ||
         wanted.count != self->options.count) {
-        tw_shard_nack(self, peer, peer_size, frame, TW_NACK_SCHEMA, NULL, "SUBSCRIBE of another shard");
+        char why[TW_ERROR_MESSAGE_SIZE];
+        (void)snprintf(why, sizeof why, "this is shard %u of %u: start the standby with --shard %u/%u",
+            self->options.index, self->options.count, self->options.index, self->options.count);
+        tw_shard_nack(self, peer, peer_size, frame, TW_NACK_SCHEMA, NULL, why);
         return;
     }
     if (frame->epoch > feed->epoch) {

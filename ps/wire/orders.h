@@ -39,6 +39,7 @@ typedef struct tw_standing {
     uint64_t shard_epochs;  /* the sum of the epochs that these serve with, as they said */
     uint64_t quiet;         /* the checkpoint for which it stands still, or 0 */
     uint32_t map_version;   /* of the shard map that it has; 0: none */
+    uint64_t job;           /* a hash of what is learned and how the input is cut, 0: not said; `handle` of the frame */
 } tw_standing;
 
 /* `shards` of a standing is the sum of this over them, with the lowest bit set; incarnation: of the process that serves

@@ -1,5 +1,6 @@
 #include "ps/worker/membership.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -53,7 +54,8 @@ tw_status tw_membership_report(tw_membership *self, int64_t now_us, tw_buffer *o
         .model = self->model,
         .sender = self->sender,
         .incarnation = self->incarnation,
-        .sequence = self->sequence + 1};
+        .sequence = self->sequence + 1,
+        .handle = self->standing.job};
     tw_status status = tw_frame_begin(out, &frame, NULL, error);
     if (status == TW_STATUS_OK)
         status = tw_standing_encode(&self->standing, out, error);
@@ -103,6 +105,11 @@ tw_status tw_membership_take(tw_membership *self, int64_t now_us, const void *by
     if (frame.incarnation < self->incarnation)
         return TW_STATUS_OK;
     self->heard_us = now_us;
+    /* Only a shard answers so. */
+    if (frame.type == TW_FRAME_NACK &&
+        (frame.reason == TW_NACK_STALE_INCARNATION || frame.reason == TW_NACK_NOT_PRIMARY))
+        (void)snprintf(self->refusal, sizeof self->refusal, "%s",
+            "a shard answers at its address: give that of thalweg coordinator, or name the shards by --connect");
     if (frame.type == TW_FRAME_NACK && (frame.reason == TW_NACK_SCHEMA || frame.reason == TW_NACK_CONFLICT))
         take_text(self->refusal, &frame);
     if (frame.type == TW_FRAME_NACK && frame.reason == TW_NACK_OVERLOAD)

@@ -10,7 +10,7 @@ tw_status saved_open(saved_model *self, const char *directory, uint64_t version,
     tw_error skipped = {0};
     memset(self, 0, sizeof *self);
     tw_status status = tw_checkpoint_read(directory, version, &self->manifest, &skipped, error);
-    if (skipped.message[0] != '\0')
+    if (skipped.message[0] != '\0' && status == TW_STATUS_OK)
         console_note("thalweg: warning: %s; the checkpoint before it is used", skipped.message);
     if (status < 0)
         return status;

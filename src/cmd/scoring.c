@@ -108,7 +108,7 @@ static tw_status open_model(scoring *self, const scoring_options *options, tw_er
 {
     tw_error skipped = {0};
     tw_status status = tw_checkpoint_read(options->directory, options->version, &self->manifest, &skipped, error);
-    if (skipped.message[0] != '\0')
+    if (skipped.message[0] != '\0' && status == TW_STATUS_OK)
         console_note("thalweg: warning: %s; the checkpoint before it is used", skipped.message);
     if (status < 0)
         return status;

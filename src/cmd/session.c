@@ -55,6 +55,8 @@ static tw_status check_changes(session *self, tw_error *error)
 static tw_status check_crew(const session *self, tw_status status, tw_error *error)
 {
     bool was_crew = tw_manifest_find(&self->manifest, "crew") != NULL;
+    if (status >= 0 && was_crew && self->assembly->pipeline->workers > 1)
+        return session_check_stripe(self, error);
     if (status < 0 || was_crew == (self->assembly->pipeline->workers > 1))
         return status;
     status = tw_error_set(error, TW_STATUS_CONFLICT,

@@ -9,6 +9,7 @@
 #include "cmd/crew.h"
 #include "cmd/crew_figures.h"
 #include "cmd/session_state.h"
+#include "config/fingerprint.h"
 #include "engine/versions.h"
 #include "ps/worker/claim.h"
 #include "ps/worker/cut.h"
@@ -36,6 +37,7 @@ typedef struct crew_run {
     uint64_t started_events; /* T at the start */
     uint64_t next_progress_events;
     uint32_t n_restarts;     /* of workers, of crews before this one */
+    uint32_t n_failed_saves; /* at the end */
     uint64_t shard_restarts; /* when the workers were started */
 } crew_run;
 
@@ -372,6 +374,26 @@ static tw_status watch_workers(crew_run *self, int *code, tw_error *error)
     return status;
 }
 
+/* A shard that dies meanwhile makes the last checkpoint fail, and may not be known to have died yet: so it is tried
+ * once more. What fails then fails for another reason, such as a full disk. */
+static bool must_look_again(crew_run *self, tw_status saved, tw_error *error)
+{
+    if (self->session->children != NULL && children_check(self->session->children, NULL) < 0)
+        return false;
+    if (has_lost_shards(self)) {
+        console_note("thalweg: warning: a shard was started again; the workers look for what it lost");
+        return true;
+    }
+    if (saved >= 0)
+        return false;
+    tw_error_code(error, "E204");
+    if (self->n_failed_saves++ > 0)
+        return false;
+    console_note("thalweg: warning: E204: the last checkpoint failed and is tried once more: %s",
+        error != NULL ? error->message : "");
+    return true;
+}
+
 /* Until all have finished and what they learned is saved. A shard that lost rows meanwhile makes them go through their
  * shares again: what the marks cover is passed over. */
 static tw_status run_workers(crew_run *self, int *code, tw_error *error)
@@ -391,13 +413,51 @@ static tw_status run_workers(crew_run *self, int *code, tw_error *error)
         self->n_restarts += self->crew != NULL ? crew_restarts(self->crew) : 0;
         crew_stop(&self->crew);
         tw_status saved = status >= 0 ? save_last(self, error) : TW_STATUS_OK;
-        if (status < 0 || atomic_load(self->session->stop) || (saved == TW_STATUS_OK && !has_lost_shards(self))) {
+        if (status < 0 || atomic_load(self->session->stop) || !must_look_again(self, saved, error)) {
             if (saved < 0)
                 *code = tw_status_exit_code(saved);
             return status < 0 ? status : saved;
         }
-        console_note("thalweg: warning: a shard was started again; the workers look for what it lost");
     }
+}
+
+static tw_status stripe_of(const tw_section *pipeline, int64_t *out, tw_error *error)
+{
+    tw_option table[] = {{.name = "stripe", .type = TW_OPTION_SIZE, .max = 9e18, .help = ""}, {0}};
+    tw_option_values *values = NULL;
+    char *value = NULL, *text = tw_strndup(pipeline->bytes, pipeline->size);
+    if (text == NULL)
+        return tw_no_memory(error, pipeline->size);
+    tw_status status = tw_canonical_value(text, "parameter_servers.stripe", &value, error);
+    if (status == TW_STATUS_OK)
+        status = tw_option_values_create(table, &values, error);
+    if (status == TW_STATUS_OK)
+        status = tw_option_set(values, "stripe", value, error);
+    if (status == TW_STATUS_OK)
+        *out = tw_option_int(values, "stripe");
+    tw_option_values_destroy(&values);
+    tw_free(value);
+    tw_free(text);
+    return status;
+}
+
+tw_status session_check_stripe(const session *self, tw_error *error)
+{
+    const tw_pipeline *pipeline = self->assembly->pipeline;
+    const tw_section *before = tw_manifest_find(&self->manifest, "pipeline");
+    int64_t was = (int64_t)pipeline->stripe_bytes;
+    tw_status status = before != NULL ? stripe_of(before, &was, error) : TW_STATUS_OK;
+    if (status == TW_STATUS_NOT_FOUND || (status == TW_STATUS_OK && was == (int64_t)pipeline->stripe_bytes))
+        return TW_STATUS_OK;
+    if (status < 0)
+        return status;
+    status = tw_error_set(error, TW_STATUS_CONFLICT,
+        "the model in %s was learned in stripes of %lld bytes, and parameter_servers.stripe is %llu: the workers would "
+        "learn all of the input again; continue it with the same, start over with --fresh, or take its rows over with "
+        "--init",
+        pipeline->checkpoint_dir, (long long)was, (unsigned long long)pipeline->stripe_bytes);
+    tw_error_code(error, "E203");
+    return status;
 }
 
 void session_begin_report(const session *self, tw_report *out)

@@ -34,6 +34,9 @@ typedef struct session {
     const atomic_bool *stop;      /* set: the user wants the run to end */
 } session;
 
+/* CONFLICT with E203: the checkpoint's workers cut the input into stripes of another size, which are other splits. */
+TW_MUST_USE tw_status session_check_stripe(const session *self, tw_error *error);
+
 /* Starts the workers, watches them, saves checkpoints meanwhile, until all have read their shares. *report: the figures
  * of all; *code: the exit code when it fails. */
 TW_MUST_USE tw_status session_run_crew(session *self, tw_report *report, int *code, tw_error *error);

@@ -153,15 +153,16 @@ static void print_age(FILE *out, uint64_t age_ms)
         (void)fprintf(out, "  %6.1f s", (double)age_ms / 1e3);
 }
 
-static void print_shard(FILE *out, const shard_view *view, const shard_totals *totals, uint32_t i)
+static void print_shard(FILE *out, const shard_view *view, const shard_totals *totals, uint32_t i, int width)
 {
     const tw_shard_status *status = &view->answer[i].status;
     const uint64_t *figure = status->figure;
     if (!view->answer[i].has_answered) {
-        (void)fprintf(out, "    -  %-24s  does not answer\n", view->address[i]);
+        (void)fprintf(out, "    -  %-*s  %s\n", width, view->address[i],
+            view->answer[i].is_no_shard ? "is no shard" : "does not answer");
         return;
     }
-    (void)fprintf(out, "%5" PRIu64 "  %-24s  %-12s", figure[TW_STATUS_SHARD], view->address[i],
+    (void)fprintf(out, "%5" PRIu64 "  %-*s  %-12s", figure[TW_STATUS_SHARD], width, view->address[i],
         status->model[0] != '\0' ? status->model : "-");
     print_count(out, 10, figure[TW_STATUS_ROWS]);
     print_size(out, figure[TW_STATUS_BYTES]);
@@ -262,10 +263,14 @@ static void print_rounds(FILE *out, const shard_view *view)
 void shard_report_print(FILE *out, const shard_view *view)
 {
     shard_totals totals = shard_totals_of(view);
-    (void)fprintf(out, "%5s  %-24s  %-12s  %10s  %9s  %11s  %7s  %9s  %8s  %8s  %8s  %7s  %9s\n", "shard", "address",
-        "model", "rows", "memory", "events", "behind", "pushes", "sessions", "snapshot", "age", "refused", "conflicts");
+    int width = 24;
     for (uint32_t i = 0; i < view->n; i++)
-        print_shard(out, view, &totals, i);
+        width = (int)strlen(view->address[i]) > width ? (int)strlen(view->address[i]) : width;
+    (void)fprintf(out, "%5s  %-*s  %-12s  %10s  %9s  %11s  %7s  %9s  %8s  %8s  %8s  %7s  %9s\n", "shard", width,
+        "address", "model", "rows", "memory", "events", "behind", "pushes", "sessions", "snapshot", "age", "refused",
+        "conflicts");
+    for (uint32_t i = 0; i < view->n; i++)
+        print_shard(out, view, &totals, i, width);
     if (isfinite(totals.shard_skew))
         (void)fprintf(out, "skew (largest by mean): %.2f over shards", totals.shard_skew);
     if (isfinite(totals.shard_skew) && isfinite(totals.slot_skew))

@@ -75,6 +75,10 @@ static tw_status add_shards(shard_list *self, const char *text, tw_error *error)
         tw_status status = check_alternatives(at, error);
         if (status < 0)
             return status;
+        for (uint32_t i = 0; i < self->n; i++) {
+            if (strcmp(self->address[i], at) == 0)
+                return tw_error_set(error, TW_STATUS_INVALID, "--shards names %s twice: every shard has its own", at);
+        }
         self->address[self->n++] = at;
     }
     return TW_STATUS_OK;
@@ -163,8 +167,8 @@ static tw_status serve(
     if (page != NULL)
         console_note("metrics at http://%s/metrics", tw_page_address(page));
     if (status == TW_STATUS_OK)
-        console_note(
-            "the coordinator of %u shards serves at %s", options->n_shards, tw_coordinator_server_address(server));
+        console_note("the coordinator of %u shard%s serves at %s", options->n_shards, options->n_shards == 1 ? "" : "s",
+            tw_coordinator_server_address(server));
     while (status == TW_STATUS_OK && !atomic_load(stop)) {
         tw_clock_sleep_us(WATCH_US);
         status = tw_coordinator_server_check(server, error);

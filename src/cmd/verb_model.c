@@ -100,11 +100,8 @@ static int list_checkpoints(const char *directory, bool has_files)
     bool is_pinned = false;
     tw_error error = {0};
     tw_status status = tw_versions_list(directory, &version, &n, &error);
-    if (status == TW_STATUS_OK && n == 0) {
-        status = tw_error_set(
-            &error, TW_STATUS_NOT_FOUND, "%s: holds no checkpoint; check the path, or train first", directory);
-        tw_error_code(&error, "E201");
-    }
+    if (status == TW_STATUS_OK && n == 0)
+        status = tw_checkpoint_none(directory, &error);
     if (status < 0) {
         console_error(&error);
         tw_free(version);
@@ -148,7 +145,7 @@ static int show_checkpoint(const char *directory, uint64_t version, const flags 
     assembly all;
     bool has_assembly = false;
     tw_status status = tw_checkpoint_read(directory, version, &manifest, &skipped, &error);
-    if (skipped.message[0] != '\0')
+    if (skipped.message[0] != '\0' && status == TW_STATUS_OK)
         console_note("thalweg: warning: %s; the checkpoint before it is shown", skipped.message);
     if (status == TW_STATUS_OK) {
         saved_note_refusal(&manifest);

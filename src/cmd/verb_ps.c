@@ -112,6 +112,9 @@ static tw_status read_standby(const flags *given, tw_shard_server_options *out, 
     out->is_sync = flags_has(given, "sync");
     if (out->standby_of == NULL && (out->is_sync || flags_has(given, "primary-key")))
         return tw_error_set(error, TW_STATUS_INVALID, "--sync and --primary-key belong to --standby-of");
+    if (out->standby_of != NULL && out->address != NULL && strcmp(out->standby_of, out->address) == 0)
+        return tw_error_set(error, TW_STATUS_INVALID,
+            "--standby-of %s is its own --bind: name the address of the shard that it is to copy", out->standby_of);
     if (out->standby_of != NULL && has_keys != flags_has(given, "primary-key"))
         return tw_error_set(error, TW_STATUS_INVALID, "--key and --primary-key belong together with --standby-of");
     if (out->standby_of != NULL && (flags_has(given, "restore") || flags_has(given, "init")))
@@ -119,6 +122,23 @@ static tw_status read_standby(const flags *given, tw_shard_server_options *out, 
             error, TW_STATUS_INVALID, "--standby-of takes its rows from there, not by --restore or --init");
     out->is_epoch_certain = flags_has(given, "epoch");
     return flags_count(given, "epoch", 0, INT64_MAX, &out->epoch, error);
+}
+
+/* What says nothing without a directory is refused: nothing would be saved. */
+static tw_status check_directory(
+    const flags *given, const tw_shard_server_options *options, uint64_t keep, tw_error *error)
+{
+    static const char *const needing[] = {"snapshot-every", "keep", "deltas", "restore", "newer-than"};
+    if (keep == 0)
+        return tw_error_set(error, TW_STATUS_INVALID, "--keep 0: 1 to 1000 snapshots can be kept");
+    for (size_t i = 0; options->directory == NULL && i < sizeof needing / sizeof needing[0]; i++) {
+        if (flags_has(given, needing[i]))
+            return tw_error_set(error, TW_STATUS_INVALID,
+                "--%s needs --checkpoint DIR: without it this shard neither saves nor loads its rows", needing[i]);
+    }
+    if (flags_has(given, "init-version") && !flags_has(given, "init"))
+        return tw_error_set(error, TW_STATUS_INVALID, "--init-version belongs to --init");
+    return TW_STATUS_OK;
 }
 
 static tw_status read_options(const flags *given, tw_shard_server_options *out, tw_error *error)
@@ -148,6 +168,8 @@ static tw_status read_options(const flags *given, tw_shard_server_options *out, 
         status = parse_size(max_bytes, &out->max_bytes, error);
     if (status == TW_STATUS_OK)
         status = read_standby(given, out, error);
+    if (status == TW_STATUS_OK)
+        status = check_directory(given, out, keep, error);
     if (flags_has(given, "fresh"))
         out->newer_than = UINT64_MAX;
     out->keep = (uint32_t)keep;
@@ -205,7 +227,7 @@ static int promote(const flags *given)
         console_error(&error);
     else
         console_note("the shard at %s serves with epoch %llu", address, (unsigned long long)epoch);
-    return tw_status_exit_code(status);
+    return tw_status_exit_code(status == TW_STATUS_TIMEOUT ? TW_STATUS_UNAVAILABLE : status);
 }
 
 static int ps_main(const verb *self, int argc, char **argv)

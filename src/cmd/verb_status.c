@@ -62,6 +62,8 @@ static tw_status read_connect(status_run *self, const flags *given, tw_error *er
         if (comma != at)
             status = add_address(self, at, error);
     }
+    if (status == TW_STATUS_OK && self->n == 0)
+        status = tw_error_set(error, TW_STATUS_INVALID, "--connect: an address is expected, tcp://127.0.0.1:PORT");
     return status;
 }
 
@@ -102,7 +104,9 @@ static tw_status read_all(status_run *self, const flags *given, tw_error *error)
 {
     int64_t timeout_us = 0;
     tw_status status = flags_duration("timeout", flags_text(given, "timeout", "2s"), &timeout_us, error);
-    self->timeout_ms = (int)(timeout_us / 1000 < 1 ? 1 : timeout_us / 1000 > 3600000 ? 3600000 : timeout_us / 1000);
+    if (status == TW_STATUS_OK && (timeout_us < 1000 || timeout_us / 1000 > 3600000))
+        status = tw_error_set(error, TW_STATUS_INVALID, "--timeout: 1ms to 1h");
+    self->timeout_ms = (int)(timeout_us / 1000);
     if (status == TW_STATUS_OK)
         status = security_of_client(&self->keys, given, &self->security, error);
     if (status < 0 || flags_has(given, "coordinator"))
@@ -127,13 +131,20 @@ static tw_status show(const status_run *self, const tw_asked *answer, bool is_js
     }
     tw_text missing = {0};
     tw_status status = TW_STATUS_OK;
+    for (uint32_t i = 0; i < self->n; i++) {
+        if (answer[i].is_no_shard)
+            return tw_error_set(error, TW_STATUS_INVALID,
+                "%s answers, and is no shard: ask a coordinator by --coordinator", self->address[i]);
+    }
     for (uint32_t i = 0; i < self->n && status == TW_STATUS_OK; i++) {
         if (!answer[i].has_answered)
             status = tw_text_addf(&missing, error, "%s%s", missing.size > 0 ? ", " : "", self->address[i]);
     }
     if (status == TW_STATUS_OK && missing.size > 0)
-        status = tw_error_set(
-            error, TW_STATUS_UNAVAILABLE, "no answer within %d ms from %s", self->timeout_ms, missing.bytes);
+        status = tw_error_set(error, TW_STATUS_UNAVAILABLE,
+            "no answer within %d ms from %s: check that it runs, and with keys that its allow-list has --key and that "
+            "--server-key is its",
+            self->timeout_ms, missing.bytes);
     tw_text_fini(&missing);
     return status;
 }

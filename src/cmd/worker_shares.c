@@ -3,8 +3,10 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "cmd/security.h"
 #include "cmd/worker_state.h"
+#include "config/fingerprint.h"
 #include "ps/worker/claim.h"
 
 enum { WAIT_MS = 100, FLUSH_MS = 60000, SHARES = 128, NOTE_AFTER_US = 3000000, IDLE_US = 1000 };
@@ -124,7 +126,9 @@ static tw_status await_orders(share_run *run, tw_orders *out, tw_error *error)
             return status;
         if (silent_us > patience_us) {
             status = tw_error_set(error, TW_STATUS_UNAVAILABLE,
-                "the coordinator at %s has not answered for %g s; check that it runs and that the address is its",
+                "the coordinator at %s has not answered for %g s; check that it runs, that the address is its, and "
+                "with "
+                "keys that its allow-list has this one's as a worker",
                 run->worker->coordinator, (double)patience_us / 1e6);
             tw_error_code(error, "E301");
             return status;
@@ -276,6 +280,14 @@ static tw_status serve_orders(share_run *run, tw_error *error)
     return status;
 }
 
+/* Of what all workers of a model must have in common: what the model is, and into which stripes the input is cut. */
+static tw_status job_hash(const worker_run *worker, uint64_t *out, tw_error *error)
+{
+    tw_status status = tw_fingerprint(worker->all.canonical.bytes, out, error);
+    *out = tw_mix64(*out ^ tw_mix64(worker->all.pipeline->stripe_bytes)) | 1;
+    return status;
+}
+
 static tw_status join(share_run *run, tw_error *error)
 {
     worker_run *worker = run->worker;
@@ -283,15 +295,19 @@ static tw_status join(share_run *run, tw_error *error)
     client_security keys;
     const tw_socket_security *security = NULL;
     tw_orders orders;
+    uint64_t job = 0;
     bool is_local = strncmp(worker->coordinator, "ipc://", strlen("ipc://")) == 0;
     tw_status status = security_of_pipeline(&keys, pipeline, &security, error);
     if (status == TW_STATUS_OK && security != NULL && worker->coordinator_key != NULL)
         status = tw_public_key_read(worker->coordinator_key, keys.server_key, error);
+    if (status == TW_STATUS_OK)
+        status = job_hash(worker, &job, error);
     tw_member_options options = {
         .address = worker->coordinator,
         .security = is_local ? NULL : security,
         .name = worker->name,
         .model = pipeline->name,
+        .job = job,
         .n_shares = SHARES,
         .passes = (uint32_t)pipeline->passes,
         .stop = worker->stop,

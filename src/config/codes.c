@@ -191,7 +191,7 @@ static const tw_code codes[] = {
         "Rows have reached model.max_bytes. Raise the limit, let rows give way (evict: oldest), use table: hashed, or "
         "use fewer features.",
         "表已满",
-        "行占用达到 model.max_bytes。请提高上限、让旧行让位（evict: oldest）、使用 table: hashed 或减少特征。"},
+        "行占用达到 model.max_bytes。请提高上限、允许淘汰旧行（evict: oldest）、使用 table: hashed 或减少特征。"},
     {"E206", "no version is published",
         "There are checkpoints, but publish.require refused all of them, so that none may be served. `thalweg model "
         "ls` says why. Learn on, or change the requirement: it holds for the versions that come.",
@@ -226,12 +226,13 @@ static const tw_code codes[] = {
         "worker；分片会拒绝它为该份额继续推送的内容（STALE_OWNER）。没有事件丢失或重复计数，它会领取其他工作。"
         "若反复出现，说明该机器过载：请调大 --dead-after。"},
     {"E306", "coordinator refuses the worker",
-        "Its job is another one than that of the workers that are there (another model, other passes), a live worker "
-        "has the same name, or the coordinator was started again with other shards. The message says which. Use the "
-        "same pipeline for all workers of a coordinator, and another --name for each.",
+        "Its job is another one than that of the workers that are there (another model, other features, model options, "
+        "stripes or passes), a live worker has the same name, a shard answers at the address, or the coordinator was "
+        "started again with other shards. The message says which. Use the same pipeline for all workers of a "
+        "coordinator, and another --name for each.",
         "协调器拒绝该 worker",
-        "它的任务与已在场的 worker 不同（模型或遍数不同），或已有同名的 worker "
-        "在运行，或协调器以不同的分片重新启动。消息会指出原因。"
+        "它的任务与已在运行的 worker 不同（模型、特征、模型选项、条带或遍数不同），或已有同名的 worker "
+        "在运行，或该地址上应答的是分片，或协调器以不同的分片重新启动。消息会指出原因。"
         "同一协调器的所有 worker 应使用同一流水线，并各用不同的 --name。"},
     {"E307", "no named checkpoints here",
         "Only a run with several workers and a checkpoint directory saves by name. `thalweg coordinator` saves "

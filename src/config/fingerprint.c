@@ -280,3 +280,21 @@ tw_status tw_fingerprint_data(const char *canonical, uint64_t *out, tw_error *er
 {
     return fingerprint(canonical, is_of_data, out, error);
 }
+
+tw_status tw_canonical_value(const char *canonical, const char *path, char **out, tw_error *error)
+{
+    facts all = {0};
+    *out = NULL;
+    tw_status status = read_facts(canonical, &all, error);
+    if (status < 0)
+        return status;
+    const fact *found = facts_find(&all, path);
+    if (found == NULL) {
+        status = tw_error_set(error, TW_STATUS_NOT_FOUND, "%s: the pipeline has no such value", path);
+    } else {
+        *out = tw_strdup(found->value);
+        status = *out != NULL ? TW_STATUS_OK : tw_no_memory(error, strlen(found->value) + 1);
+    }
+    facts_fini(&all);
+    return status;
+}

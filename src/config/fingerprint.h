@@ -27,6 +27,9 @@ TW_MUST_USE tw_status tw_fingerprint_compare(
 /* A hash of what touches the model: texts that compare as TW_CHANGE_NONE have equal ones. */
 TW_MUST_USE tw_status tw_fingerprint(const char *canonical, uint64_t *out, tw_error *error);
 
+/* The value at `path` of a canonical text, in one line; NOT_FOUND: there is none. Release *out with tw_free. */
+TW_MUST_USE tw_status tw_canonical_value(const char *canonical, const char *path, char **out, tw_error *error);
+
 /* A hash of what decides the decoded events: sources, features, label, table. */
 TW_MUST_USE tw_status tw_fingerprint_data(const char *canonical, uint64_t *out, tw_error *error);
 

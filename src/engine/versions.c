@@ -148,10 +148,7 @@ static tw_status newest_published(
             (unsigned long long)below);
     if (newest != 0)
         return none_published(directory, newest, error);
-    status =
-        tw_error_set(error, TW_STATUS_NOT_FOUND, "%s: holds no checkpoint; check the path, or train first", directory);
-    tw_error_code(error, "E201");
-    return status;
+    return tw_checkpoint_none(directory, error);
 }
 
 tw_status tw_versions_choose(

@@ -73,6 +73,6 @@ tw_status tw_address_check(const char *address, bool is_open, tw_error *error)
                 size - 6, limit);
         return TW_STATUS_OK;
     }
-    return tw_error_set(error, TW_STATUS_INVALID,
-        "\"%s\" is not an address; write ipc://PATH, tcp://127.0.0.1:PORT or inproc://NAME", address);
+    return tw_error_set(
+        error, TW_STATUS_INVALID, "\"%s\" is not an address; write tcp://127.0.0.1:PORT or ipc://PATH", address);
 }

@@ -173,21 +173,46 @@ static tw_status read_newest(
         directory, n_ids, why.message);
 }
 
+tw_status tw_checkpoint_none(const char *directory, tw_error *error)
+{
+    tw_names names = {0};
+    bool has_rows = false;
+    if (tw_directory_list(directory, &names, NULL) == TW_STATUS_OK) {
+        for (size_t i = 0; i < names.count; i++) {
+            uint64_t id;
+            const char *kind = file_id(names.name[i], &id);
+            has_rows = has_rows || (kind != NULL && is_rows(kind));
+        }
+        tw_names_free(&names);
+    }
+    tw_status status = tw_error_set(error, TW_STATUS_NOT_FOUND,
+        has_rows ? "%s: holds no checkpoint, only shards' own snapshots; a run that joins these shards "
+                   "(parameter_servers.connect) with this checkpoint.dir saves one"
+                 : "%s: holds no checkpoint; check the path, or train first",
+        directory);
+    tw_error_code(error, "E201");
+    return status;
+}
+
 tw_status tw_checkpoint_read(const char *directory, uint64_t id, tw_manifest *out, tw_error *skipped, tw_error *error)
 {
     memset(out, 0, sizeof *out);
     if (skipped != NULL)
         memset(skipped, 0, sizeof *skipped);
-    if (id != 0)
-        return read_one(directory, id, out, error);
+    if (id != 0) {
+        tw_status status = read_one(directory, id, out, error);
+        if (status == TW_STATUS_NOT_FOUND) {
+            status = tw_error_set(error, status, "%s: holds no checkpoint %llu; `thalweg model ls --model` lists them",
+                directory, (unsigned long long)id);
+            tw_error_code(error, "E201");
+        }
+        return status;
+    }
     uint64_t *ids = NULL;
     size_t n_ids = 0;
     tw_status status = tw_checkpoint_list(directory, &ids, &n_ids, error);
-    if (status == TW_STATUS_OK && n_ids == 0) {
-        status = tw_error_set(
-            error, TW_STATUS_NOT_FOUND, "%s: holds no checkpoint; check the path, or train first", directory);
-        tw_error_code(error, "E201");
-    }
+    if (status == TW_STATUS_OK && n_ids == 0)
+        status = tw_checkpoint_none(directory, error);
     if (status == TW_STATUS_OK)
         status = read_newest(directory, ids, n_ids, out, skipped, error);
     tw_free(ids);

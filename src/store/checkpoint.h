@@ -43,6 +43,9 @@ const tw_section *tw_manifest_find(const tw_manifest *self, const char *name);
 /* Writes `directory/<id>.manifest` durably. */
 TW_MUST_USE tw_status tw_checkpoint_commit(const char *directory, const tw_manifest *manifest, tw_error *error);
 
+/* NOT_FOUND with E201: there is no manifest; where shards saved by themselves it says so. */
+TW_MUST_USE tw_status tw_checkpoint_none(const char *directory, tw_error *error);
+
 /* Reads checkpoint `id` (0: the newest) and verifies the manifest and every row file that it names. With id 0 a damaged
  * one is passed over for the one before it: `skipped` (NULL allowed) then says which and why. NOT_FOUND: no checkpoint
  * at all; CORRUPT: none that is whole. */

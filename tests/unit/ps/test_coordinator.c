@@ -310,6 +310,20 @@ static void a_worker_of_another_job_is_refused(void **state)
     world_destroy(self);
 }
 
+static void a_worker_of_another_pipeline_is_refused_and_one_that_does_not_say_is_not(void **state)
+{
+    (void)state;
+    world *self = world_create(3, 3);
+    self->worker[0].state.standing.job = 11;
+    self->worker[1].state.standing.job = 12;
+    run_for(self, 300 * MS);
+    assert_non_null(strstr(self->worker[1].state.refusal, "another pipeline"));
+    assert_string_equal(self->worker[0].state.refusal, "");
+    assert_string_equal(self->worker[2].state.refusal, "");
+    assert_true(self->worker[2].state.n_shards > 0);
+    world_destroy(self);
+}
+
 static void lost_repeated_and_late_messages_deaths_and_restarts_lose_no_share(void **state)
 {
     (void)state;
@@ -425,6 +439,7 @@ int main(void)
         cmocka_unit_test(of_workers_on_different_shards_those_of_the_later_epoch_count),
         cmocka_unit_test(a_return_to_shards_that_were_named_before_opens_every_share_again),
         cmocka_unit_test(a_worker_of_another_job_is_refused),
+        cmocka_unit_test(a_worker_of_another_pipeline_is_refused_and_one_that_does_not_say_is_not),
         cmocka_unit_test(lost_repeated_and_late_messages_deaths_and_restarts_lose_no_share),
         cmocka_unit_test(what_is_malformed_is_refused_and_changes_nothing),
         cmocka_unit_test(every_allocation_may_fail),
