@@ -341,11 +341,13 @@ int main(int argc, char **argv)
     self.rows_a_column = millions * 1000000 / N_ENTRIES;
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
     open_model(&self);
+    double before_mb = resident_mb();
     fill_rows(&self);
     tw_params_stats stats;
     self.params->ops->stats(self.params, &stats);
-    printf("%llu rows, %.2f bytes a row, %.0f MB\n", (unsigned long long)stats.rows,
-        (double)stats.bytes / (double)stats.rows, (double)stats.bytes / 1e6);
+    printf("%llu rows, %.2f bytes a row, %.0f MB; %.2f bytes a row are resident\n", (unsigned long long)stats.rows,
+        (double)stats.bytes / (double)stats.rows, (double)stats.bytes / 1e6,
+        (resident_mb() - before_mb) * 1e6 / (double)stats.rows);
     (void)learn_alone(&self, 1, "warm");
     double before = learn_alone(&self, seconds, "alone");
     for (int i = 0; i <= deltas; i++) {

@@ -125,7 +125,7 @@ static tw_status build(bulk *self, const tw_section_view *section, uint32_t firs
             *error = why;
     }
     if (status < 0)
-        tw_segment_drop(&segment);
+        tw_segment_drop(self->table, &segment);
     else
         count_in_slots(self, section, first, last);
     return status;
@@ -376,7 +376,7 @@ static tw_status cover(bulk *self, uint32_t first, uint32_t last, uint8_t at, tw
         if (status == TW_STATUS_OK)
             status = tw_segments_add(table, &segment, error);
         if (status < 0)
-            tw_segment_drop(&segment);
+            tw_segment_drop(table, &segment);
     }
     return status;
 }

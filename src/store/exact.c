@@ -83,7 +83,7 @@ static inline unsigned char *segment_find_touch(
 
 static inline void note_prefetch(const tw_segment *self, uint64_t bucket)
 {
-    __builtin_prefetch(&self->touched[bucket], 1);
+    __builtin_prefetch(&self->touched[bucket]);
     if (self->area == NULL || self->area->noted != NULL)
         return;
     const tw_kept_log *log = &self->area->log;

@@ -143,18 +143,18 @@ static tw_status frozen_fill(tw_frozen *self, tw_error *error)
 
 static void frozen_free(tw_frozen *self)
 {
-    for (size_t i = 0; i < self->n_touched; i++)
-        tw_free(self->touched[i]);
-    tw_free(self->touched);
-    tw_free(self->touched_rows);
+    tw_unmap_pages(self->touched_rows, tw_touched_size(self->table));
     tw_free(self->gone);
     tw_free(self->chain);
     tw_free(self->directory);
     for (size_t i = 0; i < self->n_areas; i++) {
         tw_area *area = &self->area[i];
         if (atomic_load(&area->owners) == TW_AREA_REPLACED)
-            tw_segment_memory_free(area->live, area->size);
+            tw_page_pool_give(self->table->pages, area->live, area->size);
+        if (area->kind == TW_AREA_EXACT && area->index < self->n_touched)
+            tw_page_pool_give(self->table->bit_pages, self->touched[area->index], area->size / self->table->stride);
     }
+    tw_free(self->touched);
     tw_kept_free(self);
     tw_free(self->noted);
     tw_free(self->mark);

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "base/page_pool.h"
 #include "data/key.h"
 #include "store/chain.h"
 #include "store/kept.h"
@@ -131,7 +132,8 @@ struct tw_table {
     unsigned char *initial; /* one record, for READ of absent keys */
     uint64_t bytes;         /* of rows, index and blocks */
 
-    tw_segment *segment; /* exact */
+    tw_page_pool *pages, *bit_pages; /* of the segments, which move; of their bits */
+    tw_segment *segment;             /* exact */
     size_t n_segments, segment_capacity, stride;
     uint16_t segment_of[TW_N_SLOTS];
 
@@ -174,8 +176,7 @@ TW_MUST_USE tw_status tw_segment_make(
     tw_table *table, tw_segment *self, uint32_t first_slot, uint32_t last_slot, uint64_t count, tw_error *error);
 bool tw_segment_fill(const tw_table *table, tw_segment *self, const unsigned char *pair, size_t pair_size, uint64_t n);
 TW_MUST_USE tw_status tw_segments_add(tw_table *self, const tw_segment *segment, tw_error *error);
-void tw_segment_drop(tw_segment *self);
-void tw_segment_memory_free(void *bytes, size_t size);
+void tw_segment_drop(tw_table *table, tw_segment *self);
 
 /* exact.c */
 TW_MUST_USE tw_status tw_segments_rows(
@@ -241,6 +242,12 @@ void tw_touched_settle(tw_frozen *frozen);
 void tw_touched_end(tw_table *self);
 /* The row of a key was evicted. */
 void tw_touched_gone(tw_table *self, uint64_t key);
+
+/* Bytes of the bits of a hashed table's rows, or of the sets of counts. */
+static inline size_t tw_touched_size(const tw_table *self)
+{
+    return (self->rows != NULL ? (size_t)self->n_rows : self->keep.n_sets) / 8 + 1;
+}
 
 /* Sets a bit and counts it once. */
 static inline void tw_touch(tw_touched *self, uint8_t *byte, unsigned bit)

@@ -297,7 +297,7 @@ bool tw_area_copy(tw_area *self, unsigned char *image)
         return false;
     log_close(&frozen->kept, &self->log);
     if (atomic_fetch_or(&self->owners, TW_AREA_COPIED) & TW_AREA_REPLACED) {
-        tw_segment_memory_free(self->live, self->size);
+        tw_page_pool_give(frozen->table->pages, self->live, self->size);
         atomic_fetch_sub(&frozen->kept.bytes, self->size);
     }
     return true;

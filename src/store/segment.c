@@ -10,23 +10,11 @@
 
 enum {
     SEGMENT_MAX_SIZE = 1 << 20, /* bytes; above it a segment is split, if it has more than one slot */
-    SEGMENT_PAGES_SIZE = 1 << 16,
+    SEGMENT_MOVE_MAX = 3 << 19,
+    SEGMENT_MOVES = 2,       /* a growth */
     SEGMENT_LOAD_MAX = 92,   /* percent of the places of a segment */
     SEGMENT_SMALL = 1 << 12, /* rows; below, growth doubles */
 };
-
-static void *segment_memory(size_t size)
-{
-    return size >= SEGMENT_PAGES_SIZE ? tw_map_pages(size) : tw_alloc_aligned(64, size);
-}
-
-void tw_segment_memory_free(void *bytes, size_t size)
-{
-    if (size >= SEGMENT_PAGES_SIZE)
-        tw_unmap_pages(bytes, size);
-    else
-        tw_free(bytes);
-}
 
 /* Before a key comes to an empty place. */
 static void keep_empty(const tw_segment *self, size_t stride, unsigned char *bucket, unsigned place)
@@ -69,7 +57,7 @@ static tw_status segment_init(tw_table *table, tw_segment *self, uint64_t count,
     self->limit = self->n_buckets * TW_BUCKET_KEYS * SEGMENT_LOAD_MAX / 100;
     self->count = 0;
     self->area = NULL;
-    self->bytes = segment_memory(self->size);
+    self->bytes = tw_page_pool_take(table->pages, self->size);
     return self->bytes == NULL ? tw_no_memory(error, self->size) : TW_STATUS_OK;
 }
 
@@ -111,13 +99,13 @@ static tw_status table_room(const tw_table *self, uint64_t more, uint64_t less, 
     return TW_STATUS_NO_MEMORY;
 }
 
-static void segment_release(tw_segment *self)
+static void segment_release(tw_table *table, tw_segment *self)
 {
-    tw_free(self->touched);
-    tw_free(self->spare);
+    tw_page_pool_give(table->bit_pages, self->touched, self->n_buckets);
+    tw_page_pool_give(table->bit_pages, self->spare, self->n_buckets);
     self->touched = self->spare = NULL;
     if (self->bytes != NULL && (self->area == NULL || tw_area_replace(self->area)))
-        tw_segment_memory_free(self->bytes, self->size);
+        tw_page_pool_give(table->pages, self->bytes, self->size);
 }
 
 static tw_status segment_split(tw_table *table, size_t index, tw_error *error)
@@ -137,13 +125,13 @@ static tw_status segment_split(tw_table *table, size_t index, tw_error *error)
     if (status == TW_STATUS_OK)
         status = table_room(table, low.size + high.size, old->size, error);
     if (status < 0) {
-        segment_release(&low);
-        segment_release(&high);
+        segment_release(table, &low);
+        segment_release(table, &high);
         return status;
     }
     segment_move(table, old, &low, &high);
     table->bytes += low.size + high.size - old->size;
-    segment_release(old);
+    segment_release(table, old);
     *old = low;
     table->segment[table->n_segments] = high;
     for (uint32_t slot = high.first_slot; slot <= high.last_slot; slot++)
@@ -152,24 +140,49 @@ static tw_status segment_split(tw_table *table, size_t index, tw_error *error)
     return TW_STATUS_OK;
 }
 
-static tw_status segment_grow(tw_table *table, size_t index, tw_error *error)
+/* After a segment went away another one moves into a gap, where there are many. False: none did. */
+static bool segments_close_up(tw_table *table)
+{
+    void *from = NULL, *to = NULL;
+    if (!tw_page_pool_is_scattered(table->pages, SEGMENT_MOVE_MAX, &from, &to))
+        return false;
+    size_t i = 0;
+    while (i < table->n_segments && table->segment[i].bytes != from)
+        i++;
+    tw_segment *segment = &table->segment[i];
+    if (i == table->n_segments || segment->area != NULL || segment->size > SEGMENT_MOVE_MAX)
+        return false; /* frozen: what is copied stays where it is */
+    tw_page_pool_move(table->pages, from, to, segment->size);
+    segment->bytes = to;
+    return true;
+}
+
+static tw_status segment_rebuild(tw_table *table, size_t index, tw_error *error)
 {
     tw_segment *old = &table->segment[index];
-    if (old->size >= SEGMENT_MAX_SIZE && old->first_slot < old->last_slot)
-        return segment_split(table, index, error);
     tw_segment new = {.first_slot = old->first_slot, .last_slot = old->last_slot};
     tw_status status = segment_init(table, &new, old->count + 1, error);
     if (status == TW_STATUS_OK)
         status = table_room(table, new.size, old->size, error);
     if (status < 0) {
-        segment_release(&new);
+        segment_release(table, &new);
         return status;
     }
     segment_move(table, old, &new, &new);
     table->bytes += new.size - old->size;
-    segment_release(old);
+    segment_release(table, old);
     *old = new;
     return TW_STATUS_OK;
+}
+
+static tw_status segment_grow(tw_table *table, size_t index, tw_error *error)
+{
+    const tw_segment *old = &table->segment[index];
+    bool is_large = old->size >= SEGMENT_MAX_SIZE && old->first_slot < old->last_slot;
+    tw_status status = is_large ? segment_split(table, index, error) : segment_rebuild(table, index, error);
+    for (int i = 0; i < SEGMENT_MOVES && status == TW_STATUS_OK && segments_close_up(table); i++)
+        ;
+    return status;
 }
 
 tw_status tw_segments_create(tw_table *self, tw_error *error)
@@ -223,7 +236,7 @@ tw_status tw_segments_reserve(tw_table *self, uint64_t count, tw_error *error)
         return tw_no_memory(error, (size_t)n * sizeof *into);
     tw_status status = segments_divide(self, into, (size_t)n, count, error);
     if (status == TW_STATUS_OK) {
-        segment_release(&self->segment[0]);
+        segment_release(self, &self->segment[0]);
         tw_free(self->segment);
         self->segment = into;
         self->n_segments = self->segment_capacity = (size_t)n;
@@ -234,7 +247,7 @@ tw_status tw_segments_reserve(tw_table *self, uint64_t count, tw_error *error)
         return TW_STATUS_OK;
     }
     for (size_t i = 0; i < n; i++)
-        segment_release(&into[i]);
+        segment_release(self, &into[i]);
     tw_free(into);
     return status;
 }
@@ -242,7 +255,7 @@ tw_status tw_segments_reserve(tw_table *self, uint64_t count, tw_error *error)
 void tw_segments_destroy(tw_table *self)
 {
     for (size_t i = 0; i < self->n_segments; i++)
-        segment_release(&self->segment[i]);
+        segment_release(self, &self->segment[i]);
     tw_free(self->segment);
 }
 
@@ -265,9 +278,9 @@ tw_status tw_segment_make(
     return segment_init(table, self, count + 1, error);
 }
 
-void tw_segment_drop(tw_segment *self)
+void tw_segment_drop(tw_table *table, tw_segment *self)
 {
-    segment_release(self);
+    segment_release(table, self);
     *self = (tw_segment){0};
 }
 

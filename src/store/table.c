@@ -8,7 +8,12 @@
 #include "store/segment.h"
 #include "store/wire.h"
 
-enum { HASHED_MIN_BITS = 12, HASHED_MAX_BITS = 31 };
+enum {
+    HASHED_MIN_BITS = 12,
+    HASHED_MAX_BITS = 31,
+    TABLE_SMALL = 64 << 20, /* bytes of segments, and of their bits, on small pages */
+    TABLE_SMALL_BITS = 2 << 20,
+};
 
 void tw_table_initial(const tw_table *self, uint64_t key, void *out)
 {
@@ -130,7 +135,9 @@ static tw_status table_fill(tw_table *self, tw_error *error)
     self->row_size = self->spec.schema.row.size;
     self->has_constant_rows = tw_record_has_constant_initial(&self->spec.schema.row);
     self->initial = tw_alloc_aligned(64, self->row_size + 8);
-    if (self->initial == NULL)
+    self->pages = tw_page_pool_create(TABLE_SMALL);
+    self->bit_pages = tw_page_pool_create(TABLE_SMALL_BITS);
+    if (self->initial == NULL || self->pages == NULL || self->bit_pages == NULL)
         return tw_no_memory(error, self->row_size + 8);
     tw_record_write_initial(&self->spec.schema.row, 0, self->spec.hash_seed, self->initial);
     tw_status status = TW_STATUS_OK;
@@ -171,6 +178,8 @@ void tw_table_destroy(tw_table **self)
     tw_frozen_destroy(&table->frozen);
     tw_touched_end(table);
     tw_segments_destroy(table);
+    tw_page_pool_destroy(&table->pages);
+    tw_page_pool_destroy(&table->bit_pages);
     tw_unmap_pages(table->rows, table->rows_size);
     for (uint32_t i = 0; i < TW_SCHEMA_MAX_BLOCKS; i++) {
         tw_free(table->block[i].bytes);

@@ -21,7 +21,7 @@ void tw_touched_end(tw_table *self)
 {
     if (self->touched == NULL)
         return;
-    tw_free(self->touched->bits);
+    tw_unmap_pages(self->touched->bits, tw_touched_size(self));
     tw_free(self->touched->gone);
     tw_free(self->touched->directory);
     tw_free(self->touched);
@@ -88,11 +88,11 @@ static tw_status chain_prepare(tw_frozen *frozen, const char *directory, tw_erro
 static tw_status fresh_bits(tw_frozen *frozen, tw_error *error)
 {
     tw_table *table = frozen->table;
-    size_t n_bits = table->rows != NULL ? (size_t)table->n_rows : table->keep.n_sets;
-    if (n_bits > 0)
-        frozen->touched_rows = tw_alloc_zero(n_bits / 8 + 1);
-    if (n_bits > 0 && frozen->touched_rows == NULL)
-        return tw_no_memory(error, n_bits / 8);
+    if (table->rows != NULL || table->keep.n_sets > 0) {
+        frozen->touched_rows = tw_map_pages(tw_touched_size(table));
+        if (frozen->touched_rows == NULL)
+            return tw_no_memory(error, tw_touched_size(table));
+    }
     if (table->rows != NULL)
         return TW_STATUS_OK;
     frozen->touched = tw_alloc_zero((table->n_segments + 1) * sizeof *frozen->touched);
@@ -101,7 +101,8 @@ static tw_status fresh_bits(tw_frozen *frozen, tw_error *error)
     for (; frozen->n_touched < table->n_segments; frozen->n_touched++) {
         size_t n_buckets = (size_t)table->segment[frozen->n_touched].n_buckets;
         tw_segment *segment = &table->segment[frozen->n_touched];
-        frozen->touched[frozen->n_touched] = segment->spare != NULL ? segment->spare : tw_alloc_zero(n_buckets);
+        frozen->touched[frozen->n_touched] =
+            segment->spare != NULL ? segment->spare : tw_page_pool_take(table->bit_pages, n_buckets);
         segment->spare = NULL;
         if (frozen->touched[frozen->n_touched] == NULL)
             return tw_no_memory(error, n_buckets);
