@@ -418,7 +418,11 @@ static void shard_hello(tw_shard *self, uint32_t roles, const void *peer, size_t
         self->epoch++;
         self->owner = frame->sender;
     }
+    const tw_session *before = session_find(self, peer, peer_size);
+    /* Rows that it read in the session before may be under way. */
+    int64_t seat_until_us = before != NULL && before->sender == frame->sender ? before->seat_until_us : 0;
     tw_session *session = session_open(self, peer, peer_size);
+    session->seat_until_us = seat_until_us;
     session->role = hello.role;
     session->sender = frame->sender;
     session->epoch = self->epoch;

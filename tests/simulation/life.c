@@ -3,6 +3,9 @@
 #define _XOPEN_SOURCE 700
 #include "life.h"
 
+#include <math.h>
+
+#include "engine/share.h"
 #include "saver.h"
 #include "shares.h"
 
@@ -163,6 +166,48 @@ static void next_batch(
     fill_batch(into, split, at, to);
 }
 
+/* What a learner with this rule lets be in flight. */
+static double flight_of(const void *state, uint64_t events_learned)
+{
+    (void)state;
+    return 0.3 * sqrt((double)events_learned);
+}
+
+static const tw_learner_ops learner = {.flight = flight_of};
+
+double life_flight(uint64_t events_learned)
+{
+    return flight_of(NULL, events_learned);
+}
+
+/* The split in slices of what the flight rule allows. */
+static tw_status learn_seated(
+    life *self, tw_params *params, uint32_t split, const uint64_t *marks, uint32_t n_marks, tw_error *error)
+{
+    const simulation *world = self->simulation;
+    const tw_share share = {.n_workers = world->has_coordinator ? self->member.orders.n_workers : world->n_shares,
+        .stop = &self->is_paused};
+    const tw_share_asking asking = {.params = params, .learner = &learner};
+    tw_status status = TW_STATUS_OK;
+    life_batch batch;
+    for (uint64_t at = marks[0]; status == TW_STATUS_OK && at < world->n_events[split] && !self->is_paused;) {
+        uint32_t most = 6;
+        status = tw_share_take(&share, &asking, most, false, &most, error);
+        if (status == TW_STATUS_IDLE)
+            return TW_STATUS_OK;
+        if (status != TW_STATUS_OK)
+            break;
+        next_batch(self, &batch, split, marks, n_marks, at);
+        if (batch.view.to > at + most)
+            fill_batch(&batch, split, at, at + most);
+        at = batch.view.to;
+        self->seated_us = world->now_us;
+        status = learn_batch(self, params, &batch.view, NULL, error);
+        self->seated_us = 0;
+    }
+    return status;
+}
+
 /* With batches cut at every mark. */
 tw_status learn_split(life *self, tw_params *params, uint32_t split, tw_error *error)
 {
@@ -170,6 +215,8 @@ tw_status learn_split(life *self, tw_params *params, uint32_t split, tw_error *e
     uint32_t n_marks = MAX_SHARDS;
     life_batch batch[2];
     tw_status status = params->ops->mark(params, split + 1, marks, &n_marks, error);
+    if (status == TW_STATUS_OK && self->simulation->has_seats)
+        return learn_seated(self, params, split, marks, n_marks, error);
     if (status == TW_STATUS_OK && marks[0] < end)
         next_batch(self, &batch[0], split, marks, n_marks, marks[0]);
     uint64_t at = marks[0];

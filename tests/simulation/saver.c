@@ -4,7 +4,7 @@
 #include "life.h"
 #include "ps/worker/cut.h"
 
-enum { PAUSES = 200 };
+enum { PAUSES = 80 };
 
 static void ask_by_name(life *self, uint64_t sequence)
 {

@@ -5,6 +5,7 @@
  *
  * Usage: simulation [seeds [first seed]]      simulation 100000 is the long form; 300 seeds from 1 without arguments */
 #define _XOPEN_SOURCE 700
+#include "life.h"
 #include "nodes.h"
 #include "saver.h"
 #include "shares.h"
@@ -198,6 +199,35 @@ static void follow_rounds(simulation *self)
     self->n_lost_seen = is_again ? n_lost : self->n_lost_seen;
 }
 
+/* Whoever learned longer than this may have lost its seat in good order. */
+enum { SURELY_SEATED_US = 80000, CALM_US = 1000000 };
+
+/* Where the flight rule has fewer events than workers, no more than these learn at a time. Between shards and workers
+ * that live and die others may for a moment, as beside a shard that was taken over from and does not know it yet. */
+static void check_seats(simulation *self)
+{
+    uint64_t most = 0, n = 0, n_lost = self->shard_deaths + self->n_promotions;
+    if (n_lost != self->n_lost_at_calm && self->calm_us != 0)
+        self->calm_us = self->now_us;
+    self->n_lost_at_calm = n_lost;
+    if (!self->has_seats || self->n_sides > 1 || self->has_coordinator || self->has_rounds || self->calm_us == 0 ||
+        self->now_us - self->calm_us < CALM_US)
+        return;
+    for (uint32_t i = 0; i < self->n_shards; i++) {
+        tw_table *table = shard_table(&self->shard[i]);
+        uint64_t learned = table != NULL ? tw_table_events_learned(table) : UINT64_MAX;
+        most = learned > most ? learned : most;
+    }
+    double flight = life_flight(most);
+    for (uint32_t i = 0; i < self->n_lives; i++) {
+        const life *one = self->life[i];
+        n += one->state == LIFE_RUNS && one->seated_us != 0 && self->now_us - one->seated_us < SURELY_SEATED_US;
+    }
+    self->n_seated += n > 0 && flight < self->n_shares;
+    if (flight < self->n_shares && n > (flight < 2 ? 1 : (uint64_t)flight))
+        fail(self, "more workers learn than the flight rule has seats for", (long long)n, (long long)flight);
+}
+
 static void step(simulation *self)
 {
     self->now_us += self->step_us / 10 + (int64_t)draw(self, (uint64_t)self->step_us);
@@ -217,11 +247,12 @@ static void step(simulation *self)
         coordinator_turn(self, of);
     if (self->n_sides > 1)
         shard_turn(&self->shard[shard]);
-    else if (self->has_rounds && draw(self, 4) == 0)
+    else if ((self->has_rounds || self->has_seats) && draw(self, 4) == 0)
         tw_shard_tick(node->shard, self->now_us);
     node_cut(node);
     if (self->has_rounds)
         follow_rounds(self);
+    check_seats(self);
     if (!self->has_faults)
         return;
     if (draw(self, 65536) < self->chance)
@@ -367,6 +398,7 @@ static void world_begin(simulation *self, uint64_t seed)
     self->n_all_shares = self->has_coordinator ? 1 + (uint32_t)draw(self, self->n_splits) : self->n_shares;
     self->has_rounds = !self->has_coordinator && draw(self, 2) == 0;
     self->staleness = (uint32_t)draw(self, 3);
+    self->has_seats = draw(self, 2) == 0;
     self->wall_us = 1000000000;
     if (self->has_coordinator)
         coordinator_start(self);
@@ -407,6 +439,7 @@ static bool run_seed(simulation *self, uint64_t seed)
     self->has_faults = true;
     run_steps(self, self->n_sides > 1 ? 2 * FAULT_STEPS : FAULT_STEPS);
     self->has_faults = false;
+    self->calm_us = self->now_us;
     for (uint32_t i = 0; i < self->n_shards * MAX_SIDES; i++)
         snapshot_end(&self->shard[i / MAX_SIDES].node[i % MAX_SIDES]);
     run_steps(self, MAX_STEPS);
@@ -442,7 +475,7 @@ int main(int argc, char **argv)
     static simulation world;
     uint64_t n = argc > 1 ? strtoull(argv[1], NULL, 10) : 300, first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
     uint64_t n_bad = 0, n_faults = 0, n_frames = 0, n_snapshots = 0, n_restored = 0, n_fallbacks = 0, n_promotions = 0,
-             n_fenced = 0, n_cuts = 0;
+             n_fenced = 0, n_cuts = 0, n_seated = 0;
     for (uint64_t seed = first; seed < first + n && n_bad < 5; seed++) {
         n_bad += !run_seed(&world, seed);
         n_faults += world.n_faults;
@@ -453,6 +486,7 @@ int main(int argc, char **argv)
         n_promotions += world.n_promotions;
         n_fenced += world.n_fenced;
         n_cuts += world.n_cuts;
+        n_seated += world.n_seated;
     }
     printf("%llu seeds, %llu faults, %llu frames to shards, %llu snapshots, %llu restored, %llu of them older than the "
            "last, %llu promotions, %llu shares left to others, %llu named checkpoints, %llu violations\n",
@@ -460,7 +494,8 @@ int main(int argc, char **argv)
         (unsigned long long)n_snapshots, (unsigned long long)n_restored, (unsigned long long)n_fallbacks,
         (unsigned long long)n_promotions, (unsigned long long)n_fenced, (unsigned long long)n_cuts,
         (unsigned long long)n_bad);
-    if (n >= 100 && (n_faults < 5 * n || n_fallbacks < n / 10 || n_promotions < n / 4 || n_cuts < n / 10)) {
+    if (n >= 100 &&
+        (n_faults < 5 * n || n_fallbacks < n / 10 || n_promotions < n / 4 || n_cuts < n / 10 || n_seated < n)) {
         printf("too few faults\n");
         return 1;
     }

@@ -2,6 +2,7 @@
 #ifndef TW_TESTS_SIMULATION_WORLD_H
 #define TW_TESTS_SIMULATION_WORLD_H
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +56,8 @@ typedef struct life {
     life_state state;
     bool is_killed, has_finished, is_replaced;
     bool is_saver;                     /* the owner: saver.h */
-    bool is_paused;                    /* as tw_member_pause */
+    atomic_bool is_paused;             /* as tw_member_pause */
+    int64_t seated_us;                 /* it learns since then; 0: it does not */
     uint64_t n_lost_at_look;           /* shards lost when its last look at them began, and 1 */
     int64_t asleep_until_us, clock_us; /* its clock is so far ahead */
     uint64_t born_lost;                /* shards that were lost before */
@@ -114,6 +116,10 @@ typedef struct simulation {
     uint32_t n_shards, n_shares, n_splits, n_lives;
     uint32_t n_events[MAX_SPLITS];
     bool has_rounds; /* limited staleness */
+    bool has_seats;  /* workers keep the flight rule */
+    int64_t calm_us; /* since when there are no faults; 0: there are */
+    uint64_t n_lost_at_calm;
+    uint64_t n_seated; /* times that seats were fewer than workers and counted */
     uint32_t staleness;
     bool has_coordinator;
     tw_coordinator *coordinator; /* NULL: away */

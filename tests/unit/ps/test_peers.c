@@ -31,6 +31,7 @@ typedef struct town_link {
     uint32_t n_queued[N_SHARDS], n_sent[N_SHARDS][TW_FRAME_N_TYPES];
     unsigned char *given;
     bool is_deaf;                 /* answers stay where they are */
+    bool loses_push;              /* its next push to shard 0 is lost on the way */
     bool has_no_seats;            /* the shards know no SEAT */
     int64_t helloed_us[N_SHARDS]; /* when it greeted last */
 } town_link;
@@ -81,6 +82,10 @@ static tw_status town_send(tw_link *link, uint32_t shard, const void *bytes, siz
     self->n_sent[shard][frame.type]++;
     if (frame.type == TW_FRAME_HELLO)
         self->helloed_us[shard] = self->town->now_us;
+    if (frame.type == TW_FRAME_PUSH && shard == 0 && self->loses_push) {
+        self->loses_push = false;
+        return TW_STATUS_OK;
+    }
     if (frame.type == TW_FRAME_SEAT && self->has_no_seats) {
         frame.type = (tw_frame_type)(TW_FRAME_N_TYPES - 3);
         assert_int_equal(tw_frame_begin(&copy, &frame, NULL, NULL), TW_STATUS_OK);
@@ -311,6 +316,26 @@ static void a_seat_that_is_not_asked_for_again_is_free_after_a_while(void **stat
     town_destroy(self);
 }
 
+static void a_worker_that_opens_its_session_anew_keeps_its_seat(void **state)
+{
+    (void)state;
+    town *self = town_create(TW_STALENESS_UNLIMITED);
+    assert_int_equal(seat(self, 1, 1), TW_STATUS_OK);
+    int64_t seated_us = self->now_us;
+    uint32_t n_hellos = self->link[1].n_sent[0][TW_FRAME_HELLO];
+    self->link[1].loses_push = true;
+    learn(self, 1, 0, NULL);
+    learn(self, 1, 1, NULL);
+    assert_false(self->link[1].loses_push);
+    assert_true(self->link[1].n_sent[0][TW_FRAME_HELLO] > n_hellos);
+    assert_true(self->now_us - seated_us < TW_SEAT_US - 10 * MS);
+    assert_int_equal(seat(self, 0, 1), TW_STATUS_IDLE);
+    assert_int_equal(seat(self, 1, 1), TW_STATUS_OK);
+    town_pass(self, TW_SEAT_US + 10 * MS);
+    assert_int_equal(seat(self, 0, 1), TW_STATUS_OK);
+    town_destroy(self);
+}
+
 static void a_wait_for_a_seat_that_nobody_learns_on_ends_with_the_name_of_its_holder(void **state)
 {
     (void)state;
@@ -436,6 +461,7 @@ int main(void)
         cmocka_unit_test(rows_pulled_before_the_own_push_landed_hold_it_all_the_same),
         cmocka_unit_test(only_as_many_workers_learn_at_once_as_may),
         cmocka_unit_test(a_seat_that_is_not_asked_for_again_is_free_after_a_while),
+        cmocka_unit_test(a_worker_that_opens_its_session_anew_keeps_its_seat),
         cmocka_unit_test(a_wait_for_a_seat_that_nobody_learns_on_ends_with_the_name_of_its_holder),
         cmocka_unit_test(shards_that_know_no_seats_let_everybody_learn),
         cmocka_unit_test(the_round_passes_without_those_who_have_no_seat),
