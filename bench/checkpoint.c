@@ -4,6 +4,7 @@
  *
  *   checkpoint [millions of rows=5] [directory=/tmp/tw_bench_checkpoint] [seconds between=5] [deltas=3]
  *              [table=exact]
+ * deltas: less than none, say -3: as many bases after the first, and nothing is noted between them.
  * table: exact, kept (rows expire, so that they carry their last touch), or hashed, of at least as many places as
  * rows. */
 #include <fcntl.h>
@@ -350,12 +351,14 @@ int main(int argc, char **argv)
         (resident_mb() - before_mb) * 1e6 / (double)stats.rows);
     (void)learn_alone(&self, 1, "warm");
     double before = learn_alone(&self, seconds, "alone");
-    for (int i = 0; i <= deltas; i++) {
-        double cpu = self.cpu_rate, beside = learn_beside(&self, i == 0 ? "base" : "delta");
-        double cpu_beside = self.cpu_rate;
+    if (deltas < 0)
+        tw_local_set_deltas(self.params, 0);
+    for (int i = 0; i <= abs(deltas); i++) {
+        double beside = learn_beside(&self, i == 0 || deltas < 0 ? "base" : "delta");
         double after = learn_alone(&self, seconds, "alone");
-        printf("       throughput beside: %.1f %% less (%.1f %% by its processor)\n",
-            100 * (1 - beside / ((before + after) / 2)), 100 * (1 - cpu_beside / ((cpu + self.cpu_rate) / 2)));
+        printf("       throughput beside: %.1f %% less than before, %.1f %% less than after; after: %.1f %% less than "
+               "before\n",
+            100 * (1 - beside / before), 100 * (1 - beside / after), 100 * (1 - after / before));
         before = after;
     }
     self.params->ops->close(self.params);

@@ -198,6 +198,19 @@ static void give_back(tw_frozen *frozen)
     }
 }
 
+/* Where no delta follows nothing is noted until the next cut: of a large table a note costs nearly as much as the row.
+ */
+static void drop_bits(tw_table *table)
+{
+    for (size_t i = 0; i < table->n_segments; i++) {
+        tw_segment *segment = &table->segment[i];
+        tw_page_pool_give(table->bit_pages, segment->touched, segment->n_buckets);
+        tw_page_pool_give(table->bit_pages, segment->spare, segment->n_buckets);
+        segment->touched = segment->spare = NULL;
+    }
+    table->touched->n_rows = 0;
+}
+
 /* After a failure nobody has what was touched before the cut, nor after a cut that is not noted: the next snapshot is a
  * base. */
 void tw_touched_settle(tw_frozen *frozen)
@@ -205,7 +218,10 @@ void tw_touched_settle(tw_frozen *frozen)
     tw_touched *touched = frozen->table->touched;
     if (touched == NULL || (!frozen->is_tracked && frozen->touched == NULL))
         return;
-    give_back(frozen);
+    if (frozen->is_tracked)
+        give_back(frozen);
+    else
+        drop_bits(frozen->table);
     if (!frozen->is_tracked || !atomic_load(&frozen->is_written)) {
         touched->last.n_files = 0;
         return;

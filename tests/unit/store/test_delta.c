@@ -94,6 +94,39 @@ static void a_chain_has_so_many_deltas_and_then_a_base_again(void **state)
     test_remove(directory);
 }
 
+static size_t files_below(const char *directory, const tw_row_file *file)
+{
+    tw_names below = {0};
+    OK(tw_row_file_needs(directory, file->name, &below, NULL));
+    size_t n = below.count;
+    tw_names_free(&below);
+    return n;
+}
+
+/* Between the two snapshots without deltas an exact table notes nothing; the bits of a hashed one stay. */
+static void after_a_base_that_no_delta_follows_comes_a_base_and_then_deltas(void **state)
+{
+    (void)state;
+    char directory[256];
+    test_directory(directory);
+    tw_table_spec spec = test_spec(TW_TABLE_EXACT, 0);
+    tw_table *table = test_table(&spec, 0, TW_N_SLOTS - 1);
+    test_fill(table, N_KEYS);
+    size_t n_below = 0;
+    bool is_noted = false;
+    for (uint64_t id = 1; id <= 12; id++) {
+        uint32_t max_deltas = id % 6 == 3 || id % 6 == 4 ? 0 : MAX_DELTAS;
+        tw_row_file file = write_after(table, directory, id, max_deltas);
+        n_below = is_noted && max_deltas > 0 ? n_below + 1 : 0;
+        is_noted = max_deltas > 0;
+        assert_int_equal(files_below(directory, &file), n_below);
+        expect_equal(table, directory, &file);
+        change(table, id * 37, 60);
+    }
+    tw_table_destroy(&table);
+    test_remove(directory);
+}
+
 /* Keys whose slots are low, so that their segment is full before the others. */
 static void insert_low(tw_table *table, uint64_t first, uint64_t n)
 {
@@ -497,6 +530,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_delta_holds_what_was_touched_and_loads_as_the_whole),
         cmocka_unit_test(a_chain_has_so_many_deltas_and_then_a_base_again),
+        cmocka_unit_test(after_a_base_that_no_delta_follows_comes_a_base_and_then_deltas),
         cmocka_unit_test(segments_that_grow_and_split_between_deltas_are_replaced),
         cmocka_unit_test(a_delta_of_more_than_half_of_the_rows_is_a_base),
         cmocka_unit_test(after_a_snapshot_that_failed_the_next_one_is_a_base),
