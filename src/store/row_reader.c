@@ -251,8 +251,9 @@ static tw_status lower_verify(chain_load *self, uint32_t at, tw_error *error)
     loader *below;
     tw_row_file found;
     tw_status status = lower_open(self, at, &below, error);
-    if (status == TW_STATUS_OK)
-        status = walk(below, &self->top->chain.file[at], &found, error);
+    if (below == NULL)
+        return status;
+    status = walk(below, &self->top->chain.file[at], &found, error);
     if (status == TW_STATUS_NOT_FOUND)
         status =
             tw_error_set(error, TW_STATUS_CORRUPT, "%s: is missing, but %s stands on it", self->path, self->top->name);
@@ -270,10 +271,10 @@ static tw_status lower_apply(chain_load *self, uint32_t at, tw_error *error)
     loader *below;
     tw_row_file found;
     tw_status status = lower_open(self, at, &below, error);
-    if (status == TW_STATUS_OK) {
-        below->is_applying = true;
-        status = walk(below, &self->top->chain.file[at], &found, error);
-    }
+    if (below == NULL)
+        return status;
+    below->is_applying = true;
+    status = walk(below, &self->top->chain.file[at], &found, error);
     tw_loader_free(below);
     return status;
 }
