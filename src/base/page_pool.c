@@ -281,7 +281,7 @@ static size_t gain_of(const tw_page_pool *self, size_t at, size_t most)
     return is_followed && (size_t)(next->bytes - end) <= most ? gap->size + next->size : 1;
 }
 
-bool tw_page_pool_is_scattered(tw_page_pool *self, size_t most, void **from, void **to)
+bool tw_page_pool_is_scattered(tw_page_pool *self, size_t most, void **from)
 {
     uint64_t gaps = 0, unused = 0;
     size_t best = 0, most_gain = 0;
@@ -294,25 +294,36 @@ bool tw_page_pool_is_scattered(tw_page_pool *self, size_t most, void **from, voi
         most_gain = gain > most_gain ? gain : most_gain;
     }
     bool is_scattered = most_gain > 0 && gaps > (self->mapped - unused - gaps) / 16;
-    if (is_scattered) {
-        *to = self->gap[best].bytes;
+    if (is_scattered)
         *from = self->gap[best].bytes + self->gap[best].size;
-    }
     (void)pthread_mutex_unlock(&self->mutex);
     return is_scattered;
 }
 
-void tw_page_pool_move(tw_page_pool *self, void *from, void *to, size_t size)
+/* True: the gap at `at` ends where the run begins. */
+static bool is_before(const tw_page_pool *self, size_t at, const unsigned char *run)
 {
-    size_t run = rounded(size, POOL_PAGE), distance = (size_t)((unsigned char *)from - (unsigned char *)to);
+    const pool_gap *gap = &self->gap[at];
+    return gap->bytes + gap->size == run && chunk_of(self, gap->bytes) == chunk_of(self, run);
+}
+
+void *tw_page_pool_move(tw_page_pool *self, void *from, size_t size)
+{
+    size_t run = rounded(size, POOL_PAGE);
+    unsigned char *to = from;
     (void)pthread_mutex_lock(&self->mutex);
-    size_t at = gap_place(self, to);
-    ASAN_UNPOISON_MEMORY_REGION(to, distance);
-    memmove(to, from, size);
-    self->gap[at].bytes += run;
-    ASAN_POISON_MEMORY_REGION(self->gap[at].bytes, distance);
-    (void)gap_join(self, at);
+    size_t behind = gap_place(self, from);
+    if (behind > 0 && is_before(self, behind - 1, from)) {
+        pool_gap *gap = &self->gap[behind - 1];
+        to = gap->bytes;
+        ASAN_UNPOISON_MEMORY_REGION(to, gap->size);
+        memmove(to, from, size);
+        gap->bytes += run;
+        ASAN_POISON_MEMORY_REGION(gap->bytes, gap->size);
+        (void)gap_join(self, behind - 1);
+    }
     (void)pthread_mutex_unlock(&self->mutex);
+    return to;
 }
 
 uint64_t tw_page_pool_mapped(tw_page_pool *self)

@@ -22,11 +22,13 @@ void *tw_page_pool_take(tw_page_pool *self, size_t size);
  * system. */
 void tw_page_pool_give(tw_page_pool *self, void *memory, size_t size);
 
-/* True: gaps make up more than a sixteenth of what is taken. The run at `from`, behind a gap that begins at `to`, is to
- * move there: of all gaps, if any is, one with no more than `most` bytes between it and the next. The caller knows the
- * run and its size; `move` moves it. */
-bool tw_page_pool_is_scattered(tw_page_pool *self, size_t most, void **from, void **to);
-void tw_page_pool_move(tw_page_pool *self, void *from, void *to, size_t size);
+/* True: gaps make up more than a sixteenth of what is taken, and the run at `from` lies behind one and is to move
+ * there: of all gaps, if any is, one with no more than `most` bytes between it and the next. The caller knows the run
+ * and its size. */
+bool tw_page_pool_is_scattered(tw_page_pool *self, size_t most, void **from);
+/* Moves the run to where the gap before it begins by now: what other threads give may have made it longer. Its new
+ * place; `from`: there is no gap. */
+void *tw_page_pool_move(tw_page_pool *self, void *from, size_t size);
 
 /* Bytes of the mappings, taken or not. */
 uint64_t tw_page_pool_mapped(tw_page_pool *self);

@@ -143,8 +143,8 @@ static tw_status segment_split(tw_table *table, size_t index, tw_error *error)
 /* After a segment went away another one moves into a gap, where there are many. False: none did. */
 static bool segments_close_up(tw_table *table)
 {
-    void *from = NULL, *to = NULL;
-    if (!tw_page_pool_is_scattered(table->pages, SEGMENT_MOVE_MAX, &from, &to))
+    void *from = NULL;
+    if (!tw_page_pool_is_scattered(table->pages, SEGMENT_MOVE_MAX, &from))
         return false;
     size_t i = 0;
     while (i < table->n_segments && table->segment[i].bytes != from)
@@ -152,8 +152,7 @@ static bool segments_close_up(tw_table *table)
     tw_segment *segment = &table->segment[i];
     if (i == table->n_segments || segment->area != NULL || segment->size > SEGMENT_MOVE_MAX)
         return false; /* frozen: what is copied stays where it is */
-    tw_page_pool_move(table->pages, from, to, segment->size);
-    segment->bytes = to;
+    segment->bytes = tw_page_pool_move(table->pages, from, segment->size);
     return true;
 }
 

@@ -113,20 +113,19 @@ static void runs_move_together_until_gaps_are_few(void **state)
 {
     tw_page_pool *pool = tw_page_pool_create(0);
     static run out[N_RUNS];
-    void *from, *to;
+    void *from;
     int n_moves = 0;
     (void)state;
     for (int i = 0; i < N_RUNS; i++)
         take(pool, &out[i], 100 * KIB + (size_t)i % 7 * 4096, (unsigned char)(i % 255 + 1));
-    assert_false(tw_page_pool_is_scattered(pool, 128 * KIB, &from, &to));
+    assert_false(tw_page_pool_is_scattered(pool, 128 * KIB, &from));
     for (int i = 1; i < N_RUNS; i += 2)
         give(pool, &out[i]);
     uint64_t before = tw_page_pool_mapped(pool);
-    while (tw_page_pool_is_scattered(pool, 128 * KIB, &from, &to)) {
+    while (tw_page_pool_is_scattered(pool, 128 * KIB, &from)) {
         run *at = run_at(out, from);
-        assert_true((unsigned char *)to < at->bytes);
-        tw_page_pool_move(pool, from, to, at->size);
-        at->bytes = to;
+        at->bytes = tw_page_pool_move(pool, from, at->size);
+        assert_true(at->bytes < (unsigned char *)from);
         assert_true(++n_moves < 10 * N_RUNS);
     }
     assert_true(n_moves > 0);
@@ -135,6 +134,39 @@ static void runs_move_together_until_gaps_are_few(void **state)
     for (int i = 0; i < N_RUNS; i += 2)
         give(pool, &out[i]);
     assert_true(before > 0);
+    assert_int_equal(tw_page_pool_mapped(pool), 0);
+    tw_page_pool_destroy(&pool);
+}
+
+/* Between being told that it is to move and moving, another thread may give the run before the gap. */
+static void a_run_moves_to_where_the_gap_before_it_begins_by_then(void **state)
+{
+    tw_page_pool *pool = tw_page_pool_create(0);
+    static run out[N_RUNS];
+    run *before = NULL;
+    void *from;
+    (void)state;
+    for (int i = 0; i < N_RUNS; i++)
+        take(pool, &out[i], 100 * KIB, (unsigned char)(i % 255 + 1));
+    for (int i = 1; i < N_RUNS; i += 2)
+        give(pool, &out[i]);
+    assert_true(tw_page_pool_is_scattered(pool, 128 * KIB, &from));
+    run *at = run_at(out, from);
+    for (int i = 0; i < N_RUNS; i += 2) {
+        if (out[i].bytes < at->bytes && (before == NULL || out[i].bytes > before->bytes))
+            before = &out[i];
+    }
+    assert_non_null(before);
+    unsigned char *place = before->bytes;
+    give(pool, before);
+    at->bytes = tw_page_pool_move(pool, from, at->size);
+    assert_true(at->bytes <= place);
+    assert_ptr_equal(tw_page_pool_move(pool, at->bytes, at->size), at->bytes);
+    for (int i = 0; i < N_RUNS; i += 2) {
+        if (out[i].bytes != NULL)
+            run_check(&out[i]);
+        give(pool, &out[i]);
+    }
     assert_int_equal(tw_page_pool_mapped(pool), 0);
     tw_page_pool_destroy(&pool);
 }
@@ -198,6 +230,7 @@ int main(void)
         cmocka_unit_test(runs_are_zero_apart_and_keep_what_is_written_to_them),
         cmocka_unit_test(what_is_still_out_ends_with_the_pool),
         cmocka_unit_test(runs_move_together_until_gaps_are_few),
+        cmocka_unit_test(a_run_moves_to_where_the_gap_before_it_begins_by_then),
         cmocka_unit_test(a_size_that_cannot_be_had_gives_null),
         cmocka_unit_test(threads_share_it),
     };
