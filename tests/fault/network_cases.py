@@ -152,9 +152,14 @@ CONFIG = 78  # exit code
 
 
 def has_connection(pid, addresses):
-    """Whether the process still has an open connection to one of the addresses: a peer that gave it up has closed it."""
+    """Whether the process still has an open connection to one of the addresses: a peer that gave it up has closed it, and so
+    has one that has ended."""
     sockets = set()
-    for name in os.listdir(f"/proc/{pid}/fd"):
+    try:
+        names = os.listdir(f"/proc/{pid}/fd")
+    except FileNotFoundError:
+        return False
+    for name in names:
         try:
             sockets.add(os.readlink(f"/proc/{pid}/fd/{name}").removeprefix("socket:[").removesuffix("]"))
         except OSError:
