@@ -18,11 +18,21 @@ typedef struct key_line {
     uint32_t n_words;
 } key_line;
 
+/* Public keys are written into pipelines and behind -s: they must be words of YAML, in { } too. One key of about 25 is.
+ */
+static bool is_plain_word(const char *key)
+{
+    bool is_alphanumeric = (key[0] >= '0' && key[0] <= '9') || ((key[0] | 32) >= 'a' && (key[0] | 32) <= 'z');
+    return is_alphanumeric && strpbrk(key, "[]{}#:,") == NULL;
+}
+
 tw_status tw_key_pair_create(tw_key_pair *out, tw_error *error)
 {
-    if (tw_fault_hit(TW_FAULT_SOCKET) || zmq_curve_keypair(out->public_key, out->secret_key) != 0)
-        return tw_error_set(
-            error, TW_STATUS_UNSUPPORTED, "no keys can be made: this libzmq was built without CURVE (libsodium)");
+    do {
+        if (tw_fault_hit(TW_FAULT_SOCKET) || zmq_curve_keypair(out->public_key, out->secret_key) != 0)
+            return tw_error_set(
+                error, TW_STATUS_UNSUPPORTED, "no keys can be made: this libzmq was built without CURVE (libsodium)");
+    } while (!is_plain_word(out->public_key));
     return TW_STATUS_OK;
 }
 

@@ -248,9 +248,22 @@ static void a_server_that_lets_strangers_in_fails_its_test(void **state)
     tw_allow_list_fini(&list);
 }
 
+static void public_keys_can_be_written_where_words_of_yaml_stand(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 300; i++) {
+        tw_key_pair pair;
+        assert_int_equal(tw_key_pair_create(&pair, NULL), TW_STATUS_OK);
+        assert_int_equal(strlen(pair.public_key), TW_KEY_SIZE - 1);
+        assert_int_equal(strcspn(pair.public_key, "[]{}#:,"), TW_KEY_SIZE - 1);
+        assert_int_not_equal(strcspn(pair.public_key, "!&*%@?-=<>|^+./()$"), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(public_keys_can_be_written_where_words_of_yaml_stand),
         cmocka_unit_test_setup_teardown(a_stored_pair_is_secret_reads_back_and_is_not_overwritten, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_secret_that_others_may_read_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(broken_key_files_name_file_and_line, set_up, tear_down),
