@@ -20,8 +20,8 @@ enum {
     POOL_PAGE = 4096,
     POOL_SMALL = 2048, /* smaller runs are no business of the pool */
     POOL_HUGE_PAGE = 2 << 20,
-    POOL_CHUNK = 256 << 20,
-    POOL_GAP_MAX = 8 << 20, /* a gap as large does not keep its pages */
+    POOL_CHUNK = 256 << 20, /* of addresses; pages come with the runs */
+    POOL_GAP_MAX = 8 << 20, /* a gap of so many bytes does not keep its pages */
     POOL_POPULATE = 23,     /* MADV_POPULATE_WRITE; where it is unknown, pages come when they are written to */
 };
 
@@ -44,7 +44,7 @@ struct tw_page_pool {
     pool_gap *gap; /* [n_gaps] by address; none reaches from one chunk into the next */
     size_t n_gaps, gap_capacity, n_runs;
     uint64_t mapped;
-    size_t first;
+    size_t first; /* of the chunk on small pages */
 };
 
 tw_page_pool *tw_page_pool_create(size_t first)
@@ -121,7 +121,7 @@ static size_t chunk_of(const tw_page_pool *self, const unsigned char *bytes)
     return i;
 }
 
-/* Chunks are large, since runs cannot lie across two; pages come with the runs. */
+/* Chunks are large, since runs cannot lie across two. */
 static bool pool_map(tw_page_pool *self, size_t size)
 {
     bool is_huge = self->n_chunks > 0;

@@ -10,10 +10,10 @@
 
 enum {
     SEGMENT_MAX_SIZE = 1 << 20, /* bytes; above it a segment is split, if it has more than one slot */
-    SEGMENT_MOVE_MAX = 3 << 19,
-    SEGMENT_MOVES = 2,       /* a growth */
-    SEGMENT_LOAD_MAX = 92,   /* percent of the places of a segment */
-    SEGMENT_SMALL = 1 << 12, /* rows; below, growth doubles */
+    SEGMENT_MOVE_MAX = 3 << 19, /* bytes; a larger one would hold the batch up */
+    SEGMENT_MOVES = 2,          /* after a growth, at most */
+    SEGMENT_LOAD_MAX = 92,      /* percent of the places of a segment */
+    SEGMENT_SMALL = 1 << 12,    /* rows; below, growth doubles */
 };
 
 /* Before a key comes to an empty place. */

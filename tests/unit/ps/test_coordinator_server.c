@@ -161,18 +161,24 @@ static void workers_stand_still_for_a_cut_and_go_on_when_another_thread_says_so(
     scene_destroy(self);
 }
 
+/* Worker b ends while a save waits for both. */
+static void cancel_a_save(scene *self, asking *asking)
+{
+    join(self, 0, "a");
+    join(self, 1, "b");
+    assert_int_equal(pthread_create(&asking->thread, NULL, ask, asking), 0);
+    assert_true(pauses(self->member[0], true));
+    tw_coordinator_server_forget(self->server, "b");
+    assert_int_equal(pthread_join(asking->thread, NULL), 0);
+}
+
 /* Who stops because of it must find it set when it asks whether its share is finished, or has to go on. */
 static void a_pause_stays_until_the_worker_goes_on_although_there_is_no_reason_any_more(void **state)
 {
     (void)state;
     scene *self = scene_create();
     asking asking = {.address = self->address};
-    join(self, 0, "a");
-    join(self, 1, "b");
-    assert_int_equal(pthread_create(&asking.thread, NULL, ask, &asking), 0);
-    assert_true(pauses(self->member[0], true));
-    tw_coordinator_server_forget(self->server, "b");
-    assert_int_equal(pthread_join(asking.thread, NULL), 0);
+    cancel_a_save(self, &asking);
     tw_clock_sleep_us(100000);
     assert_true(atomic_load(tw_member_pause(self->member[0])));
     assert_true(goes_on(self->member[0]));
@@ -184,12 +190,7 @@ static void a_worker_that_ends_during_a_save_cancels_it_and_the_others_go_on(voi
     (void)state;
     scene *self = scene_create();
     asking asking = {.address = self->address};
-    join(self, 0, "a");
-    join(self, 1, "b");
-    assert_int_equal(pthread_create(&asking.thread, NULL, ask, &asking), 0);
-    assert_true(pauses(self->member[0], true));
-    tw_coordinator_server_forget(self->server, "b");
-    assert_int_equal(pthread_join(asking.thread, NULL), 0);
+    cancel_a_save(self, &asking);
     assert_int_equal(asking.status, TW_STATUS_UNAVAILABLE);
     assert_non_null(strstr(asking.error.message, "worker b"));
     assert_true(goes_on(self->member[0]));

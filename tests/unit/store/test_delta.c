@@ -73,6 +73,15 @@ static void a_delta_holds_what_was_touched_and_loads_as_the_whole(void **state)
     }
 }
 
+static size_t files_below(const char *directory, const tw_row_file *file)
+{
+    tw_names below = {0};
+    OK(tw_row_file_needs(directory, file->name, &below, NULL));
+    size_t n = below.count;
+    tw_names_free(&below);
+    return n;
+}
+
 static void a_chain_has_so_many_deltas_and_then_a_base_again(void **state)
 {
     (void)state;
@@ -84,23 +93,11 @@ static void a_chain_has_so_many_deltas_and_then_a_base_again(void **state)
     for (uint64_t id = 1; id <= 20; id++) {
         change(table, id * 37, 60);
         tw_row_file file = write_after(table, directory, id, MAX_DELTAS);
-        tw_names below = {0};
-        OK(tw_row_file_needs(directory, file.name, &below, NULL));
-        assert_int_equal(below.count, (id - 1) % (MAX_DELTAS + 1));
-        tw_names_free(&below);
+        assert_int_equal(files_below(directory, &file), (id - 1) % (MAX_DELTAS + 1));
         expect_equal(table, directory, &file);
     }
     tw_table_destroy(&table);
     test_remove(directory);
-}
-
-static size_t files_below(const char *directory, const tw_row_file *file)
-{
-    tw_names below = {0};
-    OK(tw_row_file_needs(directory, file->name, &below, NULL));
-    size_t n = below.count;
-    tw_names_free(&below);
-    return n;
 }
 
 /* Between the two snapshots without deltas an exact table notes nothing; the bits of a hashed one stay. */
@@ -154,10 +151,7 @@ static void segments_that_grow_and_split_between_deltas_are_replaced(void **stat
         expect_loaded(
             table, directory, &file, true); /* segments that grow under so many rows crowd, which takes minutes */
     }
-    tw_names below = {0};
-    OK(tw_row_file_needs(directory, file.name, &below, NULL));
-    assert_true(below.count > 3);
-    tw_names_free(&below);
+    assert_true(files_below(directory, &file) > 3);
     tw_table_destroy(&table);
     test_remove(directory);
 }
