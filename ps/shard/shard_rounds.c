@@ -193,16 +193,19 @@ void tw_shard_count_round(tw_shard *self, const tw_session *session, const tw_fr
         tw_rounds_advance(&self->rounds.of, session->hold.worker - 1, frame->clock + 1);
 }
 
-void tw_shard_clock(tw_shard *self, const tw_session *session, const tw_frame *frame)
+void tw_shard_clock(tw_shard *self, tw_session *session, const tw_frame *frame)
 {
-    if (session->hold.worker == 0 || frame->clock == 0 || frame->handle > 1) {
+    bool has_rounds = session->hold.worker != 0, has_number = has_rounds || session->worker.count != 0;
+    if (!has_number || frame->clock == 0 || frame->handle > 1) {
         tw_shard_nack(self, session->peer, session->peer_size, frame, TW_NACK_BAD_FRAME, NULL,
-            "CLOCK: not of a worker that keeps rounds here");
+            "CLOCK: not of a worker that keeps rounds or has a number here");
         return;
     }
     if (frame->handle == 1)
+        session->worker = (tw_round_member){0};
+    if (has_rounds && frame->handle == 1)
         tw_rounds_leave(&self->rounds.of, session->hold.worker - 1);
-    else
+    else if (has_rounds)
         tw_rounds_advance(&self->rounds.of, session->hold.worker - 1, frame->clock + 1);
     tw_frame answer = tw_shard_answer(self, session, frame, TW_FRAME_ACK);
     tw_shard_reply(self, session, &answer);

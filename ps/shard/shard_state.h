@@ -84,7 +84,7 @@ bool tw_shard_holds(tw_shard *self, tw_session *session, const tw_frame *frame, 
 bool tw_shard_stages(tw_shard *self, tw_session *session, const tw_frame *frame);
 /* A push was applied. */
 void tw_shard_count_round(tw_shard *self, const tw_session *session, const tw_frame *frame);
-void tw_shard_clock(tw_shard *self, const tw_session *session, const tw_frame *frame);
+void tw_shard_clock(tw_shard *self, tw_session *session, const tw_frame *frame);
 /* SEAT: whether the worker may learn now (shard_seats.c). */
 void tw_shard_seat(tw_shard *self, tw_session *session, const tw_frame *frame);
 /* Lets go on what need not wait any more. After every frame. */

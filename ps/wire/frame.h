@@ -59,7 +59,8 @@ typedef enum tw_frame_type {
     TW_FRAME_PROMOTE = 24,
     TW_FRAME_PROMOTED = 25,
     TW_FRAME_DIGEST = 26,
-    TW_FRAME_CLOCK = 28,   /* a round without a push here; handle 1: the worker has finished. Answered by ACK */
+    TW_FRAME_CLOCK = 28,   /* a round without a push here; handle 1: the worker has finished, or gives its number
+                            * back where no rounds are kept. Answered by ACK */
     TW_FRAME_WAITING = 29, /* the request `ack` waits for another worker; payload: see round.h */
     TW_FRAME_SEAT = 30,    /* may the worker learn now, if `handle` may at once; see ps/worker/seat.h */
     TW_FRAME_SEATED = 31,  /* handle 1: yes, 0: not now */

@@ -1,6 +1,9 @@
 #include "ps/worker/pace.h"
 
 #include "ps/worker/remote_state.h"
+#include "ps/worker/turn.h"
+
+enum { LEAVE_MS = 300 };
 
 static const int64_t report_every_us = 1000000;
 
@@ -148,17 +151,36 @@ static void pace_report(tw_remote *self, tw_peer *peer, int64_t now_us)
     self->options.waiting(self->options.context, &wait);
 }
 
-tw_status tw_pace_check(tw_remote *self, tw_error *error)
+tw_status tw_pace_check(tw_remote *self, int64_t stood_still_us, tw_error *error)
 {
     int64_t now_us = self->pace.member.count > 0 ? self->link->ops->now_us(self->link) : 0;
     for (uint32_t s = 0; self->pace.member.count > 0 && s < self->partition.n_shards; s++) {
         tw_peer *peer = &self->peer[s];
         if (!peer->pace.is_waiting)
             continue;
+        peer->pace.since_us += stood_still_us;
+        peer->pace.told_us += stood_still_us;
         int64_t waited_us = now_us - peer->pace.since_us;
         if (waited_us > (int64_t)self->options.timeout_ms * 1000)
             return pace_timeout(self, peer, waited_us, error);
         pace_report(self, peer, now_us);
     }
     return TW_STATUS_OK;
+}
+
+/* Shard 0 alone knows of numbers then. */
+static bool has_been_told(const tw_peer *peer)
+{
+    return peer->shard != 0 || !peer->is_connected || peer->pace.tick_round == 0;
+}
+
+void tw_pace_leave(tw_remote *self)
+{
+    bool has_number = self->options.worker.count > 0 && self->pace.member.count == 0;
+    if (!has_number || self->peer == NULL || !self->peer[0].is_connected)
+        return;
+    self->pace.has_finished = true;
+    self->peer[0].pace.tick_round = 1;
+    self->peer[0].pace.is_tick_sent = false;
+    (void)!tw_turn_until(self, has_been_told, LEAVE_MS, TW_STATUS_TIMEOUT, NULL);
 }

@@ -50,7 +50,11 @@ void tw_pace_acquired(struct tw_remote *self);
 /* All shards shall know that this worker has finished; they do once every peer is settled. */
 void tw_pace_finish(struct tw_remote *self);
 
-/* UNAVAILABLE (E304): a shard has waited for one worker for longer than the timeout. */
-TW_MUST_USE tw_status tw_pace_check(struct tw_remote *self, tw_error *error);
+/* UNAVAILABLE (E304): a shard has waited for one worker for longer than the timeout, without the time in which this
+ * process stood still: stood_still_us since it was asked last. */
+TW_MUST_USE tw_status tw_pace_check(struct tw_remote *self, int64_t stood_still_us, tw_error *error);
+/* Without rounds nobody waits for a worker that has finished: its number alone is given back, if the shard can be told
+ * at once. */
+void tw_pace_leave(struct tw_remote *self);
 
 #endif

@@ -5,7 +5,8 @@
 #include "ps/worker/admission.h"
 #include "ps/worker/remote_state.h"
 
-enum { PEER_MAX_BAD = 5 };
+/* One after the other: more than a line that damages frames brings about. */
+enum { PEER_MAX_BAD = 16 };
 
 tw_status tw_peer_set_mark(tw_peer *peer, uint64_t split, uint64_t to, tw_error *error)
 {

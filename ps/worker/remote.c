@@ -261,6 +261,7 @@ tw_status tw_remote_retarget(tw_params *params, uint32_t shard, const char *addr
 static void remote_close(tw_params *params)
 {
     tw_remote *self = (tw_remote *)params;
+    tw_pace_leave(self);
     for (uint32_t s = 0; self->peer != NULL && s < self->partition.n_shards; s++)
         tw_free(self->peer[s].mark);
     for (uint32_t i = 0; i < TW_REMOTE_FLIGHTS; i++)

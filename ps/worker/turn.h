@@ -15,7 +15,7 @@ TW_MUST_USE tw_status tw_turn_once(
     tw_remote *self, tw_peer_test is_done, bool *has_progress, uint32_t *culprit, tw_error *error);
 
 /* Runs until every peer `is_done`. Any progress of any shard renews the deadline; `failure` with the culprit after it.
- */
+ * Time in which the process itself stood still (SIGSTOP, a machine that sleeps) does not count. */
 TW_MUST_USE tw_status tw_turn_until(
     tw_remote *self, tw_peer_test is_done, int timeout_ms, tw_status failure, tw_error *error);
 

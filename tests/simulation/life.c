@@ -34,10 +34,14 @@ tw_status life_give_way(life *self, tw_error *error)
 static tw_status link_send(tw_link *link, uint32_t shard, const void *bytes, size_t size, tw_error *error)
 {
     life *self = (life *)link;
+    tw_frame frame;
     tw_status status = life_check(self, error);
-    if (status == TW_STATUS_OK)
-        wire_put(&self->to_shard[shard][self->side[shard]], bytes, size);
-    return status;
+    if (status != TW_STATUS_OK)
+        return status;
+    if (tw_frame_decode(bytes, size, &frame, NULL) == TW_STATUS_OK && frame.type == TW_FRAME_SEAT)
+        self->seat_asked_us = self->simulation->now_us;
+    wire_put(&self->to_shard[shard][self->side[shard]], bytes, size);
+    return TW_STATUS_OK;
 }
 
 static tw_status link_receive(tw_link *link, uint32_t shard, const void **bytes, size_t *size, tw_error *error)
@@ -201,9 +205,9 @@ static tw_status learn_seated(
         if (batch.view.to > at + most)
             fill_batch(&batch, split, at, at + most);
         at = batch.view.to;
-        self->seated_us = world->now_us;
+        self->is_seated = true;
         status = learn_batch(self, params, &batch.view, NULL, error);
-        self->seated_us = 0;
+        self->is_seated = false;
     }
     return status;
 }

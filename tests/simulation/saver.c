@@ -20,10 +20,13 @@ static void ask_by_name(life *self, uint64_t sequence)
     tw_free(out.bytes);
 }
 
-static void check_cut(simulation *world, uint64_t id)
+/* Of those that it talks to: one that was taken over from may hear of a checkpoint later. */
+static void check_cut(const life *self, uint64_t id)
 {
+    simulation *world = self->simulation;
+    const sim_cut *first = &world->shard[0].node[self->side[0]].cut;
     for (uint32_t s = 0; s < world->n_shards; s++) {
-        const sim_cut *first = &world->cut[0], *cut = &world->cut[s];
+        const sim_cut *cut = &world->shard[s].node[self->side[s]].cut;
         if (cut->id != id || memcmp(cut->mark, first->mark, sizeof cut->mark) != 0)
             fail(world, "the shards of a named checkpoint stand at different marks", s, (long long)cut->id);
     }
@@ -39,7 +42,7 @@ static tw_status cut_once(life *self, tw_params *params, uint64_t id, tw_error *
     while (status == TW_STATUS_OK || status == TW_STATUS_IDLE) {
         status = params->ops->snapshot_poll(params, 1, &files, error);
         if (status == TW_STATUS_OK) {
-            check_cut(self->simulation, id);
+            check_cut(self, id);
             return status;
         }
         if (status == TW_STATUS_IDLE && life_give_way(self, error) < 0)
@@ -90,7 +93,7 @@ tw_status life_save(life *self, tw_params *params, tw_error *error)
 void node_cut(sim_node *self)
 {
     simulation *world = self->simulation;
-    sim_cut *cut = &world->cut[self->index];
+    sim_cut *cut = &self->cut;
     uint64_t id;
     tw_row_file file = {.name = "rows"};
     if (self->shard == NULL || !tw_shard_snapshot_wanted(self->shard, &id))

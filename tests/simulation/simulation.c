@@ -199,8 +199,8 @@ static void follow_rounds(simulation *self)
     self->n_lost_seen = is_again ? n_lost : self->n_lost_seen;
 }
 
-/* Whoever learned longer than this may have lost its seat in good order. */
-enum { SURELY_SEATED_US = 80000, CALM_US = 1000000 };
+/* Whoever asked for its seat longer ago may have lost it in good order, however late it heard that it has one. */
+enum { SURELY_SEATED_US = TW_SEAT_US / 2, CALM_US = 1000000 };
 
 /* Where the flight rule has fewer events than workers, no more than these learn at a time. Between shards and workers
  * that live and die others may for a moment, as beside a shard that was taken over from and does not know it yet. */
@@ -221,7 +221,7 @@ static void check_seats(simulation *self)
     double flight = life_flight(most);
     for (uint32_t i = 0; i < self->n_lives; i++) {
         const life *one = self->life[i];
-        n += one->state == LIFE_RUNS && one->seated_us != 0 && self->now_us - one->seated_us < SURELY_SEATED_US;
+        n += one->state == LIFE_RUNS && one->is_seated && self->now_us - one->seat_asked_us < SURELY_SEATED_US;
     }
     self->n_seated += n > 0 && flight < self->n_shares;
     if (flight < self->n_shares && n > (flight < 2 ? 1 : (uint64_t)flight))

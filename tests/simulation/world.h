@@ -57,7 +57,8 @@ typedef struct life {
     bool is_killed, has_finished, is_replaced;
     bool is_saver;                     /* the owner: saver.h */
     atomic_bool is_paused;             /* as tw_member_pause */
-    int64_t seated_us;                 /* it learns since then; 0: it does not */
+    bool is_seated;                    /* it learns */
+    int64_t seat_asked_us;             /* last */
     uint64_t n_lost_at_look;           /* shards lost when its last look at them began, and 1 */
     int64_t asleep_until_us, clock_us; /* its clock is so far ahead */
     uint64_t born_lost;                /* shards that were lost before */
@@ -72,6 +73,11 @@ typedef struct life {
 } life;
 
 /* One process of a shard. */
+/* Where a process of a shard stood when it was cut last. */
+typedef struct sim_cut {
+    uint64_t id, mark[MAX_SPLITS];
+} sim_cut;
+
 typedef struct sim_node {
     struct simulation *simulation;
     uint32_t index, side;
@@ -85,6 +91,7 @@ typedef struct sim_node {
     tw_frozen *frozen;
     uint64_t job_id, last_id;
     tw_own_files own;
+    sim_cut cut;
 } sim_node;
 
 /* A shard, and what its supervisor knows. */
@@ -101,11 +108,6 @@ typedef struct sim_heard {
     int64_t at_us;
     uint64_t epoch, incarnation;
 } sim_heard;
-
-/* Where a shard stood when it was cut last. */
-typedef struct sim_cut {
-    uint64_t id, mark[MAX_SPLITS];
-} sim_cut;
 
 typedef struct simulation {
     uint64_t random;
@@ -132,11 +134,10 @@ typedef struct simulation {
     sim_heard heard[MAX_SHARDS][MAX_SIDES];
     uint64_t n_fenced, n_final, n_lost_seen;
     uint64_t n_lost_at_end; /* of the latest life that ended by itself */
-    sim_cut cut[MAX_SHARDS];
-    uint64_t n_cuts;   /* named checkpoints */
-    uint32_t n_deltas; /* snapshots between two that hold every row */
-    bool is_lossy;     /* keys are admitted late and expire */
-    uint32_t chance;   /* of a fault in a step, of 65536 */
+    uint64_t n_cuts;        /* named checkpoints */
+    uint32_t n_deltas;      /* snapshots between two that hold every row */
+    bool is_lossy;          /* keys are admitted late and expire */
+    uint32_t chance;        /* of a fault in a step, of 65536 */
     bool has_faults;
     tw_table_spec spec;
     sim_shard shard[MAX_SHARDS];

@@ -61,8 +61,7 @@ static inline tw_hello counter_hello(tw_role role)
 }
 
 /* As peer `peer`; the answer is in `last`. */
-static inline void send_hello(
-    wire *self, const char *peer, const tw_hello *body, uint64_t sender, uint64_t sequence)
+static inline void send_hello(wire *self, const char *peer, const tw_hello *body, uint64_t sender, uint64_t sequence)
 {
     tw_frame frame = {.type = TW_FRAME_HELLO, .model = self->model, .sender = sender, .sequence = sequence};
     assert_int_equal(tw_frame_begin(&self->out, &frame, NULL, NULL), 0);

@@ -30,8 +30,9 @@ typedef struct late_link {
     tw_link link;
     tw_shard *shard;
     late_queue there, back;
-    int64_t now_us, way_us; /* way: of a frame in one direction */
-    int64_t helloed_us;     /* the first time; 0: not yet */
+    int64_t now_us, way_us;  /* way: of a frame in one direction */
+    int64_t helloed_us;      /* the first time; 0: not yet */
+    int64_t stands_still_us; /* the process, in its next wait */
     uint64_t incarnation;
     uint32_t n_hellos;
     bool is_deaf; /* what comes back is lost */
@@ -107,7 +108,8 @@ static tw_status late_wait(tw_link *link, int timeout_ms, tw_error *error)
 {
     late_link *self = (late_link *)link;
     (void)error;
-    self->now_us += (int64_t)(timeout_ms > 10 ? 10 : timeout_ms > 0 ? timeout_ms : 1) * MS;
+    self->now_us += (int64_t)(timeout_ms > 10 ? 10 : timeout_ms > 0 ? timeout_ms : 1) * MS + self->stands_still_us;
+    self->stands_still_us = 0;
     assert_true(self->now_us < (int64_t)1000000 * MS); /* sessions that begin and end for ever */
     tw_shard_tick(self->shard, self->now_us);
     late_deliver(self);
@@ -273,11 +275,40 @@ static void patience_shrinks_again_when_answers_are_fast(void **state)
     assert_in_range(time_to_notice(750 * MS, 40), 1000 * MS, 1050 * MS);
 }
 
+/* How long a request to a shard that never answers waits by the wall, when the process stands still at its first wait.
+ */
+static int64_t time_to_give_up(int64_t stands_still_us)
+{
+    late_link link;
+    one_event event;
+    tw_rows rows;
+    tw_params *params = late_create(&link, 5 * MS);
+    learn_some(params, 0, 5);
+    link.is_deaf = true;
+    link.stands_still_us = stands_still_us;
+    int64_t asked_us = link.now_us;
+    assert_int_equal(
+        params->ops->acquire(params, event_at(&event, 5), TW_ACCESS_WRITE, &rows, NULL), TW_STATUS_UNAVAILABLE);
+    int64_t us = link.now_us - asked_us;
+    params->ops->close(params);
+    return us;
+}
+
+static void time_in_which_the_process_stood_still_does_not_count_as_waiting(void **state)
+{
+    (void)state;
+    assert_in_range(time_to_give_up(0), 60000 * MS, 60100 * MS);
+    assert_in_range(time_to_give_up(500 * MS), 60000 * MS, 60100 * MS); /* a slow turn is no stop */
+    assert_in_range(time_to_give_up(40000 * MS), 100000 * MS, 100100 * MS);
+    assert_in_range(time_to_give_up(400000 * MS), 460000 * MS, 460100 * MS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_session_whose_answers_need_longer_than_the_retry_time_comes_up_and_stays),
         cmocka_unit_test(patience_shrinks_again_when_answers_are_fast),
+        cmocka_unit_test(time_in_which_the_process_stood_still_does_not_count_as_waiting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -184,6 +184,31 @@ static void the_successor_of_a_worker_that_died_is_let_in_when_that_was_silent_f
     wire_destroy(self);
 }
 
+static void a_worker_that_has_finished_gives_its_number_back_at_once(void **state)
+{
+    (void)state;
+    wire *self = wire_create();
+    tw_shard_tick(self->shard, 1000000);
+    say_hello_as(self, "a", 1, 1, first_of_two);
+    tw_frame farewell = {.type = TW_FRAME_CLOCK,
+        .model = self->model,
+        .incarnation = self->last.incarnation,
+        .sender = 1,
+        .epoch = 0,
+        .sequence = 2,
+        .clock = 1,
+        .handle = 1};
+    send_frame(self, "a", farewell, NULL, "", 0);
+    assert_int_equal(self->last.type, TW_FRAME_ACK);
+    say_hello_as(self, "c", 3, 1, first_of_two);
+    assert_int_equal(self->last.type, TW_FRAME_WELCOME);
+    /* Who has no number cannot give one back. */
+    farewell.sequence = 3;
+    send_frame(self, "a", farewell, NULL, "", 0);
+    assert_int_equal(self->last.reason, TW_NACK_BAD_FRAME);
+    wire_destroy(self);
+}
+
 static void a_worker_that_comes_back_over_another_connection_is_its_own_successor(void **state)
 {
     (void)state;
@@ -495,6 +520,7 @@ int main(void)
         cmocka_unit_test(a_new_owner_makes_the_old_ones_pushes_stale),
         cmocka_unit_test(a_second_process_of_a_live_workers_number_is_refused),
         cmocka_unit_test(the_successor_of_a_worker_that_died_is_let_in_when_that_was_silent_for_a_while),
+        cmocka_unit_test(a_worker_that_has_finished_gives_its_number_back_at_once),
         cmocka_unit_test(a_worker_that_comes_back_over_another_connection_is_its_own_successor),
         cmocka_unit_test(an_install_after_a_foreign_push_is_a_conflict_and_its_addition_merges),
         cmocka_unit_test(a_push_in_parts_applies_with_its_last_part_or_not_at_all),
