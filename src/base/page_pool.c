@@ -150,13 +150,17 @@ static bool reserve_gaps(tw_page_pool *self)
 
 /* --- take */
 
-/* n_gaps: none is large enough. */
+/* The lowest one in the oldest chunk: the system maps later ones below those, and what lies in them is not to stay
+ * there. n_gaps: none is large enough. */
 static size_t gap_for(const tw_page_pool *self, size_t size)
 {
-    size_t i = 0;
-    while (i < self->n_gaps && self->gap[i].size < size)
-        i++;
-    return i;
+    size_t best = self->n_gaps, oldest = self->n_chunks;
+    for (size_t i = 0; i < self->n_gaps && oldest > 0; i++) {
+        size_t chunk = self->gap[i].size < size ? oldest : chunk_of(self, self->gap[i].bytes);
+        best = chunk < oldest ? i : best;
+        oldest = chunk < oldest ? chunk : oldest;
+    }
+    return best;
 }
 
 /* The run [bytes, *fresh) has been used before, [*fresh, bytes + size) has not. NULL: no memory. */
@@ -320,7 +324,7 @@ void *tw_page_pool_move(tw_page_pool *self, void *from, size_t size)
         memmove(to, from, size);
         gap->bytes += run;
         ASAN_POISON_MEMORY_REGION(gap->bytes, gap->size);
-        (void)gap_join(self, behind - 1);
+        gap_release(self, gap_join(self, behind - 1));
     }
     (void)pthread_mutex_unlock(&self->mutex);
     return to;

@@ -49,22 +49,35 @@ static inline void bucket_prefetch(const unsigned char *bucket)
     __builtin_prefetch(bucket + TW_BUCKET_KEY_BYTES, 1);
 }
 
-/* A row will be written to: adds to *n_new if it was not before, since the last cut. Then a snapshot under way needs
- * what it holds. */
-static inline void segment_touch(
-    const tw_segment *self, uint64_t bucket, unsigned place, const unsigned char *row, uint64_t *n_new)
+/* A snapshot under way has yet to copy the segment. */
+static inline bool is_to_be_copied(const tw_segment *self)
 {
-    if (self->touched == NULL || (self->touched[bucket] >> place & 1) != 0)
+    return self->area != NULL && !atomic_load_explicit(&self->area->log.is_closed, memory_order_acquire);
+}
+
+/* A row will be written to: a snapshot under way needs what it holds, if it was not written to since the cut. Adds to
+ * *n_new the bits that were not set before. */
+static inline void segment_touch(
+    tw_segment *self, uint64_t bucket, unsigned place, const unsigned char *row, uint64_t *n_new)
+{
+    if (self->touched == NULL)
+        return;
+    if (!is_to_be_copied(self)) {
+        self->recent[self->n_log++ % TW_LOG_RECENT] = (uint32_t)(bucket * TW_BUCKET_KEYS + place);
+        if (self->n_log % TW_LOG_RECENT == 0)
+            *n_new += tw_touched_log_recent(self);
+        return;
+    }
+    if ((self->touched[bucket] >> place & 1) != 0)
         return;
     ++*n_new;
     self->touched[bucket] |= (uint8_t)(1u << place);
-    if (self->area != NULL)
-        tw_area_note_row(self->area, bucket, place, row, false);
+    tw_area_note_row(self->area, bucket, place, row, false);
 }
 
 /* As tw_segment_find, and touches what it finds. */
 static inline unsigned char *segment_find_touch(
-    const tw_segment *self, size_t stride, uint32_t row_size, unsigned char *bucket, uint64_t key, uint64_t *n_new)
+    tw_segment *self, size_t stride, uint32_t row_size, unsigned char *bucket, uint64_t key, uint64_t *n_new)
 {
     uint64_t index = tw_segment_index(self, key);
     for (;;) {
@@ -83,9 +96,10 @@ static inline unsigned char *segment_find_touch(
 
 static inline void note_prefetch(const tw_segment *self, uint64_t bucket)
 {
-    __builtin_prefetch(&self->touched[bucket]);
-    if (self->area == NULL || self->area->noted != NULL)
+    if (!is_to_be_copied(self)) {
         return;
+    }
+    __builtin_prefetch(&self->touched[bucket]);
     const tw_kept_log *log = &self->area->log;
     if (self->area->touched != NULL)
         __builtin_prefetch(&self->area->touched[bucket]);
@@ -94,7 +108,7 @@ static inline void note_prefetch(const tw_segment *self, uint64_t bucket)
 }
 
 /* Every key's bucket waits in row[i] while its lines come. Absent keys get `absent`; returns how many there were. */
-static inline uint32_t find_rows(
+__attribute__((always_inline)) static inline uint32_t find_rows(
     const tw_table *self, const uint64_t *key, uint32_t n, void *absent, void **row, tw_touched *touched)
 {
     uint32_t n_absent = 0, row_size = self->row_size;
@@ -113,7 +127,7 @@ static inline uint32_t find_rows(
             continue;
         uint32_t j = i - ROWS_AHEAD;
         unsigned char *found = NULL;
-        const tw_segment *segment = tw_segment_of(self, key[j]);
+        tw_segment *segment = tw_segment_of(self, key[j]);
         if (key[j] != 0)
             found = touched != NULL ? segment_find_touch(segment, stride, row_size, row[j], key[j], &n_new)
                                     : tw_segment_find(segment, stride, row_size, row[j], key[j]);

@@ -150,11 +150,8 @@ static void frozen_free(tw_frozen *self)
     for (size_t i = 0; i < self->n_areas; i++) {
         tw_area *area = &self->area[i];
         if (atomic_load(&area->owners) == TW_AREA_REPLACED)
-            tw_page_pool_give(self->table->pages, area->live, area->size);
-        if (area->kind == TW_AREA_EXACT && area->index < self->n_touched)
-            tw_page_pool_give(self->table->bit_pages, self->touched[area->index], area->size / self->table->stride);
+            tw_page_pool_give(self->table->pages, area->live, tw_segment_memory(self->table->stride, area->size));
     }
-    tw_free(self->touched);
     tw_kept_free(self);
     tw_free(self->noted);
     tw_free(self->mark);

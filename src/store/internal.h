@@ -33,6 +33,7 @@ typedef struct tw_area {
     bool is_done;  /* the copier's */
     bool is_clean; /* the bits that were taken are all zero again; copier, then the table's thread */
     tw_frozen *frozen;
+    uint8_t *taken; /* exact: the bits that were taken at the cut, in the segment's memory; NULL: there were none */
     const uint8_t *touched; /* of a delta: bits of the places (exact) or rows (hashed) that are wanted; NULL: all */
     bool is_whole;          /* of a delta: the segment was rebuilt, its slots are replaced */
 } tw_area;
@@ -59,24 +60,28 @@ struct tw_frozen {
     uint8_t *touched_rows;          /* hashed, and of sets of counts: the bits behind the areas */
     uint64_t *gone;                 /* [n_gone] of a delta: keys whose rows were evicted */
     size_t n_gone;
-    uint8_t **touched; /* exact: [n_touched] those of the segments */
-    size_t n_touched;
     uint64_t n_touched_rows;
+    bool has_taken;  /* what was touched before the cut */
     bool is_tracked; /* the next snapshot may build on this one */
     atomic_bool is_written;
     tw_row_file written;
 };
 
-/* Segment of an exact table: n_buckets x (keys, rows), open addressing by bucket with linear overflow. */
+/* Segment of an exact table: n_buckets x (keys, rows), open addressing by bucket with linear overflow; behind them two
+ * sets of n_buckets bytes, for `touched` and for the snapshot under way or the next, and the log. */
+enum { TW_LOG_RECENT = 16 };
 typedef struct tw_segment {
     unsigned char *bytes;
-    size_t size;
-    uint64_t n_buckets, count, limit; /* grows when count reaches limit */
+    size_t size; /* of the buckets */
+    uint64_t n_buckets;
+    tw_area *area;       /* NULL: nothing of it is frozen */
+    uint8_t *touched;    /* [n_buckets] bit i: place i was written to since the last snapshot; NULL: see is_rebuilt */
+    uint32_t n_log;      /* writes whose bits are not set yet: touched.c */
+    bool is_rebuilt;     /* since the last snapshot: all of it counts as touched. Set it where rows move or go away */
+    bool is_other_clean; /* the other set is zero */
+    uint32_t recent[TW_LOG_RECENT]; /* the last of them, the others being in the log */
+    uint64_t count, limit;          /* grows when count reaches limit */
     uint32_t first_slot, last_slot;
-    tw_area *area;    /* NULL: nothing of it is frozen */
-    uint8_t *touched; /* [n_buckets] bit i: place i was written to since the last snapshot; NULL: see is_rebuilt */
-    uint8_t *spare;   /* [n_buckets] zeros, for the next snapshot; NULL: none */
-    bool is_rebuilt;  /* since the last snapshot: all of it counts as touched. Set it where rows move or go away */
 } tw_segment;
 
 /* Keys that were touched and have no row yet, counted, in sets by slot. An entry: key << 12 | count, 0: empty. */
@@ -132,8 +137,8 @@ struct tw_table {
     unsigned char *initial; /* one record, for READ of absent keys */
     uint64_t bytes;         /* of rows, index and blocks */
 
-    tw_page_pool *pages, *bit_pages; /* of the segments, which move; of their bits */
-    tw_segment *segment;             /* exact */
+    tw_page_pool *pages; /* of the segments, which move */
+    tw_segment *segment; /* exact */
     size_t n_segments, segment_capacity, stride;
     uint16_t segment_of[TW_N_SLOTS];
 
@@ -240,6 +245,10 @@ TW_MUST_USE tw_status tw_touched_begin(tw_table *self, tw_error *error);
 TW_MUST_USE tw_status tw_touched_take(tw_frozen *frozen, const char *directory, uint32_t max_deltas, tw_error *error);
 void tw_touched_settle(tw_frozen *frozen);
 void tw_touched_end(tw_table *self);
+/* Sets the bits of the writes that are logged, and empties the log; how many were not set before. */
+uint64_t tw_touched_apply(tw_segment *segment);
+/* The recent writes, as many as there is room for, go to the log; as above where that is full. */
+uint64_t tw_touched_log_recent(tw_segment *segment);
 /* The row of a key was evicted. */
 void tw_touched_gone(tw_table *self, uint64_t key);
 
@@ -247,6 +256,28 @@ void tw_touched_gone(tw_table *self, uint64_t key);
 static inline size_t tw_touched_size(const tw_table *self)
 {
     return (self->rows != NULL ? (size_t)self->n_rows : self->keep.n_sets) / 8 + 1;
+}
+
+/* Bytes of a set, writes that the log has room for, and bytes of a segment with `size` bytes of buckets. */
+static inline size_t tw_bits_size(uint64_t n_buckets)
+{
+    return (size_t)((n_buckets + 63) / 64 * 64);
+}
+
+static inline uint32_t tw_log_limit(uint64_t n_buckets)
+{
+    return (uint32_t)(n_buckets / 4 / TW_LOG_RECENT + 1) * TW_LOG_RECENT;
+}
+
+static inline size_t tw_segment_memory(size_t stride, size_t size)
+{
+    uint64_t n_buckets = size / stride;
+    return size + 2 * tw_bits_size(n_buckets) + tw_log_limit(n_buckets) * sizeof(uint32_t);
+}
+
+static inline uint32_t *tw_touched_log(const tw_segment *self)
+{
+    return (uint32_t *)(void *)(self->bytes + self->size + 2 * tw_bits_size(self->n_buckets));
 }
 
 /* Sets a bit and counts it once. */

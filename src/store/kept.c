@@ -280,6 +280,18 @@ static void log_close(tw_kept_pool *pool, tw_kept_log *log)
         ;
 }
 
+/* They lie in memory that the table may get back now. It may still look at them for a note, which nobody reads any
+ * more. */
+static void take_bits(tw_area *self, unsigned char *image)
+{
+    size_t n = self->taken == NULL ? 0 : self->size / self->frozen->table->stride;
+    if (self->touched != NULL)
+        memcpy(image + self->size, self->taken, n);
+    for (size_t b = 0; b < n; b++)
+        __atomic_store_n(&self->taken[b], 0, __ATOMIC_RELAXED);
+    self->is_clean = n > 0;
+}
+
 bool tw_area_copy(tw_area *self, unsigned char *image)
 {
     tw_frozen *frozen = self->frozen;
@@ -295,9 +307,11 @@ bool tw_area_copy(tw_area *self, unsigned char *image)
     atomic_store(&frozen->copying, NULL);
     if (atomic_load(&frozen->is_failed))
         return false;
+    if (self->kind == TW_AREA_EXACT)
+        take_bits(self, image);
     log_close(&frozen->kept, &self->log);
     if (atomic_fetch_or(&self->owners, TW_AREA_COPIED) & TW_AREA_REPLACED) {
-        tw_page_pool_give(frozen->table->pages, self->live, self->size);
+        tw_page_pool_give(frozen->table->pages, self->live, tw_segment_memory(frozen->table->stride, self->size));
         atomic_fetch_sub(&frozen->kept.bytes, self->size);
     }
     return true;

@@ -54,8 +54,8 @@ void tw_area_keep(struct tw_area *self, const void *bytes, size_t size);
 /* The table gives up the memory of `self`: true when the caller must release it, else the copier does. */
 bool tw_area_replace(struct tw_area *self);
 
-/* The copier: the area as it was at the cut, of a delta's area at least what is wanted; closes its log. False: the
- * snapshot was given up. */
+/* The copier: the area as it was at the cut, of a delta's area at least what is wanted; behind the `size` bytes of an
+ * exact one the bits of what is wanted, a byte a bucket. Closes its log. False: the snapshot was given up. */
 bool tw_area_copy(struct tw_area *self, unsigned char *image);
 
 /* Notes of all areas fit into `max_bytes`; the sizes of their units are set. */

@@ -33,7 +33,8 @@ static tw_status copy_failed(const tw_frozen *self, tw_error *error)
 
 static tw_status copy_area(copier *self, tw_area *area, tw_error *error)
 {
-    tw_status status = tw_grow(&self->image, 1, &self->image_capacity, area->size, error);
+    size_t bits = area->touched != NULL && area->kind == TW_AREA_EXACT ? area->size / self->frozen->table->stride : 0;
+    tw_status status = tw_grow(&self->image, 1, &self->image_capacity, area->size + bits, error);
     if (status == TW_STATUS_OK && !tw_area_copy(area, self->image))
         status = copy_failed(self->frozen, error);
     return status;
@@ -68,13 +69,14 @@ static tw_status write_exact(copier *self, const tw_area *area, tw_error *error)
     const tw_table *table = self->frozen->table; /* what of it never changes */
     size_t row_size = table->row_size, stride = table->stride;
     int32_t after = table->is_stamped && table->keep.expires ? (int32_t)table->spec.keep.expire_after : INT32_MAX;
+    const unsigned char *wanted = self->image + area->size; /* by bucket */
     tw_status status = tw_section_room(self->out, area->size, error);
     if (status < 0)
         return status;
     for (size_t b = 0; b * stride < area->size; b++) {
         unsigned char *bucket = self->image + b * stride;
         const uint64_t *keys = tw_bucket_keys(bucket);
-        unsigned bits = area->touched == NULL ? bucket_used(keys) : area->touched[b];
+        unsigned bits = area->touched == NULL ? bucket_used(keys) : wanted[b];
         for (; bits != 0; bits &= bits - 1) {
             unsigned i = (unsigned)__builtin_ctz(bits);
             uint32_t stamp = table->is_stamped ? *tw_bucket_stamp(bucket, i, table->row_size) : 0;
@@ -209,17 +211,6 @@ static void rest(tw_frozen *self, int64_t worked_us)
     }
 }
 
-/* For the next cut. The table's thread may still look at them for a note of this area, which nobody reads any more. */
-static void clear_bits(const tw_frozen *self, tw_area *area)
-{
-    if (area->kind != TW_AREA_EXACT || area->index >= self->n_touched || self->touched[area->index] == NULL)
-        return;
-    uint8_t *bits = self->touched[area->index];
-    for (size_t b = 0; b * self->table->stride < area->size; b++)
-        __atomic_store_n(&bits[b], 0, __ATOMIC_RELAXED);
-    area->is_clean = true;
-}
-
 static tw_status write_area(copier *self, tw_area *area, tw_error *error)
 {
     tw_status status = copy_area(self, area, error);
@@ -237,7 +228,6 @@ static tw_status write_area(copier *self, tw_area *area, tw_error *error)
     else
         status = write_hashed(self, area, error);
     area->is_done = true;
-    clear_bits(self->frozen, area);
     if (status < 0 || (area->kind != TW_AREA_BLOCK && self->out->header.count == 0))
         return status;
     return tw_section_end(self->out, error);

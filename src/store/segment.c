@@ -50,14 +50,16 @@ static uint64_t buckets_for(uint64_t count, uint32_t first_slot)
 
 static tw_status segment_init(tw_table *table, tw_segment *self, uint64_t count, tw_error *error)
 {
-    self->touched = self->spare = NULL;
+    self->touched = NULL;
+    self->n_log = 0;
+    self->is_other_clean = true;
     self->is_rebuilt = table->touched != NULL;
     self->n_buckets = buckets_for(count, self->first_slot);
     self->size = (size_t)self->n_buckets * table->stride;
     self->limit = self->n_buckets * TW_BUCKET_KEYS * SEGMENT_LOAD_MAX / 100;
     self->count = 0;
     self->area = NULL;
-    self->bytes = tw_page_pool_take(table->pages, self->size);
+    self->bytes = tw_page_pool_take(table->pages, tw_segment_memory(table->stride, self->size));
     return self->bytes == NULL ? tw_no_memory(error, self->size) : TW_STATUS_OK;
 }
 
@@ -101,11 +103,9 @@ static tw_status table_room(const tw_table *self, uint64_t more, uint64_t less, 
 
 static void segment_release(tw_table *table, tw_segment *self)
 {
-    tw_page_pool_give(table->bit_pages, self->touched, self->n_buckets);
-    tw_page_pool_give(table->bit_pages, self->spare, self->n_buckets);
-    self->touched = self->spare = NULL;
+    self->touched = NULL;
     if (self->bytes != NULL && (self->area == NULL || tw_area_replace(self->area)))
-        tw_page_pool_give(table->pages, self->bytes, self->size);
+        tw_page_pool_give(table->pages, self->bytes, tw_segment_memory(table->stride, self->size));
 }
 
 static tw_status segment_split(tw_table *table, size_t index, tw_error *error)
@@ -152,7 +152,9 @@ static bool segments_close_up(tw_table *table)
     tw_segment *segment = &table->segment[i];
     if (i == table->n_segments || segment->area != NULL || segment->size > SEGMENT_MOVE_MAX)
         return false; /* frozen: what is copied stays where it is */
-    segment->bytes = tw_page_pool_move(table->pages, from, segment->size);
+    segment->bytes = tw_page_pool_move(table->pages, from, tw_segment_memory(table->stride, segment->size));
+    if (segment->touched != NULL)
+        segment->touched += segment->bytes - (unsigned char *)from;
     return true;
 }
 

@@ -11,8 +11,7 @@
 enum {
     HASHED_MIN_BITS = 12,
     HASHED_MAX_BITS = 31,
-    TABLE_SMALL = 64 << 20, /* bytes of segments, and of their bits, on small pages */
-    TABLE_SMALL_BITS = 2 << 20,
+    TABLE_SMALL = 64 << 20, /* bytes of segments on small pages */
 };
 
 void tw_table_initial(const tw_table *self, uint64_t key, void *out)
@@ -136,8 +135,7 @@ static tw_status table_fill(tw_table *self, tw_error *error)
     self->has_constant_rows = tw_record_has_constant_initial(&self->spec.schema.row);
     self->initial = tw_alloc_aligned(64, self->row_size + 8);
     self->pages = tw_page_pool_create(TABLE_SMALL);
-    self->bit_pages = tw_page_pool_create(TABLE_SMALL_BITS);
-    if (self->initial == NULL || self->pages == NULL || self->bit_pages == NULL)
+    if (self->initial == NULL || self->pages == NULL)
         return tw_no_memory(error, self->row_size + 8);
     tw_record_write_initial(&self->spec.schema.row, 0, self->spec.hash_seed, self->initial);
     tw_status status = TW_STATUS_OK;
@@ -179,7 +177,6 @@ void tw_table_destroy(tw_table **self)
     tw_touched_end(table);
     tw_segments_destroy(table);
     tw_page_pool_destroy(&table->pages);
-    tw_page_pool_destroy(&table->bit_pages);
     tw_unmap_pages(table->rows, table->rows_size);
     for (uint32_t i = 0; i < TW_SCHEMA_MAX_BLOCKS; i++) {
         tw_free(table->block[i].bytes);

@@ -1,10 +1,22 @@
 /* Which rows changed since the last snapshot: a bit a place of an exact table, a bit a row of a hashed one. A segment
  * that was rebuilt has none: all of its slots are replaced by the next delta. Of a table with tw_keep also a bit a set
- * of counts, and the keys whose rows were evicted. */
+ * of counts, and the keys whose rows were evicted.
+ *
+ * The bits of a large table lie in no cache, and setting one would cost as much as fetching a line of its row. So a
+ * write to an exact table without tw_keep is logged, as bucket x 8 + place: first beside what is read of the segment
+ * anyway, then, 16 at a time, in the segment's memory. The bits are set when the log is full, many on each line, or
+ * when they are asked for. Only while a snapshot has yet to copy the segment a bit is set at once: it tells whether the
+ * row was noted. */
 #include <string.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "base/alloc.h"
 #include "store/internal.h"
+
+enum { LOG_FEW = 64 }; /* writes; more of them need most lines of the bits */
 
 tw_status tw_touched_begin(tw_table *self, tw_error *error)
 {
@@ -26,6 +38,47 @@ void tw_touched_end(tw_table *self)
     tw_free(self->touched->directory);
     tw_free(self->touched);
     self->touched = NULL;
+}
+
+static uint64_t set_bits(uint8_t *bits, const uint32_t *write, uint32_t n)
+{
+    uint64_t n_new = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint8_t *bucket = &bits[write[i] / TW_BUCKET_KEYS];
+        unsigned place = write[i] % TW_BUCKET_KEYS;
+        n_new += !(*bucket >> place & 1);
+        *bucket |= (uint8_t)(1u << place);
+    }
+    return n_new;
+}
+
+uint64_t tw_touched_apply(tw_segment *segment)
+{
+    const uint32_t *log = tw_touched_log(segment);
+    uint32_t n_recent = segment->n_log % TW_LOG_RECENT, n = segment->n_log - n_recent;
+    for (uint64_t i = 0; n > LOG_FEW && i < segment->n_buckets; i += 64)
+        __builtin_prefetch(segment->touched + i, 1);
+    for (uint32_t i = 0; i < n; i += TW_LOG_RECENT)
+        __builtin_prefetch(log + i);
+    segment->n_log = 0;
+    return set_bits(segment->touched, log, n) + set_bits(segment->touched, segment->recent, n_recent);
+}
+
+/* A line of memory, past the caches where the machine can: nobody reads it soon. */
+static void line_store(uint32_t *to, const uint32_t from[TW_LOG_RECENT])
+{
+#ifdef __SSE2__
+    for (unsigned i = 0; i < TW_LOG_RECENT; i += 4)
+        _mm_stream_si128((__m128i *)(void *)(to + i), _mm_loadu_si128((const __m128i *)(const void *)(from + i)));
+#else
+    memcpy(to, from, TW_LOG_RECENT * sizeof *to);
+#endif
+}
+
+uint64_t tw_touched_log_recent(tw_segment *segment)
+{
+    line_store(tw_touched_log(segment) + segment->n_log - TW_LOG_RECENT, segment->recent);
+    return segment->n_log == tw_log_limit(segment->n_buckets) ? tw_touched_apply(segment) : 0;
 }
 
 static void gone_drop(tw_touched *self)
@@ -84,30 +137,14 @@ static tw_status chain_prepare(tw_frozen *frozen, const char *directory, tw_erro
     return TW_STATUS_OK;
 }
 
-/* Fresh bits for the time after the cut. They wait in frozen->touched until all of them are there. */
+/* For the time after the cut; of a segment's bits there are two sets. */
 static tw_status fresh_bits(tw_frozen *frozen, tw_error *error)
 {
-    tw_table *table = frozen->table;
-    if (table->rows != NULL || table->keep.n_sets > 0) {
-        frozen->touched_rows = tw_map_pages(tw_touched_size(table));
-        if (frozen->touched_rows == NULL)
-            return tw_no_memory(error, tw_touched_size(table));
-    }
-    if (table->rows != NULL)
+    const tw_table *table = frozen->table;
+    if (table->rows == NULL && table->keep.n_sets == 0)
         return TW_STATUS_OK;
-    frozen->touched = tw_alloc_zero((table->n_segments + 1) * sizeof *frozen->touched);
-    if (frozen->touched == NULL)
-        return tw_no_memory(error, table->n_segments * sizeof *frozen->touched);
-    for (; frozen->n_touched < table->n_segments; frozen->n_touched++) {
-        size_t n_buckets = (size_t)table->segment[frozen->n_touched].n_buckets;
-        tw_segment *segment = &table->segment[frozen->n_touched];
-        frozen->touched[frozen->n_touched] =
-            segment->spare != NULL ? segment->spare : tw_page_pool_take(table->bit_pages, n_buckets);
-        segment->spare = NULL;
-        if (frozen->touched[frozen->n_touched] == NULL)
-            return tw_no_memory(error, n_buckets);
-    }
-    return TW_STATUS_OK;
+    frozen->touched_rows = tw_map_pages(tw_touched_size(table));
+    return frozen->touched_rows == NULL ? tw_no_memory(error, tw_touched_size(table)) : TW_STATUS_OK;
 }
 
 static void replace_slots(tw_chain *chain, const tw_area *area)
@@ -119,15 +156,16 @@ static void replace_slots(tw_chain *chain, const tw_area *area)
 static void take_segment(tw_frozen *frozen, tw_area *area)
 {
     tw_segment *segment = &frozen->table->segment[area->index];
-    uint8_t *bits = segment->touched;
-    segment->touched = frozen->touched[area->index];
-    frozen->touched[area->index] = bits;
-    area->touched = segment->is_rebuilt ? NULL : bits;
-    area->is_whole = area->touched == NULL;
+    uint8_t *first = segment->bytes + segment->size;
+    area->taken = segment->touched;
+    segment->touched = area->taken == first ? first + tw_bits_size(segment->n_buckets) : first;
+    if (!segment->is_other_clean)
+        memset(segment->touched, 0, tw_bits_size(segment->n_buckets) * (area->taken == NULL ? 2 : 1));
+    segment->is_other_clean = false;
+    area->is_whole = segment->is_rebuilt || area->taken == NULL;
     segment->is_rebuilt = false;
-    if (frozen->chain == NULL)
-        area->touched = NULL;
-    else if (area->is_whole)
+    area->touched = frozen->chain == NULL || area->is_whole ? NULL : area->taken;
+    if (frozen->chain != NULL && area->is_whole)
         replace_slots(frozen->chain, area);
 }
 
@@ -165,6 +203,8 @@ tw_status tw_touched_take(tw_frozen *frozen, const char *directory, uint32_t max
     tw_table *table = frozen->table;
     tw_status status = TW_STATUS_OK;
     bool is_tracked = max_deltas > 0;
+    for (size_t i = 0; i < table->n_segments; i++)
+        table->touched->n_rows += tw_touched_apply(&table->segment[i]);
     if (is_tracked && is_delta(table, directory, max_deltas))
         status = chain_prepare(frozen, directory, error);
     else if (is_tracked)
@@ -178,6 +218,7 @@ tw_status tw_touched_take(tw_frozen *frozen, const char *directory, uint32_t max
     take_bits(frozen);
     take_gone(frozen);
     frozen->n_touched_rows = table->touched->n_rows;
+    frozen->has_taken = true;
     frozen->is_tracked = is_tracked;
     table->touched->n_rows = 0;
     return TW_STATUS_OK;
@@ -187,14 +228,10 @@ tw_status tw_touched_take(tw_frozen *frozen, const char *directory, uint32_t max
 static void give_back(tw_frozen *frozen)
 {
     for (size_t i = 0; i < frozen->n_areas; i++) {
-        tw_area *area = &frozen->area[i];
-        if (area->kind != TW_AREA_EXACT || !area->is_clean || area->index >= frozen->n_touched)
-            continue;
-        tw_segment *segment = &frozen->table->segment[area->index];
-        if (segment->area != area || segment->spare != NULL)
-            continue;
-        segment->spare = frozen->touched[area->index];
-        frozen->touched[area->index] = NULL;
+        const tw_area *area = &frozen->area[i];
+        tw_segment *segment = area->kind == TW_AREA_EXACT ? &frozen->table->segment[area->index] : NULL;
+        if (segment != NULL && segment->area == area)
+            segment->is_other_clean = area->is_clean || area->taken == NULL;
     }
 }
 
@@ -204,9 +241,9 @@ static void drop_bits(tw_table *table)
 {
     for (size_t i = 0; i < table->n_segments; i++) {
         tw_segment *segment = &table->segment[i];
-        tw_page_pool_give(table->bit_pages, segment->touched, segment->n_buckets);
-        tw_page_pool_give(table->bit_pages, segment->spare, segment->n_buckets);
-        segment->touched = segment->spare = NULL;
+        segment->touched = NULL;
+        segment->n_log = 0;
+        segment->is_other_clean = false;
     }
     table->touched->n_rows = 0;
 }
@@ -216,7 +253,7 @@ static void drop_bits(tw_table *table)
 void tw_touched_settle(tw_frozen *frozen)
 {
     tw_touched *touched = frozen->table->touched;
-    if (touched == NULL || (!frozen->is_tracked && frozen->touched == NULL))
+    if (touched == NULL || !frozen->has_taken)
         return;
     if (frozen->is_tracked)
         give_back(frozen);
