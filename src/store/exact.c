@@ -96,9 +96,8 @@ static inline unsigned char *segment_find_touch(
 
 static inline void note_prefetch(const tw_segment *self, uint64_t bucket)
 {
-    if (!is_to_be_copied(self)) {
+    if (!is_to_be_copied(self))
         return;
-    }
     __builtin_prefetch(&self->touched[bucket]);
     const tw_kept_log *log = &self->area->log;
     if (self->area->touched != NULL)
