@@ -266,7 +266,7 @@ static inline size_t tw_bits_size(uint64_t n_buckets)
 
 static inline uint32_t tw_log_limit(uint64_t n_buckets)
 {
-    return (uint32_t)(n_buckets / 4 / TW_LOG_RECENT + 1) * TW_LOG_RECENT;
+    return (uint32_t)(n_buckets / 12 / TW_LOG_RECENT + 1) * TW_LOG_RECENT;
 }
 
 static inline size_t tw_segment_memory(size_t stride, size_t size)
