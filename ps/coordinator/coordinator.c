@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "net/socket.h"
 #include "ps/coordinator/coordinator_state.h"
+#include "ps/wire/patience.h"
 
 enum {
     DEAD_AFTER_US = 2000000,
@@ -49,7 +50,7 @@ tw_status tw_coordinator_create(
     self->options.max_members = options->max_members ? options->max_members : TW_MAX_MEMBERS;
     self->next_epoch = self->born = options->incarnation;
     self->save.id = options->incarnation;
-    self->started_us = self->now_us = now_us;
+    self->started_us = self->now_us = self->looked_us = now_us;
     tw_status status = copy_addresses(self, options, error);
     self->options.address = NULL;
     if (status < 0)
@@ -494,6 +495,18 @@ static void receive_report(tw_coordinator *self, const void *peer, size_t peer_s
     tw_coordinator_save_check(self);
 }
 
+/* While this process stood still nobody was silent, and nobody held a checkpoint up. */
+static void take_time(tw_coordinator *self, int64_t now_us)
+{
+    int64_t stood_still_us = tw_stood_still_us(&self->looked_us, now_us);
+    for (size_t i = 0; i < self->n_members; i++) {
+        self->member[i].heard_us += stood_still_us;
+        self->member[i].rival_us += stood_still_us;
+    }
+    self->save.deadline_us += stood_still_us;
+    self->now_us = now_us;
+}
+
 void tw_coordinator_receive(
     tw_coordinator *self, int64_t now_us, const void *peer, size_t peer_size, const void *bytes, size_t size)
 {
@@ -501,7 +514,7 @@ void tw_coordinator_receive(
     tw_error error = {0};
     if (peer_size > TW_PEER_SIZE)
         return;
-    self->now_us = now_us;
+    take_time(self, now_us);
     if (tw_frame_decode(bytes, size, &frame, &error) < 0)
         tw_coordinator_nack(self, peer, peer_size, &frame, frame.reason, error.message);
     else if (frame.type == TW_FRAME_REPORT)
@@ -530,7 +543,7 @@ static void serve_waiting(tw_coordinator *self)
 
 void tw_coordinator_tick(tw_coordinator *self, int64_t now_us)
 {
-    self->now_us = now_us;
+    take_time(self, now_us);
     for (size_t i = self->n_members; i > 0; i--) {
         if (now_us - self->member[i - 1].heard_us > self->options.dead_after_us)
             member_give_up(self, &self->member[i - 1], "has fallen silent");
@@ -541,7 +554,7 @@ void tw_coordinator_tick(tw_coordinator *self, int64_t now_us)
 
 void tw_coordinator_forget(tw_coordinator *self, int64_t now_us, const char *name)
 {
-    self->now_us = now_us;
+    take_time(self, now_us);
     member *gone = member_named(self, name);
     if (gone != NULL)
         member_give_up(self, gone, "has ended");

@@ -60,7 +60,7 @@ struct tw_coordinator {
     uint64_t shards, shard_epochs; /* what is finished counts for these, as of tw_standing; 0: nobody named any */
     uint64_t seen[MAX_SEEN];       /* the latest that workers named */
     uint32_t n_seen;
-    int64_t started_us, now_us;
+    int64_t started_us, now_us, looked_us;
     tw_coordinator_figures figures;
     save save;
     uint64_t saved; /* number of the latest named checkpoint; 0: none */

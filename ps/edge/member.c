@@ -59,8 +59,7 @@ static tw_status member_receive(tw_member *self, int64_t now_us, tw_error *error
 /* One that stands still is looked for at the next address, too. */
 static tw_status member_look_elsewhere(tw_member *self, int64_t now_us, tw_error *error)
 {
-    int64_t since_us = self->state.heard_us > self->looked_us ? self->state.heard_us : self->looked_us;
-    if (now_us - since_us < PATIENCE_US)
+    if (tw_membership_silent_us(&self->state, now_us) < PATIENCE_US || now_us - self->looked_us < PATIENCE_US)
         return TW_STATUS_OK;
     self->looked_us = now_us;
     return self->link->ops->retarget(self->link, 0, NULL, error);
@@ -76,6 +75,7 @@ static void member_turn(tw_member *self)
 {
     int64_t now_us = tw_clock_monotonic_us();
     tw_error error = {0};
+    tw_membership_look(&self->state, now_us);
     tw_status status = member_send(self, now_us, &error);
     if (status >= 0)
         status = member_receive(self, now_us, &error);
@@ -130,7 +130,7 @@ static void member_init(tw_member *self, const tw_member_options *options)
         options->n_shares, options->passes, (int64_t)heartbeat_ms * 1000);
     self->state.standing.job = options->job;
     self->stop = options->stop;
-    self->state.heard_us = tw_clock_monotonic_us();
+    tw_membership_begin(&self->state, tw_clock_monotonic_us());
 }
 
 tw_status tw_member_start(const tw_member_options *options, tw_member **out, tw_error *error)
@@ -240,7 +240,7 @@ tw_status tw_member_wait(tw_member *self, int timeout_ms, tw_orders *out, int64_
             *error = self->error;
     }
     *out = state->orders;
-    *silent_us = tw_clock_monotonic_us() - state->heard_us;
+    *silent_us = tw_membership_silent_us(&self->state, tw_clock_monotonic_us());
     (void)pthread_mutex_unlock(&self->mutex);
     return status;
 }
@@ -264,9 +264,11 @@ uint32_t tw_member_map(tw_member *self, uint32_t *version, char (*address)[TW_AD
     return n;
 }
 
-void tw_member_delay(tw_member *self, char text[TW_ERROR_MESSAGE_SIZE])
+int64_t tw_member_delay(tw_member *self, char text[TW_ERROR_MESSAGE_SIZE])
 {
     (void)pthread_mutex_lock(&self->mutex);
     memcpy(text, self->state.delay, TW_ERROR_MESSAGE_SIZE);
+    int64_t us = tw_membership_delayed_us(&self->state, tw_clock_monotonic_us());
     (void)pthread_mutex_unlock(&self->mutex);
+    return us;
 }

@@ -31,8 +31,8 @@ void tw_member_tell(
 /* It stands still for the checkpoint that the newest orders name. */
 void tw_member_set_quiet(tw_member *self);
 
-/* Waits for orders that answer what was told last. IDLE after timeout_ms; CONFLICT: refused. *silent_us: since when
- * nothing was heard. The map of `out` is NULL: see tw_member_map. */
+/* Waits for orders that answer what was told last. IDLE after timeout_ms; CONFLICT: refused. *silent_us: how long
+ * nothing was heard, without time in which the process stood still. The map of `out` is NULL: see tw_member_map. */
 TW_MUST_USE tw_status tw_member_wait(
     tw_member *self, int timeout_ms, tw_orders *out, int64_t *silent_us, tw_error *error);
 
@@ -46,7 +46,7 @@ void tw_member_go_on(tw_member *self);
  * shards; 0: nothing new. */
 uint32_t tw_member_map(tw_member *self, uint32_t *version, char (*address)[TW_ADDRESS_SIZE], uint64_t *epoch);
 
-/* Why the coordinator has no place for it yet; "": it has. */
-void tw_member_delay(tw_member *self, char text[TW_ERROR_MESSAGE_SIZE]);
+/* Why the coordinator has no place for it yet; "": it has. Returns for how long, counted as *silent_us. */
+int64_t tw_member_delay(tw_member *self, char text[TW_ERROR_MESSAGE_SIZE]);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "ps/wire/patience.h"
 
 void tw_membership_init(tw_membership *self,
     const char *name,
@@ -21,6 +22,30 @@ void tw_membership_init(tw_membership *self,
         .needed = 1,
     };
     memcpy(self->standing.name, name, strnlen(name, TW_MEMBER_NAME_SIZE - 1));
+}
+
+void tw_membership_begin(tw_membership *self, int64_t now_us)
+{
+    self->looked_us = self->heard_us = now_us;
+}
+
+void tw_membership_look(tw_membership *self, int64_t now_us)
+{
+    int64_t stood_still_us = tw_stood_still_us(&self->looked_us, now_us);
+    self->heard_us += stood_still_us;
+    self->delayed_us += stood_still_us;
+}
+
+int64_t tw_membership_silent_us(tw_membership *self, int64_t now_us)
+{
+    tw_membership_look(self, now_us);
+    return now_us - self->heard_us;
+}
+
+int64_t tw_membership_delayed_us(tw_membership *self, int64_t now_us)
+{
+    tw_membership_look(self, now_us);
+    return self->delay[0] != '\0' ? now_us - self->delayed_us : 0;
 }
 
 void tw_membership_fini(tw_membership *self)
@@ -104,6 +129,7 @@ tw_status tw_membership_take(tw_membership *self, int64_t now_us, const void *by
     /* A coordinator that was replaced has nothing to say any more. */
     if (frame.incarnation < self->incarnation)
         return TW_STATUS_OK;
+    tw_membership_look(self, now_us);
     self->heard_us = now_us;
     /* Only a shard answers so. */
     if (frame.type == TW_FRAME_NACK &&
@@ -112,8 +138,11 @@ tw_status tw_membership_take(tw_membership *self, int64_t now_us, const void *by
             "a shard answers at its address: give that of thalweg coordinator, or name the shards by --connect");
     if (frame.type == TW_FRAME_NACK && (frame.reason == TW_NACK_SCHEMA || frame.reason == TW_NACK_CONFLICT))
         take_text(self->refusal, &frame);
-    if (frame.type == TW_FRAME_NACK && frame.reason == TW_NACK_OVERLOAD)
+    if (frame.type == TW_FRAME_NACK && frame.reason == TW_NACK_OVERLOAD) {
+        if (self->delay[0] == '\0')
+            self->delayed_us = now_us;
         take_text(self->delay, &frame);
+    }
     if (frame.type != TW_FRAME_ORDERS || tw_orders_decode(&orders, frame.payload, frame.payload_size, NULL) < 0)
         return TW_STATUS_OK;
     self->incarnation = frame.incarnation;

@@ -11,7 +11,9 @@ typedef struct tw_membership {
     tw_orders orders;     /* without the map */
     uint64_t model, sender, incarnation, sequence,
         needed; /* needed: sequence of the REPORT that told the last change */
-    int64_t heartbeat_us, due_us, heard_us;
+    int64_t heartbeat_us, due_us;
+    int64_t looked_us, heard_us;      /* heard_us: of the coordinator; it moves on by what the process stood still */
+    int64_t delayed_us;               /* since when there is no place for it; likewise */
     bool has_orders;                  /* that answer the last change */
     char (*address)[TW_ADDRESS_SIZE]; /* [n_shards] of the map */
     uint64_t *shard_epoch;
@@ -28,6 +30,8 @@ void tw_membership_init(tw_membership *self,
     uint32_t n_shares,
     uint32_t passes,
     int64_t heartbeat_us);
+/* From here on the coordinator is waited for. */
+void tw_membership_begin(tw_membership *self, int64_t now_us);
 void tw_membership_fini(tw_membership *self);
 
 /* Something to tell at once: earlier orders do not count any more. */
@@ -41,6 +45,12 @@ TW_MUST_USE tw_status tw_membership_report(tw_membership *self, int64_t now_us, 
  */
 TW_MUST_USE tw_status tw_membership_take(
     tw_membership *self, int64_t now_us, const void *bytes, size_t size, tw_error *error);
+
+/* How long nothing was heard of the coordinator, and how long it has had no place for the worker, 0: it has. Without
+ * time in which the process stood still, if one of these, or tw_membership_look, is called several times a second. */
+int64_t tw_membership_silent_us(tw_membership *self, int64_t now_us);
+int64_t tw_membership_delayed_us(tw_membership *self, int64_t now_us);
+void tw_membership_look(tw_membership *self, int64_t now_us);
 
 /* True while the grant that is learned has to be left: it is somebody else's by now, or all are to stand still. */
 bool tw_membership_must_pause(const tw_membership *self);

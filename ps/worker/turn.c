@@ -1,8 +1,8 @@
 #include "ps/worker/turn.h"
 
+#include "ps/wire/patience.h"
+
 static const int64_t progress_every_us = 1000000;
-/* Between two turns at most, for a process that is let run. */
-static const int64_t turn_us = 1000000;
 
 static tw_status turn_receive(tw_remote *self, tw_peer *peer, bool *has_progress, tw_error *error)
 {
@@ -62,15 +62,14 @@ static tw_status turn_timeout(
 
 tw_status tw_turn_until(tw_remote *self, tw_peer_test is_done, int timeout_ms, tw_status failure, tw_error *error)
 {
-    int64_t started = self->link->ops->now_us(self->link), reported = started, before = started;
+    int64_t started = self->link->ops->now_us(self->link), reported = started, looked = started;
     for (;;) {
         bool has_progress = false;
         uint32_t culprit = 0;
         tw_status status = tw_turn_once(self, is_done, &has_progress, &culprit, error);
         if (status != TW_STATUS_OK || culprit == self->partition.n_shards)
             return status;
-        int64_t now = self->link->ops->now_us(self->link), stood_still_us = now - before > turn_us ? now - before : 0;
-        before = now;
+        int64_t now = self->link->ops->now_us(self->link), stood_still_us = tw_stood_still_us(&looked, now);
         started += stood_still_us;
         reported += stood_still_us;
         status = tw_pace_check(self, stood_still_us, error);

@@ -18,7 +18,6 @@ struct share_run {
     uint64_t *shard_epoch;            /* [TW_MAX_SHARDS] */
     uint32_t map_version;             /* of both */
     bool is_told;                     /* that there is no place for it yet */
-    int64_t delayed_us;               /* since then; monotonic */
     uint64_t *split;                  /* of the share [n_splits] */
     size_t n_splits, capacity;
     int64_t noted_us;     /* silence that was told of */
@@ -94,14 +93,12 @@ void worker_follow_members(worker_run *self)
 static tw_status follow_delay(share_run *run, tw_error *error)
 {
     char why[TW_ERROR_MESSAGE_SIZE];
-    int64_t now_us = tw_clock_monotonic_us(), patience_us = run->worker->all.pipeline->shard_timeout_us;
-    tw_member_delay(run->worker->member, why);
-    if (why[0] != '\0' && !run->is_told) {
-        run->delayed_us = now_us;
+    int64_t patience_us = run->worker->all.pipeline->shard_timeout_us;
+    int64_t delayed_us = tw_member_delay(run->worker->member, why);
+    if (why[0] != '\0' && !run->is_told)
         console_note("worker %s: the coordinator lets it wait: %s", run->worker->name, why);
-    }
     run->is_told = why[0] != '\0';
-    if (!run->is_told || now_us - run->delayed_us <= patience_us)
+    if (delayed_us <= patience_us)
         return TW_STATUS_OK;
     tw_status status =
         tw_error_set(error, TW_STATUS_UNAVAILABLE, "the coordinator at %s has let this worker wait for %g s: %.200s",
@@ -117,6 +114,8 @@ static tw_status await_orders(share_run *run, tw_orders *out, tw_error *error)
     while (!is_stopping(run)) {
         int64_t silent_us = 0;
         tw_status status = tw_member_wait(run->worker->member, WAIT_MS, out, &silent_us, error);
+        if (status == TW_STATUS_OK)
+            run->is_told = false;
         if (status == TW_STATUS_OK)
             status = take_map(run, error);
         if (status != TW_STATUS_IDLE)

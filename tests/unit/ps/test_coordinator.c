@@ -298,6 +298,26 @@ static void a_return_to_shards_that_were_named_before_opens_every_share_again(vo
     world_destroy(self);
 }
 
+static void a_coordinator_that_stood_still_itself_takes_nobody_for_dead(void **state)
+{
+    (void)state;
+    world *self = world_create(12, 3);
+    run_for(self, 500 * MS);
+    self->now_us += 20000 * MS;
+    /* It wakes up, and what came meanwhile has not reached it yet. */
+    tw_coordinator_tick(self->coordinator, self->now_us);
+    assert_int_equal(self->n_notes, 0);
+    for (uint32_t i = 0; i < self->n_workers; i++)
+        self->worker[i].is_alive = false;
+    for (uint32_t i = 0; i < 19; i++)
+        tw_coordinator_tick(self->coordinator, self->now_us += 100 * MS);
+    assert_int_equal(figures(self).n_members, 3);
+    for (uint32_t i = 0; i < 5; i++)
+        tw_coordinator_tick(self->coordinator, self->now_us += 100 * MS);
+    assert_int_equal(figures(self).n_members, 0);
+    world_destroy(self);
+}
+
 static void a_worker_of_another_job_is_refused(void **state)
 {
     (void)state;
@@ -438,6 +458,7 @@ int main(void)
         cmocka_unit_test(shards_that_the_coordinator_never_heard_of_are_taken_from_the_workers),
         cmocka_unit_test(of_workers_on_different_shards_those_of_the_later_epoch_count),
         cmocka_unit_test(a_return_to_shards_that_were_named_before_opens_every_share_again),
+        cmocka_unit_test(a_coordinator_that_stood_still_itself_takes_nobody_for_dead),
         cmocka_unit_test(a_worker_of_another_job_is_refused),
         cmocka_unit_test(a_worker_of_another_pipeline_is_refused_and_one_that_does_not_say_is_not),
         cmocka_unit_test(lost_repeated_and_late_messages_deaths_and_restarts_lose_no_share),

@@ -1,5 +1,5 @@
 /* A client whose shard answers late: its session comes up all the same, and a shard that answers fast again is missed
- * as early as before. */
+ * as early as before. And what waits for a shard, or for a coordinator, count. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +11,7 @@
 #include "base/alloc.h"
 #include "ps/shard/replication.h"
 #include "ps/wire/link.h"
+#include "ps/worker/membership.h"
 #include "ps/worker/remote.h"
 
 enum { MAX_FRAMES = 256, MS = 1000, RETRY_MS = 1000 };
@@ -303,12 +304,74 @@ static void time_in_which_the_process_stood_still_does_not_count_as_waiting(void
     assert_in_range(time_to_give_up(400000 * MS), 460000 * MS, 460100 * MS);
 }
 
+static void hear(tw_membership *self, int64_t now_us, tw_frame_type type, tw_nack_reason reason)
+{
+    tw_buffer out = {0};
+    tw_frame frame = {.type = type, .sender = self->sender, .incarnation = 1, .ack = self->sequence, .reason = reason};
+    tw_orders orders = {.number = 1, .n_workers = 1};
+    assert_int_equal(tw_frame_begin(&out, &frame, NULL, NULL), TW_STATUS_OK);
+    if (type == TW_FRAME_ORDERS)
+        assert_int_equal(tw_orders_encode(&orders, &out, NULL), TW_STATUS_OK);
+    else
+        assert_int_equal(tw_buffer_append(&out, "full", 4, NULL), TW_STATUS_OK);
+    tw_frame_finish(&out, &frame);
+    assert_int_equal(tw_membership_take(self, now_us, out.bytes, out.size, NULL), TW_STATUS_OK);
+    tw_free(out.bytes);
+}
+
+/* How long, by the wall, until a coordinator that says nothing, or nothing but that there is no place, has been waited
+ * for for 30 s by a process that looks ten times a second and stands still after the third second. */
+static int64_t time_to_give_the_coordinator_up(bool is_full, int64_t stands_still_us)
+{
+    tw_membership self;
+    int64_t now_us = 1000 * MS, begun_us = now_us, waited_us = 0;
+    tw_membership_init(&self, "w", 1, 2, 1, 1, 200 * MS);
+    tw_membership_begin(&self, now_us);
+    while (waited_us <= 30000 * MS) {
+        if (is_full)
+            hear(&self, now_us, TW_FRAME_NACK, TW_NACK_OVERLOAD);
+        waited_us = is_full ? tw_membership_delayed_us(&self, now_us) : tw_membership_silent_us(&self, now_us);
+        now_us += 100 * MS + (now_us - begun_us == 3000 * MS ? stands_still_us : 0);
+    }
+    tw_membership_fini(&self);
+    return now_us - begun_us;
+}
+
+static void time_in_which_a_worker_stood_still_does_not_count_as_waiting_for_its_coordinator(void **state)
+{
+    (void)state;
+    for (int is_full = 0; is_full < 2; is_full++) {
+        assert_in_range(time_to_give_the_coordinator_up(is_full, 0), 30000 * MS, 30300 * MS);
+        assert_in_range(time_to_give_the_coordinator_up(is_full, 500 * MS), 30000 * MS, 30300 * MS);
+        assert_in_range(time_to_give_the_coordinator_up(is_full, 25000 * MS), 55000 * MS, 55300 * MS);
+        assert_in_range(time_to_give_the_coordinator_up(is_full, 400000 * MS), 430000 * MS, 430300 * MS);
+    }
+}
+
+static void a_wait_for_a_place_that_was_given_does_not_count_for_the_next_one(void **state)
+{
+    (void)state;
+    tw_membership self;
+    tw_membership_init(&self, "w", 1, 2, 1, 1, 200 * MS);
+    tw_membership_begin(&self, 1000 * MS);
+    hear(&self, 1000 * MS, TW_FRAME_NACK, TW_NACK_OVERLOAD);
+    hear(&self, 1900 * MS, TW_FRAME_NACK, TW_NACK_OVERLOAD);
+    assert_int_equal(tw_membership_delayed_us(&self, 1900 * MS), 900 * MS);
+    hear(&self, 2000 * MS, TW_FRAME_ORDERS, TW_NACK_NONE);
+    assert_int_equal(tw_membership_delayed_us(&self, 2900 * MS), 0);
+    hear(&self, 2900 * MS, TW_FRAME_NACK, TW_NACK_OVERLOAD);
+    assert_int_equal(tw_membership_delayed_us(&self, 3000 * MS), 100 * MS);
+    tw_membership_fini(&self);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_session_whose_answers_need_longer_than_the_retry_time_comes_up_and_stays),
         cmocka_unit_test(patience_shrinks_again_when_answers_are_fast),
         cmocka_unit_test(time_in_which_the_process_stood_still_does_not_count_as_waiting),
+        cmocka_unit_test(time_in_which_a_worker_stood_still_does_not_count_as_waiting_for_its_coordinator),
+        cmocka_unit_test(a_wait_for_a_place_that_was_given_does_not_count_for_the_next_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
