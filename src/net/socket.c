@@ -1,6 +1,7 @@
 #include "net/socket.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -9,7 +10,9 @@
 #include <zmq.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/fault.h"
+#include "net/awake.h"
 #include "net/internal.h"
 #include "net/keys.h"
 
@@ -19,7 +22,9 @@ struct tw_socket {
     unsigned n_uses;
 #endif
     tw_socket_kind kind;
-    bool is_open; /* keys, or no objection: addresses of other machines are fine */
+    uint32_t n_received; /* messages since the last wait */
+    tw_awake awake;      /* of the waits that it is the first socket of */
+    bool is_open;        /* keys, or no objection: addresses of other machines are fine */
     char address[TW_ADDRESS_SIZE];
 };
 
@@ -331,23 +336,53 @@ tw_status tw_socket_receive(tw_socket *self, tw_message *message, tw_error *erro
         }
         (void)zmq_msg_close(&part);
     }
+    self->n_received++;
     if (!is_too_long)
         return TW_STATUS_OK;
     message_clear(message);
     return tw_error_set(error, TW_STATUS_PROTOCOL, "message of more than %d parts", TW_MESSAGE_MAX_PARTS);
 }
 
+static uint32_t take_received(tw_socket *const *socket, uint32_t n)
+{
+    uint32_t n_received = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        n_received += socket[i]->n_received;
+        socket[i]->n_received = 0;
+    }
+    return n_received;
+}
+
+static int socket_poll(tw_socket *const *socket, zmq_pollitem_t *item, uint32_t n, int timeout_ms)
+{
+    tw_awake *awake = &socket[0]->awake;
+    if (timeout_ms == 0)
+        return zmq_poll(item, (int)n, 0);
+    int result = 0;
+    int64_t begin_us = tw_clock_monotonic_us();
+    bool is_awake = tw_awake_begin(awake, take_received(socket, n));
+    while (is_awake && (result = zmq_poll(item, (int)n, 0)) == 0) {
+        is_awake = tw_clock_monotonic_us() - begin_us < TW_AWAKE_US;
+        (void)sched_yield();
+    }
+    if (result != 0)
+        return result;
+    result = zmq_poll(item, (int)n, timeout_ms);
+    tw_awake_slept(awake, tw_clock_monotonic_us() - begin_us, result <= 0);
+    return result;
+}
+
 tw_status tw_socket_wait(tw_socket *const *socket, uint32_t n, int timeout_ms, bool *is_readable, tw_error *error)
 {
     zmq_pollitem_t item[SOCKET_MAX_WAIT];
-    if (n > SOCKET_MAX_WAIT)
-        return tw_error_set(error, TW_STATUS_INVALID, "%u sockets to wait for, at most %d", n, SOCKET_MAX_WAIT);
+    if (n == 0 || n > SOCKET_MAX_WAIT)
+        return tw_error_set(error, TW_STATUS_INVALID, "%u sockets to wait for, 1 to %d", n, SOCKET_MAX_WAIT);
     for (uint32_t i = 0; i < n; i++) {
         socket_use(socket[i]);
         item[i] = (zmq_pollitem_t){.socket = socket[i]->socket, .events = ZMQ_POLLIN};
         is_readable[i] = false;
     }
-    int result = tw_fault_hit(TW_FAULT_SOCKET) ? -1 : zmq_poll(item, (int)n, timeout_ms);
+    int result = tw_fault_hit(TW_FAULT_SOCKET) ? -1 : socket_poll(socket, item, n, timeout_ms);
     if (result < 0)
         return errno == EINTR ? TW_STATUS_IDLE : socket_error(error, errno, "poll");
     for (uint32_t i = 0; i < n; i++)

@@ -80,8 +80,9 @@ TW_MUST_USE tw_status tw_socket_send(tw_socket *self, const tw_part *part, uint3
  * than TW_MESSAGE_MAX_PARTS parts and is gone. */
 TW_MUST_USE tw_status tw_socket_receive(tw_socket *self, tw_message *message, tw_error *error);
 
-/* Waits until one of the sockets [n <= 256] can be received from; is_readable [n] is filled. IDLE after timeout_ms
- * (< 0: for ever) or when a signal came. */
+/* Waits until one of the sockets [1 <= n <= 256] can be received from; is_readable [n] is filled. IDLE after timeout_ms
+ * (< 0: for ever) or when a signal came. Where one message at a time goes to and fro the next is waited for awake for
+ * up to a tenth of a millisecond (awake.h), which halves its way. */
 TW_MUST_USE tw_status tw_socket_wait(
     tw_socket *const *socket, uint32_t n, int timeout_ms, bool *is_readable, tw_error *error);
 
