@@ -50,6 +50,7 @@ tw_status tw_coordinator_create(
     self->options.max_members = options->max_members ? options->max_members : TW_MAX_MEMBERS;
     self->next_epoch = self->born = options->incarnation;
     self->save.id = options->incarnation;
+    self->refused_connections = TW_STATUS_UNKNOWN;
     self->started_us = self->now_us = self->looked_us = now_us;
     tw_status status = copy_addresses(self, options, error);
     self->options.address = NULL;
@@ -98,6 +99,7 @@ void tw_coordinator_nack(tw_coordinator *self,
         .incarnation = self->options.incarnation,
         .ack = request->sequence,
         .reason = reason};
+    tw_refusals_count(&self->refusals, reason);
     if (tw_frame_begin(&self->out, &answer, NULL, NULL) < 0 ||
         tw_buffer_append(&self->out, message, strlen(message), NULL) < 0)
         return;
@@ -467,8 +469,10 @@ static void receive_report(tw_coordinator *self, const void *peer, size_t peer_s
     if (frame->incarnation > self->options.incarnation && frame->incarnation - self->born < max_ahead)
         self->options.incarnation = frame->incarnation + 1;
     member *from = member_find(self, frame->sender);
-    if (from != NULL && frame->sequence <= from->sequence)
+    if (from != NULL && frame->sequence <= from->sequence) {
+        self->refusals.n_repeated++;
         return;
+    }
     if (from != NULL && (standing.n_shares != self->n_shares || standing.passes != self->passes)) {
         tw_coordinator_nack(self, peer, peer_size, frame, TW_NACK_SCHEMA, "REPORT: another job than before");
         return;
@@ -507,25 +511,41 @@ static void take_time(tw_coordinator *self, int64_t now_us)
     self->now_us = now_us;
 }
 
-void tw_coordinator_receive(
-    tw_coordinator *self, int64_t now_us, const void *peer, size_t peer_size, const void *bytes, size_t size)
+void tw_coordinator_receive_from(tw_coordinator *self,
+    int64_t now_us,
+    bool is_reader,
+    const void *peer,
+    size_t peer_size,
+    const void *bytes,
+    size_t size)
 {
     tw_frame frame;
     tw_error error = {0};
-    if (peer_size > TW_PEER_SIZE)
+    if (peer_size > TW_PEER_SIZE) {
+        tw_coordinator_formless(self);
         return;
+    }
     take_time(self, now_us);
     if (tw_frame_decode(bytes, size, &frame, &error) < 0)
         tw_coordinator_nack(self, peer, peer_size, &frame, frame.reason, error.message);
-    else if (frame.type == TW_FRAME_REPORT)
-        receive_report(self, peer, peer_size, &frame);
     else if (frame.type == TW_FRAME_STATUS)
         tw_coordinator_status_answer(self, peer, peer_size, &frame);
+    else if (is_reader)
+        tw_coordinator_nack(
+            self, peer, peer_size, &frame, TW_NACK_DENIED, "the key of this peer does not allow this role");
+    else if (frame.type == TW_FRAME_REPORT)
+        receive_report(self, peer, peer_size, &frame);
     else if (frame.type == TW_FRAME_SAVE)
         tw_coordinator_save_request(self, peer, peer_size, &frame);
     else
         tw_coordinator_nack(
             self, peer, peer_size, &frame, TW_NACK_UNKNOWN_TYPE, "a coordinator does not take frames of this type");
+}
+
+void tw_coordinator_receive(
+    tw_coordinator *self, int64_t now_us, const void *peer, size_t peer_size, const void *bytes, size_t size)
+{
+    tw_coordinator_receive_from(self, now_us, false, peer, peer_size, bytes, size);
 }
 
 /* What became free goes to whoever waits. */

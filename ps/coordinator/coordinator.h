@@ -21,6 +21,7 @@
 
 #include "ps/coordinator/lookout.h"
 #include "ps/wire/coordination.h"
+#include "ps/wire/refusals.h"
 
 typedef struct tw_coordinator tw_coordinator;
 
@@ -55,6 +56,22 @@ void tw_coordinator_destroy(tw_coordinator **self);
 /* One frame from a peer (its id: at most 64 bytes). What is malformed is NACKed and changes nothing. */
 void tw_coordinator_receive(
     tw_coordinator *self, int64_t now_us, const void *peer, size_t peer_size, const void *bytes, size_t size);
+
+/* The same. is_reader: its key only lets it read: it may ask for the status, and is denied all else. */
+void tw_coordinator_receive_from(tw_coordinator *self,
+    int64_t now_us,
+    bool is_reader,
+    const void *peer,
+    size_t peer_size,
+    const void *bytes,
+    size_t size);
+
+/* What it refused so far. Borrowed. */
+const tw_refusals *tw_coordinator_refusals(const tw_coordinator *self);
+/* Counts a message that the edge could not make a frame of. */
+void tw_coordinator_formless(tw_coordinator *self);
+/* Says how many connections the edge refused, for the status; TW_STATUS_UNKNOWN before. */
+void tw_coordinator_tell_connections(tw_coordinator *self, uint64_t n_refused);
 
 /* What is due by time: call it a few times a second. */
 void tw_coordinator_tick(tw_coordinator *self, int64_t now_us);

@@ -5,6 +5,7 @@
 
 #include "ps/coordinator/coordinator.h"
 #include "ps/wire/lease.h"
+#include "ps/wire/refusals.h"
 
 typedef struct member {
     unsigned char peer[TW_PEER_SIZE];
@@ -62,6 +63,8 @@ struct tw_coordinator {
     uint32_t n_seen;
     int64_t started_us, now_us, looked_us;
     tw_coordinator_figures figures;
+    tw_refusals refusals;
+    uint64_t refused_connections; /* the edge's to know */
     save save;
     uint64_t saved; /* number of the latest named checkpoint; 0: none */
     int64_t saved_us;

@@ -4,6 +4,21 @@
 #include "base/alloc.h"
 #include "ps/coordinator/coordinator_state.h"
 
+const tw_refusals *tw_coordinator_refusals(const tw_coordinator *self)
+{
+    return &self->refusals;
+}
+
+void tw_coordinator_formless(tw_coordinator *self)
+{
+    self->refusals.n_formless++;
+}
+
+void tw_coordinator_tell_connections(tw_coordinator *self, uint64_t n_refused)
+{
+    self->refused_connections = n_refused;
+}
+
 static uint64_t ms_since(const tw_coordinator *self, int64_t at_us)
 {
     return self->now_us > at_us ? (uint64_t)(self->now_us - at_us) / 1000 : 0;
@@ -46,11 +61,15 @@ static void take_figures(const tw_coordinator *self, tw_coordination *out)
         [TW_COORDINATION_RESETS] = now.resets,
         [TW_COORDINATION_HIGHEST_EPOCH] = self->next_epoch,
         [TW_COORDINATION_MAP_VERSION] = self->map_version,
+        [TW_COORDINATION_REPEATED] = self->refusals.n_repeated,
+        [TW_COORDINATION_FORMLESS] = self->refusals.n_formless,
+        [TW_COORDINATION_REFUSED_CONNECTIONS] = self->refused_connections,
         [TW_COORDINATION_IS_WATCHING] = self->options.look != NULL,
         [TW_COORDINATION_CHECKPOINT] = self->saved != 0 ? self->saved : TW_STATUS_UNKNOWN,
         [TW_COORDINATION_CHECKPOINT_AGE_MS] = self->saved != 0 ? ms_since(self, self->saved_us) : TW_STATUS_UNKNOWN,
     };
     memcpy(out->figure, figure, sizeof figure);
+    memcpy(out->nack, self->refusals.nack, sizeof out->nack);
 }
 
 tw_status tw_coordinator_status(const tw_coordinator *self, tw_coordination *out, tw_error *error)

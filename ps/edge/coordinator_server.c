@@ -6,9 +6,11 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "net/guard.h"
 #include "ps/coordinator/coordinator_state.h"
 #include "ps/edge/lookout_edge.h"
+#include "ps/edge/refusal_log.h"
 
 enum { TURN_MS = 20, TURN_FRAMES = 256, MAX_MESSAGE_BYTES = 256 << 10 };
 
@@ -17,6 +19,7 @@ struct tw_coordinator_server {
     tw_guard *guard; /* NULL: plain */
     tw_socket *socket;
     tw_message *message;
+    tw_refusal_log refusal_log;
     tw_lookout_edge *lookout; /* the thread's; NULL: it does not watch the shards */
     pthread_t thread;
     bool is_started;
@@ -42,24 +45,39 @@ static void server_emit(void *context, const void *peer, size_t peer_size, const
     (void)!tw_socket_send(self->socket, part, 2, NULL);
 }
 
+/* With the mutex held. The guard has written the peer's role in front of its name. */
+static void server_take(tw_coordinator_server *self)
+{
+    tw_part peer = tw_message_part(self->message, 0), frame = tw_message_part(self->message, 1);
+    const char *user = tw_message_user(self->message);
+    bool is_replica = user != NULL && strncmp(user, "replica ", strlen("replica ")) == 0;
+    tw_coordinator_receive_from(
+        self->coordinator, tw_clock_monotonic_us(), is_replica, peer.bytes, peer.size, frame.bytes, frame.size);
+}
+
+/* With the mutex held. */
+static void server_tell_refusals(tw_coordinator_server *self, bool is_last)
+{
+    char text[TW_REFUSALS_TEXT_SIZE];
+    tw_coordinator_tell_connections(self->coordinator, tw_refused_connections(self->guard));
+    if (tw_refusal_log_is_due(&self->refusal_log, tw_clock_monotonic_us(), tw_coordinator_refusals(self->coordinator),
+            self->guard, is_last, text))
+        tw_log(TW_LOG_WARN, "the coordinator at %s: refused so far: %s", tw_socket_address(self->socket), text);
+}
+
 static tw_status server_receive(tw_coordinator_server *self, tw_error *error)
 {
     for (uint32_t i = 0; i < TURN_FRAMES; i++) {
         tw_status status = tw_socket_receive(self->socket, self->message, error);
         if (status == TW_STATUS_IDLE)
             return TW_STATUS_OK;
-        if (status == TW_STATUS_PROTOCOL)
-            continue;
-        if (status < 0)
+        if (status < 0 && status != TW_STATUS_PROTOCOL)
             return status;
-        const char *user = tw_message_user(self->message);
-        bool is_replica = user != NULL && strncmp(user, "replica ", strlen("replica ")) == 0;
-        if (tw_message_n_parts(self->message) != 2 || is_replica)
-            continue;
-        tw_part peer = tw_message_part(self->message, 0), frame = tw_message_part(self->message, 1);
         (void)pthread_mutex_lock(&self->mutex);
-        tw_coordinator_receive(
-            self->coordinator, tw_clock_monotonic_us(), peer.bytes, peer.size, frame.bytes, frame.size);
+        if (status == TW_STATUS_PROTOCOL || tw_message_n_parts(self->message) != 2)
+            tw_coordinator_formless(self->coordinator);
+        else
+            server_take(self);
         (void)pthread_mutex_unlock(&self->mutex);
     }
     return TW_STATUS_OK;
@@ -106,6 +124,7 @@ static void *server_main(void *argument)
             self->failure = status;
             self->error = error;
         }
+        server_tell_refusals(self, false);
         (void)pthread_mutex_unlock(&self->mutex);
     }
     return NULL;
@@ -193,8 +212,10 @@ void tw_coordinator_server_stop(tw_coordinator_server **self)
         return;
     *self = NULL;
     atomic_store(&server->stop, true);
-    if (server->is_started)
+    if (server->is_started) {
         (void)pthread_join(server->thread, NULL);
+        server_tell_refusals(server, true);
+    }
     tw_lookout_edge_destroy(&server->lookout);
     tw_coordinator_destroy(&server->coordinator);
     tw_message_destroy(&server->message);

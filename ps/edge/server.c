@@ -12,10 +12,11 @@
 #include "net/guard.h"
 #include "ps/edge/outbox.h"
 #include "ps/edge/own_files.h"
+#include "ps/edge/refusal_log.h"
 #include "ps/edge/standby_edge.h"
 #include "store/checkpoint.h"
 
-enum { SERVER_TURN_FRAMES = 256, SERVER_TELL_S = 10 };
+enum { SERVER_TURN_FRAMES = 256 };
 
 static const uint64_t server_max_outbox_bytes = (uint64_t)128 << 20;
 
@@ -48,8 +49,8 @@ typedef struct shard_server {
     uint64_t saved_id;            /* newest durable snapshot, its own or one that it loaded; 0: none */
     uint64_t n_failed;            /* snapshots */
     int64_t started_us, saved_us; /* saved_us 0: before this process */
-    int64_t next_snapshot_us, next_tell_us, next_status_us;
-    uint64_t n_told;  /* hostile frames and connections at the last telling */
+    int64_t next_snapshot_us, next_status_us;
+    tw_refusal_log refusal_log;
     tw_own_files own; /* written by itself and not asked for */
 } shard_server;
 
@@ -265,26 +266,12 @@ static tw_status server_receive(shard_server *self, tw_error *error)
     return TW_STATUS_OK;
 }
 
-/* Says what was refused, at most once in SERVER_TELL_S seconds and only when there is more of what nobody honest does.
- */
 static void server_tell_refusals(shard_server *self, bool is_last)
 {
-    const tw_refusals *refusals = tw_shard_refusals(self->shard);
-    tw_guard_figures guard = {0};
     char text[TW_REFUSALS_TEXT_SIZE];
-    int64_t now_us = tw_clock_monotonic_us();
-    if (!is_last && now_us < self->next_tell_us)
-        return;
-    self->next_tell_us = now_us + (int64_t)SERVER_TELL_S * 1000000;
-    if (self->guard != NULL)
-        tw_guard_figures_get(self->guard, &guard);
-    /* Its own test at the start is one stranger. */
-    uint64_t n = tw_refusals_hostile(refusals) + guard.n_broke + guard.n_stranger - (guard.n_stranger > 0);
-    if (n == (is_last ? 0 : self->n_told))
-        return;
-    self->n_told = n;
-    tw_refusals_text(refusals, self->guard != NULL ? &guard : NULL, text);
-    tw_log(TW_LOG_WARN, "shard %u of %u: refused so far: %s", self->options->index, self->options->count, text);
+    if (tw_refusal_log_is_due(
+            &self->refusal_log, tw_clock_monotonic_us(), tw_shard_refusals(self->shard), self->guard, is_last, text))
+        tw_log(TW_LOG_WARN, "shard %u of %u: refused so far: %s", self->options->index, self->options->count, text);
 }
 
 /* What befell the standby, or this shard. */
@@ -325,16 +312,13 @@ static int server_patience_ms(const shard_server *self)
 static void server_tell_edge(shard_server *self)
 {
     int64_t now_us = tw_clock_monotonic_us();
-    tw_guard_figures guard = {0};
-    if (self->guard != NULL)
-        tw_guard_figures_get(self->guard, &guard);
     tw_shard_edge edge = {
         .uptime_ms = (uint64_t)(now_us - self->started_us) / 1000,
         .snapshot = self->saved_id != 0 ? self->saved_id : TW_STATUS_UNKNOWN,
         .snapshot_age_ms = self->saved_us != 0 ? (uint64_t)(now_us - self->saved_us) / 1000 : TW_STATUS_UNKNOWN,
         .snapshot_failures = self->n_failed,
         .unsent_bytes = self->outbox.n_bytes,
-        .refused_connections = self->guard != NULL ? guard.n_stranger + guard.n_broke : TW_STATUS_UNKNOWN,
+        .refused_connections = tw_refused_connections(self->guard),
     };
     tw_shard_tell_edge(self->shard, &edge);
     if (self->options->on_status == NULL || now_us < self->next_status_us)

@@ -137,7 +137,7 @@ void tw_shard_nack(tw_shard *self,
 {
     tw_frame answer = tw_shard_answer(self, NULL, request, TW_FRAME_NACK);
     answer.reason = reason;
-    self->refusals.nack[reason < TW_NACK_N_REASONS ? reason : TW_NACK_NONE]++;
+    tw_refusals_count(&self->refusals, reason);
     if (mark != NULL)
         answer.mark[answer.n_marks++] = *mark;
     /* Without memory for a NACK the peer's deadline does its work. */

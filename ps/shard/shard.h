@@ -4,8 +4,8 @@
 #ifndef TW_PS_SHARD_H
 #define TW_PS_SHARD_H
 
-#include "ps/shard/refusals.h"
 #include "ps/wire/layout.h"
+#include "ps/wire/refusals.h"
 #include "ps/wire/status.h"
 #include "store/table.h"
 

@@ -4,9 +4,9 @@
 #define TW_PS_SHARD_STATE_H
 
 #include "ps/shard/feed.h"
-#include "ps/shard/refusals.h"
 #include "ps/shard/session.h"
 #include "ps/shard/sketch.h"
+#include "ps/wire/refusals.h"
 
 struct tw_shard {
     tw_shard_options options;

@@ -8,6 +8,7 @@ enum {
     PART_COORDINATION = 16, /* tags of status.c are below */
     PART_SHARDS,
     PART_MEMBERS,
+    PART_REFUSED,
     PART_HEAD = 8,
     SHARD_SIZE = 40 + TW_ADDRESS_SIZE,
     MEMBER_SIZE = 32 + TW_MEMBER_NAME_SIZE,
@@ -36,6 +37,11 @@ const tw_status_entry *tw_coordination_table(void)
         [TW_COORDINATION_TAKEOVERS] = {"takeovers", "takeovers_total", counter, 1, "Standbys that it had take over."},
         [TW_COORDINATION_CHECKPOINT] = {"checkpoint", NULL, gauge, 1, "Number of the latest named checkpoint."},
         [TW_COORDINATION_CHECKPOINT_AGE_MS] = {"checkpoint_age_ms", NULL, gauge, 1, "Time since it was durable."},
+        [TW_COORDINATION_REPEATED] = {"repeated", "repeated_frames_total", counter, 1, "Frames that came before."},
+        [TW_COORDINATION_FORMLESS] = {"formless", "formless_messages_total", counter, 1,
+            "Messages that are no frames."},
+        [TW_COORDINATION_REFUSED_CONNECTIONS] = {"refused_connections", "refused_connections_total", counter, 1,
+            "Connections of strangers, or with broken handshakes."},
     };
     return table;
 }
@@ -110,6 +116,10 @@ tw_status tw_coordination_encode(const tw_coordination *self, tw_buffer *out, tw
         at = part_reserve(out, PART_MEMBERS, (size_t)self->n_members * MEMBER_SIZE, error);
     for (uint32_t i = 0; at != NULL && i < self->n_members; i++)
         put_member(at + (size_t)i * MEMBER_SIZE, &self->member[i]);
+    if (at != NULL)
+        at = part_reserve(out, PART_REFUSED, sizeof self->nack, error);
+    if (at != NULL)
+        tw_put_u64s(at, self->nack, TW_NACK_N_REASONS);
     return at != NULL ? TW_STATUS_OK : TW_STATUS_NO_MEMORY;
 }
 
@@ -163,6 +173,8 @@ tw_status tw_coordination_decode(tw_coordination *self, const unsigned char *byt
             status = take_shards(self, from, part, error);
         else if (tag == PART_MEMBERS)
             status = take_members(self, from, part, error);
+        else if (tag == PART_REFUSED)
+            tw_get_u64s(self->nack, from, part / 8 < TW_NACK_N_REASONS ? part / 8 : TW_NACK_N_REASONS);
         has_figures = has_figures || tag == PART_COORDINATION;
         at += PART_HEAD + part;
     }

@@ -1,6 +1,6 @@
 /* coordination.h: what a coordinator says of itself, for people and monitors: STATUS asks it as it asks a shard
- * (status.h), and STATUS_ARE answers with parts of other tags: figures, shards, members. Whoever may connect may ask.
- */
+ * (status.h), and STATUS_ARE answers with parts of other tags: figures, shards, members, frames refused by reason.
+ * Whoever may connect may ask. */
 #ifndef TW_PS_COORDINATION_H
 #define TW_PS_COORDINATION_H
 
@@ -25,6 +25,9 @@ typedef enum tw_coordination_figure {
     TW_COORDINATION_TAKEOVERS,
     TW_COORDINATION_CHECKPOINT,
     TW_COORDINATION_CHECKPOINT_AGE_MS,
+    TW_COORDINATION_REPEATED,
+    TW_COORDINATION_FORMLESS,
+    TW_COORDINATION_REFUSED_CONNECTIONS,
     TW_COORDINATION_N_FIGURES,
 } tw_coordination_figure;
 
@@ -48,6 +51,7 @@ typedef struct tw_coordination_member {
 /* All zero is empty; release with tw_coordination_fini. */
 typedef struct tw_coordination {
     uint64_t figure[TW_COORDINATION_N_FIGURES];
+    uint64_t nack[TW_NACK_N_REASONS];
     tw_coordination_shard *shard; /* [n_shards <= TW_MAX_SHARDS] */
     uint32_t n_shards;
     tw_coordination_member *member; /* [n_members <= TW_MAX_MEMBERS] */

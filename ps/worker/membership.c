@@ -136,7 +136,9 @@ tw_status tw_membership_take(tw_membership *self, int64_t now_us, const void *by
         (frame.reason == TW_NACK_STALE_INCARNATION || frame.reason == TW_NACK_NOT_PRIMARY))
         (void)snprintf(self->refusal, sizeof self->refusal, "%s",
             "a shard answers at its address: give that of thalweg coordinator, or name the shards by --connect");
-    if (frame.type == TW_FRAME_NACK && (frame.reason == TW_NACK_SCHEMA || frame.reason == TW_NACK_CONFLICT))
+    bool is_final =
+        frame.reason == TW_NACK_SCHEMA || frame.reason == TW_NACK_CONFLICT || frame.reason == TW_NACK_DENIED;
+    if (frame.type == TW_FRAME_NACK && is_final)
         take_text(self->refusal, &frame);
     if (frame.type == TW_FRAME_NACK && frame.reason == TW_NACK_OVERLOAD) {
         if (self->delay[0] == '\0')

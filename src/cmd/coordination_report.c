@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "cmd/refused_report.h"
 
 enum { NUMBER_SIZE = 24 };
 
@@ -45,6 +46,9 @@ void coordination_print(FILE *out, const char *address, const tw_coordination *s
     if (figure[TW_COORDINATION_CHECKPOINT] != TW_STATUS_UNKNOWN)
         (void)fprintf(out, "named checkpoint %06" PRIu64 ", %s ago\n", figure[TW_COORDINATION_CHECKPOINT],
             age_text(figure[TW_COORDINATION_CHECKPOINT_AGE_MS], age));
+    uint64_t n_frames = refused_sum(said->nack), n_connections = figure[TW_COORDINATION_REFUSED_CONNECTIONS];
+    if (n_frames > 0 || (n_connections > 0 && n_connections != TW_STATUS_UNKNOWN))
+        (void)fprintf(out, "refused: %" PRIu64 " frames, %s connections\n", n_frames, count_text(n_connections, text));
     (void)fprintf(out, "%-5s  %-32s  %-6s  %-7s  %9s  %9s  %9s\n", "shard", "address", "serves", "standby", "epoch",
         "takeovers", "heard");
     for (uint32_t i = 0; i < said->n_shards; i++) {
@@ -119,6 +123,7 @@ char *coordination_json(const char *address, const tw_coordination *said)
         (void)json_array_append_new(shards, json_shard(&said->shard[i]));
     for (uint32_t i = 0; i < said->n_members; i++)
         (void)json_array_append_new(members, json_member(&said->member[i]));
+    put(out, "refused", refused_json(said->nack));
     put(out, "map", shards);
     put(out, "members", members);
     char *text = json_dumps(out, JSON_INDENT(2));
@@ -150,6 +155,18 @@ static tw_status add_shards(const tw_coordination *said, tw_text *out, tw_error 
     return status;
 }
 
+static tw_status add_refused(const tw_coordination *said, tw_text *out, tw_error *error)
+{
+    char key[REFUSED_KEY_SIZE];
+    tw_status status = add_head("refused_frames_total", "counter", "Frames refused, by reason.", out, error);
+    for (int i = 1; i < TW_NACK_N_REASONS && status == TW_STATUS_OK; i++) {
+        refused_key(i, key);
+        status = tw_text_addf(
+            out, error, "thalweg_coordinator_refused_frames_total{reason=\"%s\"} %" PRIu64 "\n", key, said->nack[i]);
+    }
+    return status;
+}
+
 tw_status coordination_metrics(const tw_coordination *said, tw_text *out, tw_error *error)
 {
     const tw_status_entry *table = tw_coordination_table();
@@ -162,5 +179,7 @@ tw_status coordination_metrics(const tw_coordination *said, tw_text *out, tw_err
             status = tw_text_addf(
                 out, error, "thalweg_coordinator_%s %.9g\n", table[i].metric, (double)said->figure[i] * table[i].scale);
     }
+    if (status == TW_STATUS_OK)
+        status = add_refused(said, out, error);
     return status == TW_STATUS_OK ? add_shards(said, out, error) : status;
 }

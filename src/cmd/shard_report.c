@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "cmd/refused_report.h"
 
 static const uint64_t index_limit = (uint64_t)1 << 40; /* see rows_text.h */
 static const double hot_share = 0.01;
@@ -85,15 +86,6 @@ static uint64_t mark_lag(const shard_view *view, const tw_shard_status *status)
     return furthest;
 }
 
-/* Conflicts aside: another worker pushed since the pull, and the change is sent again as one that adds. */
-static uint64_t refused(const tw_shard_status *status)
-{
-    uint64_t n = 0;
-    for (int i = 1; i < TW_NACK_N_REASONS; i++)
-        n += i != TW_NACK_CONFLICT ? status->nack[i] : 0;
-    return n;
-}
-
 static double share_of(const tw_shard_status *status, const tw_sketch_counter *hot)
 {
     uint64_t n = status->figure[TW_STATUS_SAMPLES];
@@ -103,16 +95,6 @@ static double share_of(const tw_shard_status *status, const tw_sketch_counter *h
 static bool is_hot(const tw_shard_status *status, const tw_sketch_counter *hot)
 {
     return hot->count - hot->error >= MIN_HOT_SAMPLES && share_of(status, hot) >= hot_share;
-}
-
-/* "bad frame" as "bad_frame". */
-static void nack_key(int reason, char out[NAME_SIZE])
-{
-    (void)snprintf(out, NAME_SIZE, "%s", tw_nack_name((tw_nack_reason)reason));
-    for (char *at = out; *at != '\0'; at++) {
-        if (*at == ' ')
-            *at = '_';
-    }
 }
 
 /* As model show names it: by its index where it came from one. */
@@ -172,7 +154,7 @@ static void print_shard(FILE *out, const shard_view *view, const shard_totals *t
     print_count(out, 8, figure[TW_STATUS_SESSIONS]);
     print_count(out, 8, figure[TW_STATUS_SNAPSHOT]);
     print_age(out, figure[TW_STATUS_SNAPSHOT_AGE_MS]);
-    print_count(out, 7, refused(status));
+    print_count(out, 7, refused_sum(status->nack));
     print_count(out, 9, status->nack[TW_NACK_CONFLICT]);
     (void)fprintf(out, "\n");
 }
@@ -323,17 +305,6 @@ static json_t *json_hot(const tw_shard_status *status)
     return list;
 }
 
-static json_t *json_nacks(const tw_shard_status *status)
-{
-    json_t *out = json_object();
-    char key[NAME_SIZE];
-    for (int i = 1; i < TW_NACK_N_REASONS; i++) {
-        nack_key(i, key);
-        put(out, key, json_count(status->nack[i]));
-    }
-    return out;
-}
-
 /* Workers that keep rounds, by number. */
 static json_t *json_rounds(const tw_shard_status *status)
 {
@@ -368,7 +339,7 @@ static json_t *json_shard(const shard_view *view, const shard_totals *totals, ui
     put(out, "copy_failure", status->copy_failure[0] != '\0' ? json_string(status->copy_failure) : json_null());
     put(out, "event_lag", json_count(event_lag(totals, status)));
     put(out, "mark_lag", json_count(mark_lag(view, status)));
-    put(out, "refused", json_nacks(status));
+    put(out, "refused", refused_json(status->nack));
     json_t *range = json_array();
     for (uint32_t r = 0; r < status->n_ranges; r++)
         (void)json_array_append_new(range, json_integer((json_int_t)status->range[r]));
@@ -443,11 +414,11 @@ static void write_figure(metrics_writer *self, const tw_status_entry *entry, int
 
 static void write_refused(metrics_writer *self)
 {
-    char key[NAME_SIZE], label[NAME_SIZE + 16];
+    char key[REFUSED_KEY_SIZE], label[REFUSED_KEY_SIZE + 16];
     write_head(self, "shard_refused_frames_total", "counter", "Frames refused, by reason.");
     for (uint32_t i = 0; i < self->view->n; i++) {
         for (int r = 1; self->view->answer[i].has_answered && r < TW_NACK_N_REASONS; r++) {
-            nack_key(r, key);
+            refused_key(r, key);
             (void)snprintf(label, sizeof label, ",reason=\"%s\"", key);
             write_value(self, "shard_refused_frames_total", i, label, (double)self->view->answer[i].status.nack[r]);
         }

@@ -227,12 +227,14 @@ static const tw_code codes[] = {
         "若反复出现，说明该机器过载：请调大 --dead-after。"},
     {"E306", "coordinator refuses the worker",
         "Its job is another one than that of the workers that are there (another model, other features, model options, "
-        "stripes or passes), a live worker has the same name, a shard answers at the address, or the coordinator was "
-        "started again with other shards. The message says which. Use the same pipeline for all workers of a "
+        "stripes or passes), a live worker has the same name, its key does not allow it to work, a shard answers at "
+        "the "
+        "address, or the coordinator was started again with other shards. The message says which. Use the same "
+        "pipeline for all workers of a "
         "coordinator, and another --name for each.",
         "协调器拒绝该 worker",
         "它的任务与已在运行的 worker 不同（模型、特征、模型选项、条带或遍数不同），或已有同名的 worker "
-        "在运行，或该地址上应答的是分片，或协调器以不同的分片重新启动。消息会指出原因。"
+        "在运行，或它的密钥不具备 worker 角色，或该地址上应答的是分片，或协调器以不同的分片重新启动。消息会指出原因。"
         "同一协调器的所有 worker 应使用同一流水线，并各用不同的 --name。"},
     {"E307", "no named checkpoints here",
         "Only a run with several workers and a checkpoint directory saves by name. `thalweg coordinator` saves "

@@ -20,7 +20,7 @@ typedef struct letter {
     uint64_t to; /* sender's number; 0: the coordinator */
     uint64_t from;
     size_t size;
-    unsigned char bytes[1024];
+    unsigned char bytes[2048];
 } letter;
 
 typedef struct worker {

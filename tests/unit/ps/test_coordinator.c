@@ -408,6 +408,82 @@ static void what_is_malformed_is_refused_and_changes_nothing(void **state)
     world_destroy(self);
 }
 
+/* A REPORT of a worker of its own, in self->out. */
+static void make_report(world *self, tw_membership *by)
+{
+    tw_membership_init(by, "reader", 77, 4711, SHARES, PASSES, 200 * MS);
+    assert_int_equal(tw_membership_report(by, self->now_us, &self->out, NULL), TW_STATUS_OK);
+}
+
+static void take_from_reader(world *self, tw_frame_type type)
+{
+    uint64_t peer = 4711;
+    tw_frame frame = {.type = type, .model = 77, .sender = peer, .sequence = 1};
+    if (type != TW_FRAME_REPORT) {
+        assert_int_equal(tw_frame_begin(&self->out, &frame, NULL, NULL), TW_STATUS_OK);
+        tw_frame_finish(&self->out, &frame);
+    }
+    self->n_queue = 0;
+    tw_coordinator_receive_from(
+        self->coordinator, self->now_us, true, &peer, sizeof peer, self->out.bytes, self->out.size);
+}
+
+static void a_key_that_may_only_read_may_ask_for_the_status_and_is_told_that_it_may_not_work(void **state)
+{
+    (void)state;
+    world *self = world_create(13, 1);
+    tw_membership reader;
+    const tw_refusals *refusals = tw_coordinator_refusals(self->coordinator);
+    run_for(self, 50 * MS);
+    make_report(self, &reader);
+    take_from_reader(self, TW_FRAME_REPORT);
+    assert_int_equal(figures(self).n_members, 1);
+    assert_int_equal(self->n_queue, 1);
+    assert_int_equal(
+        tw_membership_take(&reader, self->now_us, self->queue[0].bytes, self->queue[0].size, NULL), TW_STATUS_OK);
+    assert_non_null(strstr(reader.refusal, "does not allow this role"));
+    take_from_reader(self, TW_FRAME_SAVE);
+    assert_int_equal(refusals->nack[TW_NACK_DENIED], 2);
+    take_from_reader(self, TW_FRAME_STATUS);
+    assert_int_equal(self->n_queue, 1);
+    assert_int_equal(refusals->nack[TW_NACK_DENIED], 2);
+    assert_int_equal(tw_refusals_hostile(refusals), 2);
+    tw_membership_fini(&reader);
+    world_destroy(self);
+}
+
+static void what_is_refused_is_counted_by_its_reason_and_shown(void **state)
+{
+    (void)state;
+    world *self = world_create(14, 1);
+    const tw_refusals *refusals = tw_coordinator_refusals(self->coordinator);
+    unsigned char peer[TW_PEER_SIZE + 1] = {9};
+    run_for(self, 50 * MS);
+    assert_int_equal(tw_refusals_hostile(refusals), 0);
+    tw_coordinator_receive(self->coordinator, self->now_us, peer, 8, "no frame", 8);
+    assert_int_equal(refusals->nack[TW_NACK_BAD_FRAME], 1);
+    tw_frame frame = {.type = TW_FRAME_PULL, .model = 77, .sender = 3, .sequence = 1};
+    assert_int_equal(tw_frame_begin(&self->out, &frame, NULL, NULL), TW_STATUS_OK);
+    tw_frame_finish(&self->out, &frame);
+    tw_coordinator_receive(self->coordinator, self->now_us, peer, 8, self->out.bytes, self->out.size);
+    assert_int_equal(refusals->nack[TW_NACK_UNKNOWN_TYPE], 1);
+    tw_coordinator_receive(self->coordinator, self->now_us, peer, sizeof peer, self->out.bytes, self->out.size);
+    assert_int_equal(refusals->n_formless, 1);
+    assert_int_equal(tw_membership_report(&self->worker[0].state, self->now_us, &self->out, NULL), TW_STATUS_OK);
+    for (int i = 0; i < 3; i++)
+        tw_coordinator_receive(self->coordinator, self->now_us, peer, 8, self->out.bytes, self->out.size);
+    assert_int_equal(refusals->n_repeated, 2);
+    assert_int_equal(tw_refusals_hostile(refusals), 3);
+    tw_coordination said = {0};
+    assert_int_equal(tw_coordinator_status(self->coordinator, &said, NULL), TW_STATUS_OK);
+    assert_memory_equal(said.nack, refusals->nack, sizeof said.nack);
+    assert_int_equal(said.figure[TW_COORDINATION_FORMLESS], 1);
+    assert_int_equal(said.figure[TW_COORDINATION_REPEATED], 2);
+    assert_int_equal(said.figure[TW_COORDINATION_REFUSED_CONNECTIONS], TW_STATUS_UNKNOWN);
+    tw_coordination_fini(&said);
+    world_destroy(self);
+}
+
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
@@ -463,6 +539,8 @@ int main(void)
         cmocka_unit_test(a_worker_of_another_pipeline_is_refused_and_one_that_does_not_say_is_not),
         cmocka_unit_test(lost_repeated_and_late_messages_deaths_and_restarts_lose_no_share),
         cmocka_unit_test(what_is_malformed_is_refused_and_changes_nothing),
+        cmocka_unit_test(a_key_that_may_only_read_may_ask_for_the_status_and_is_told_that_it_may_not_work),
+        cmocka_unit_test(what_is_refused_is_counted_by_its_reason_and_shown),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

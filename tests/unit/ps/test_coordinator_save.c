@@ -233,6 +233,9 @@ static void its_status_names_workers_shares_shards_and_the_latest_checkpoint(voi
     run_for(self, 50 * MS);
     tw_coordination said = {0}, heard = {0}, cut = {0};
     tw_buffer out = {0};
+    uint64_t stranger = 99;
+    tw_coordinator_receive(self->coordinator, self->now_us, &stranger, sizeof stranger, "no frame", 8);
+    tw_coordinator_tell_connections(self->coordinator, 5);
     assert_int_equal(tw_coordinator_status(self->coordinator, &said, NULL), TW_STATUS_OK);
     assert_int_equal(tw_coordination_encode(&said, &out, NULL), TW_STATUS_OK);
     assert_int_equal(tw_coordination_decode(&heard, out.bytes, out.size, NULL), TW_STATUS_OK);
@@ -240,6 +243,9 @@ static void its_status_names_workers_shares_shards_and_the_latest_checkpoint(voi
     assert_int_equal(heard.figure[TW_COORDINATION_MEMBERS], 2);
     assert_int_equal(heard.figure[TW_COORDINATION_GRANTED], 2);
     assert_int_equal(heard.figure[TW_COORDINATION_CHECKPOINT], TW_STATUS_UNKNOWN);
+    assert_memory_equal(heard.nack, said.nack, sizeof said.nack);
+    assert_int_equal(heard.nack[TW_NACK_BAD_FRAME], 1);
+    assert_int_equal(heard.figure[TW_COORDINATION_REFUSED_CONNECTIONS], 5);
     assert_int_equal(heard.n_shards, 2);
     assert_string_equal(heard.shard[1].address, "ipc:///b");
     assert_int_equal(heard.shard[1].is_served, TW_STATUS_UNKNOWN);

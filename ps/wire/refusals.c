@@ -1,4 +1,4 @@
-#include "ps/shard/refusals.h"
+#include "ps/wire/refusals.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

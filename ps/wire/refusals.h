@@ -1,5 +1,5 @@
-/* refusals.h: what a shard refused since it started, and how it is told. A stale, repeated or conflicting frame is
- * part of the protocol when connections break; what no honest peer sends is hostile. */
+/* refusals.h: what a shard, or a coordinator, refused since it started, and how it is told. A stale, repeated or
+ * conflicting frame is part of the protocol when connections break; what no honest peer sends is hostile. */
 #ifndef TW_PS_REFUSALS_H
 #define TW_PS_REFUSALS_H
 
@@ -13,6 +13,11 @@ typedef struct tw_refusals {
 } tw_refusals;
 
 enum { TW_REFUSALS_TEXT_SIZE = 1024 };
+
+static inline void tw_refusals_count(tw_refusals *self, tw_nack_reason reason)
+{
+    self->nack[reason < TW_NACK_N_REASONS ? reason : TW_NACK_NONE]++;
+}
 
 /* How many of them no honest peer causes: damaged or misplaced frames, other models, roles that the key has not. */
 uint64_t tw_refusals_hostile(const tw_refusals *self);
