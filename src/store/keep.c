@@ -283,42 +283,44 @@ tw_status tw_keep_put(tw_table *self, uint64_t key, uint32_t stamp, void **row, 
 
 /* --- a batch in a local table ------------------------------------------------------------------------------------- */
 
+typedef struct batch_learn {
+    tw_table *table;
+    const tw_batch *batch;
+    size_t mask;    /* of the index of scratch */
+    bool has_moved; /* rows that were found before */
+} batch_learn;
+
 /* Scratch for an entry whose key has no row: one for each key in each event. */
-static void *scratch_for(tw_table *self, const tw_batch *batch, uint32_t entry, uint32_t event, size_t mask)
+static void *scratch_for(const batch_learn *self, uint32_t entry, uint32_t event)
 {
-    uint64_t key = batch->key[entry];
-    size_t at = (size_t)(tw_mix64(key) & mask);
-    while (self->scratch_index[at] != 0 && batch->key[self->scratch_index[at] - 1] != key)
-        at = (at + 1) & mask;
-    uint32_t before = self->scratch_index[at];
-    if (before == 0 || before - 1 < batch->row_start[event]) {
-        self->scratch_index[at] = before = entry + 1;
-        self->keep.n_refused++;
-        tw_table_initial(self, key, self->scratch + (size_t)entry * self->row_size);
+    tw_table *table = self->table;
+    const uint64_t *key = self->batch->key;
+    size_t at = (size_t)(tw_mix64(key[entry]) & self->mask);
+    while (table->scratch_index[at] != 0 && key[table->scratch_index[at] - 1] != key[entry])
+        at = (at + 1) & self->mask;
+    uint32_t before = table->scratch_index[at];
+    if (before == 0 || before - 1 < self->batch->row_start[event]) {
+        table->scratch_index[at] = before = entry + 1;
+        table->keep.n_refused++;
+        tw_table_initial(table, key[entry], table->scratch + (size_t)entry * table->row_size);
     }
-    return self->scratch + (size_t)(before - 1) * self->row_size;
+    return table->scratch + (size_t)(before - 1) * table->row_size;
 }
 
-static tw_status learn_entry(tw_table *self,
-    const tw_batch *batch,
-    uint32_t entry,
-    uint32_t event,
-    size_t mask,
-    void **row,
-    bool *has_moved,
-    tw_error *error)
+static tw_status learn_entry(batch_learn *learn, uint32_t entry, uint32_t event, void **row, tw_error *error)
 {
-    uint64_t key = batch->key[entry], tick = self->keep.clock + event;
+    tw_table *self = learn->table;
+    uint64_t key = learn->batch->key[entry], tick = self->keep.clock + event;
     kept_row found;
     bool is_there;
     if (key == 0)
         return key_is_zero(entry, error);
     if (!keep_find(self, key, tick, &found, &is_there)) {
         if (!keep_admits(self, key, tick)) {
-            *row = scratch_for(self, batch, entry, event, mask);
+            *row = scratch_for(learn, entry, event);
             return TW_STATUS_OK;
         }
-        tw_status status = keep_make(self, key, is_there, &found, has_moved, error);
+        tw_status status = keep_make(self, key, is_there, &found, &learn->has_moved, error);
         if (status < 0)
             return status;
     }
@@ -333,9 +335,9 @@ tw_status tw_table_learn_rows(tw_table *self, const tw_batch *batch, void **row,
     if (!self->keep.is_on || batch->is_taken_over)
         return tw_table_rows(self, batch->key, n, TW_ACCESS_WRITE, row, error);
     tw_table_begin(self);
-    bool has_moved = false, admits_all = !self->keep.counts && self->spec.keep.admit_probability == 0;
+    batch_learn learn = {.table = self, .batch = batch, .mask = tw_scratch_places(n) - 1};
+    bool admits_all = !self->keep.counts && self->spec.keep.admit_probability == 0;
     tw_status status = admits_all ? TW_STATUS_OK : tw_scratch_begin(self, n, error);
-    size_t mask = tw_scratch_places(n) - 1;
     for (uint32_t i = 0; i < n + KEEP_AHEAD && status == TW_STATUS_OK; i++) {
         if (i < n && batch->key[i] != 0)
             keep_prefetch(self, batch->key[i]);
@@ -344,9 +346,9 @@ tw_status tw_table_learn_rows(tw_table *self, const tw_batch *batch, void **row,
         uint32_t j = i - KEEP_AHEAD;
         while (batch->row_start[event + 1] <= j)
             event++;
-        status = learn_entry(self, batch, j, event, mask, &row[j], &has_moved, error);
+        status = learn_entry(&learn, j, event, &row[j], error);
     }
-    if (status == TW_STATUS_OK && has_moved)
+    if (status == TW_STATUS_OK && learn.has_moved)
         find_again(self, batch->key, n, row);
     return status;
 }
