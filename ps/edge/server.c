@@ -1,6 +1,8 @@
 #include "ps/edge/server.h"
 
 #include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,7 +18,7 @@
 #include "ps/edge/standby_edge.h"
 #include "store/checkpoint.h"
 
-enum { SERVER_TURN_FRAMES = 256 };
+enum { SERVER_TURN_FRAMES = 256, SERVER_WAIT_S = 3 };
 
 static const uint64_t server_max_outbox_bytes = (uint64_t)128 << 20;
 
@@ -43,6 +45,9 @@ typedef struct shard_server {
     tw_shard *shard;
     tw_standby_edge *standby; /* NULL: it never was one */
     tw_replication told;
+    tw_standby_figures copied; /* of a standby: as last looked at */
+    int64_t waits_us;          /* since when the shard that it is to copy does not answer; 0: it does */
+    int64_t next_wait_us;      /* when that is said */
     tw_outbox outbox;
     snapshot_job job;
     uint64_t last_id;
@@ -274,6 +279,70 @@ static void server_tell_refusals(shard_server *self, bool is_last)
         tw_log(TW_LOG_WARN, "shard %u of %u: refused so far: %s", self->options->index, self->options->count, text);
 }
 
+static void server_note(const shard_server *self, const char *format, ...) TW_PRINTF(2, 3);
+static void server_note(const shard_server *self, const char *format, ...)
+{
+    char text[TW_ERROR_MESSAGE_SIZE];
+    va_list arguments;
+    if (self->options->on_note == NULL)
+        return;
+    int used = snprintf(text, sizeof text, "shard %u of %u: ", self->options->index, self->options->count);
+    va_start(arguments, format);
+    (void)vsnprintf(text + used, sizeof text - (size_t)used, format, arguments);
+    va_end(arguments);
+    self->options->on_note(self->options->context, text);
+}
+
+/* After 3 s, and whenever it has waited ten times as long. */
+static void server_note_wait(shard_server *self)
+{
+    int64_t now_us = tw_clock_monotonic_us();
+    if (self->waits_us == 0) {
+        self->waits_us = now_us;
+        self->next_wait_us = now_us + (int64_t)SERVER_WAIT_S * 1000000;
+    }
+    if (now_us < self->next_wait_us)
+        return;
+    self->next_wait_us = now_us + 9 * (now_us - self->waits_us);
+    server_note(self, "%s, which it is to copy, has not answered for %.0f s%s", self->options->standby_of,
+        (double)(now_us - self->waits_us) / 1e6,
+        self->options->keys == NULL ? ""
+                                    : "; if it runs, is --primary-key its public key, and is this one's key a replica "
+                                      "in its allow-list?");
+}
+
+/* How far a standby has come. Who was refused, or pauses as its copy failed, has said so. */
+static void server_note_copy(shard_server *self)
+{
+    tw_standby_figures now;
+    if (!tw_standby_edge_figures(self->standby, &now))
+        return;
+    if (now.is_ready && !self->copied.is_ready)
+        server_note(self, "all of %s is copied: ready to take over", self->options->standby_of);
+    if (now.is_connected || now.pause_us > 0 || now.n_refused != self->copied.n_refused)
+        self->waits_us = 0;
+    else
+        server_note_wait(self);
+    self->copied = now;
+}
+
+static bool has_ready_standby(const tw_replication *one)
+{
+    return one->has_standby && one->is_caught_up && !one->is_silent;
+}
+
+static void server_note_standby(const shard_server *self, const tw_replication *now)
+{
+    if (has_ready_standby(now) && !has_ready_standby(&self->told))
+        server_note(self, "its standby has a copy of everything and is ready to take over");
+    if (now->is_silent && !self->told.is_silent)
+        server_note(
+            self, "its standby has fallen silent: nobody takes over until it is back, or another one stands by");
+    if (!now->is_standby && self->told.is_standby)
+        server_note(self, "has taken over, with epoch %llu, and serves at %s", (unsigned long long)now->epoch,
+            tw_socket_address(self->socket));
+}
+
 /* What befell the standby, or this shard. */
 static void server_tell_standby(shard_server *self)
 {
@@ -291,7 +360,10 @@ static void server_tell_standby(shard_server *self)
     if (now.is_deposed && !self->told.is_deposed)
         tw_log(
             TW_LOG_WARN, "shard %u of %u: its standby has taken over; this one serves nobody any more", index, count);
+    server_note_standby(self, &now);
     self->told = now;
+    if (self->standby != NULL)
+        server_note_copy(self);
 }
 
 static tw_status server_turn_standby(shard_server *self, tw_error *error)

@@ -30,6 +30,8 @@ typedef struct tw_shard_server_options {
     uint64_t epoch;          /* how often the shard was taken over from: see replication.h */
     bool is_epoch_certain;   /* else it is at least the one that the rows were saved with */
     void (*on_ready)(void *context, const char *address); /* bound, restored; NULL allowed */
+    /* What befell its standby, or itself as one, in words for a person; NULL allowed. */
+    void (*on_note)(void *context, const char *text);
     /* About once a second, from the thread that serves; borrowed for the call; NULL allowed. */
     void (*on_status)(void *context, const tw_shard_status *status);
     void *context;

@@ -84,6 +84,14 @@ tw_socket *tw_standby_edge_socket(const tw_standby_edge *self)
     return self->socket;
 }
 
+bool tw_standby_edge_figures(const tw_standby_edge *self, tw_standby_figures *out)
+{
+    if (self->standby == NULL)
+        return false;
+    tw_standby_figures_get(self->standby, out);
+    return true;
+}
+
 /* --- promotion ---------------------------------------------------------------------------------------------------- */
 
 static tw_status edge_take_over(

@@ -25,6 +25,9 @@ void tw_standby_edge_destroy(tw_standby_edge **self);
 /* To wait on. Borrowed. */
 tw_socket *tw_standby_edge_socket(const tw_standby_edge *self);
 
+/* False: it has taken over, and there is no copy any more. */
+bool tw_standby_edge_figures(const tw_standby_edge *self, tw_standby_figures *out);
+
 /* Takes what has come, confirms it; carries out a promotion that `shard` was asked for, with `router` as the socket
  * that it is served at. To be called whenever the socket can be received from, and every 50 ms at least. */
 TW_MUST_USE tw_status tw_standby_edge_turn(tw_standby_edge *self, tw_shard *shard, tw_socket *router, tw_error *error);

@@ -13,7 +13,8 @@ enum {
     FEED_PART_BYTES = 512 << 10, /* of the table, copied in one turn */
     FEED_DIGEST_BYTES = 256 << 10,
     FEED_DIGEST_US = 100000,
-    FEED_WINDOW = 4 << 20, /* bytes sent and not confirmed */
+    FEED_WINDOW = 4 << 20,    /* bytes sent and not confirmed */
+    FEED_SILENT_US = 4000000, /* above FEED_ABANDONED_US and what a standby needs to say SUBSCRIBE again */
 };
 
 static const uint64_t feed_max_held_bytes = (uint64_t)64 << 20;
@@ -495,6 +496,7 @@ void tw_shard_replication(const tw_shard *self, tw_replication *out)
         .has_standby = feed->has_peer,
         .is_caught_up = feed->is_caught_up,
         .is_sync = feed->is_sync,
+        .is_silent = feed->has_peer && feed->now_us - feed->heard_us > FEED_SILENT_US,
         .is_alone = feed->is_alone,
         .lag_entries = feed->last - feed->acked,
         .lag_bytes = feed->bytes,

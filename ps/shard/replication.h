@@ -15,7 +15,8 @@
 
 typedef struct tw_replication {
     bool has_standby, is_caught_up, is_sync;
-    bool is_alone; /* sync, but the standby has not answered in time: acknowledgements do not wait for it */
+    bool is_silent; /* nothing was heard of the standby for longer than another one needs to take its place */
+    bool is_alone;  /* sync, but the standby has not answered in time: acknowledgements do not wait for it */
     uint64_t lag_entries, lag_bytes;
     int64_t lag_us;                        /* age of the oldest entry that the standby has not confirmed */
     uint64_t n_copies, n_dropped, n_alone; /* copies begun; standbys given up; times that it went on alone */

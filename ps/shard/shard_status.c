@@ -48,7 +48,7 @@ static void take_replication(const tw_shard *self, tw_shard_status *out)
     tw_shard_replication(self, &is);
     out->figure[TW_STATUS_TAKEOVERS] = is.epoch;
     out->figure[TW_STATUS_IS_STANDBY] = is.is_standby;
-    out->figure[TW_STATUS_HAS_STANDBY] = is.has_standby;
+    out->figure[TW_STATUS_HAS_STANDBY] = is.has_standby && !is.is_silent;
     out->figure[TW_STATUS_ALONE] = is.n_alone;
     out->figure[TW_STATUS_IS_DEPOSED] = is.is_deposed;
     out->figure[TW_STATUS_KNOWN_EPOCH] = is.known_epoch;

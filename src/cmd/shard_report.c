@@ -24,6 +24,12 @@ static double known(uint64_t value)
     return value == TW_STATUS_UNKNOWN ? (double)NAN : (double)value;
 }
 
+/* Of a shard and its standby the one that it was told by. */
+static const char *address_of(const shard_view *view, uint32_t i)
+{
+    return view->answer[i].address != NULL ? view->answer[i].address : view->address[i];
+}
+
 /* --- figures over shards ------------------------------------------------------------------------------------------ */
 
 /* All slot ranges of all shards, touches of a range scaled to what all its shard's samples stand for. */
@@ -140,11 +146,11 @@ static void print_shard(FILE *out, const shard_view *view, const shard_totals *t
     const tw_shard_status *status = &view->answer[i].status;
     const uint64_t *figure = status->figure;
     if (!view->answer[i].has_answered) {
-        (void)fprintf(out, "    -  %-*s  %s\n", width, view->address[i],
+        (void)fprintf(out, "    -  %-*s  %s\n", width, address_of(view, i),
             view->answer[i].is_no_shard ? "is no shard" : "does not answer");
         return;
     }
-    (void)fprintf(out, "%5" PRIu64 "  %-*s  %-12s", figure[TW_STATUS_SHARD], width, view->address[i],
+    (void)fprintf(out, "%5" PRIu64 "  %-*s  %-12s", figure[TW_STATUS_SHARD], width, address_of(view, i),
         status->model[0] != '\0' ? status->model : "-");
     print_count(out, 10, figure[TW_STATUS_ROWS]);
     print_size(out, figure[TW_STATUS_BYTES]);
@@ -161,8 +167,8 @@ static void print_shard(FILE *out, const shard_view *view, const shard_totals *t
 
 static void print_lag(FILE *out, const uint64_t *figure)
 {
-    (void)fprintf(out, "its standby %s",
-        figure[TW_STATUS_IS_CAUGHT_UP] == 1 ? "is ready to take over" : "does not have everything yet");
+    const char *state = figure[TW_STATUS_IS_CAUGHT_UP] == 1 ? "is ready to take over" : "does not have everything yet";
+    (void)fprintf(out, "its standby %s", figure[TW_STATUS_HAS_STANDBY] == 1 ? state : "has fallen silent");
     if (figure[TW_STATUS_LAG_ENTRIES] != TW_STATUS_UNKNOWN)
         (void)fprintf(out, ", %" PRIu64 " changes behind", figure[TW_STATUS_LAG_ENTRIES]);
     if (figure[TW_STATUS_ALONE] != TW_STATUS_UNKNOWN && figure[TW_STATUS_ALONE] > 0)
@@ -192,8 +198,8 @@ static void print_notes(FILE *out, const shard_view *view)
             continue;
         if (figure[TW_STATUS_IS_STANDBY] == 1)
             (void)fprintf(out, "shard %" PRIu64 " at %s: a standby, which serves once it is promoted\n",
-                figure[TW_STATUS_SHARD], view->address[i]);
-        if (figure[TW_STATUS_HAS_STANDBY] == 1) {
+                figure[TW_STATUS_SHARD], address_of(view, i));
+        if (figure[TW_STATUS_IS_CAUGHT_UP] != TW_STATUS_UNKNOWN) {
             (void)fprintf(out, "shard %" PRIu64 ": ", figure[TW_STATUS_SHARD]);
             print_lag(out, figure);
         }
@@ -247,7 +253,7 @@ void shard_report_print(FILE *out, const shard_view *view)
     shard_totals totals = shard_totals_of(view);
     int width = 24;
     for (uint32_t i = 0; i < view->n; i++)
-        width = (int)strlen(view->address[i]) > width ? (int)strlen(view->address[i]) : width;
+        width = (int)strlen(address_of(view, i)) > width ? (int)strlen(address_of(view, i)) : width;
     (void)fprintf(out, "%5s  %-*s  %-12s  %10s  %9s  %11s  %7s  %9s  %8s  %8s  %8s  %7s  %9s\n", "shard", width,
         "address", "model", "rows", "memory", "events", "behind", "pushes", "sessions", "snapshot", "age", "refused",
         "conflicts");
@@ -326,7 +332,7 @@ static json_t *json_shard(const shard_view *view, const shard_totals *totals, ui
     const tw_shard_status *status = &view->answer[i].status;
     const tw_status_entry *table = tw_status_table();
     json_t *out = json_object();
-    put(out, "address", json_string(view->address[i]));
+    put(out, "address", json_string(address_of(view, i)));
     put(out, "answers", json_boolean(view->answer[i].has_answered));
     if (!view->answer[i].has_answered)
         return out;

@@ -30,7 +30,8 @@ static const flag_spec ps_flags[] = {
     {"init", 0, "DIR", "with nothing of its own to load: starts from the rows of the newest checkpoint there"},
     {"init-version", 0, "N", "of --init: this checkpoint instead of the newest"},
     {"standby-of", 0, "ADDR", "keeps a copy of the shard there, and serves once it is told to take over"},
-    {"primary-key", 0, "KEY", "of --standby-of with --key: public key of that shard, as text or as a file"},
+    {"primary-key", 0, "KEY",
+        "of --standby-of or --promote with --key: public key of that shard, as text or as a file"},
     {"sync", 0, NULL, "of --standby-of: that shard acknowledges a push when this copy has it"},
     {"epoch", 0, "N", "how often the shard was taken over from; one that is behind what workers know serves nobody"},
     {"promote", 0, "ADDR", "tells the standby at ADDR to take over, and ends (with --key: a key of role admin)"},
@@ -50,6 +51,12 @@ static void on_ready(void *context, const char *address)
     console_note(options->standby_of != NULL ? "shard %u of %u stands by at %s and serves once it is promoted"
                                              : "shard %u of %u serves at %s",
         options->index, options->count, address);
+}
+
+static void on_note(void *context, const char *text)
+{
+    (void)context;
+    console_note("%s", text);
 }
 
 static tw_status parse_shard(const char *text, uint32_t *index, uint32_t *count, tw_error *error)
@@ -177,6 +184,7 @@ static tw_status read_options(const flags *given, tw_shard_server_options *out, 
     out->snapshot_every_ms = (uint32_t)(every_us / 1000);
     out->has_final_snapshot = out->directory != NULL && !is_child;
     out->on_ready = is_child ? NULL : on_ready;
+    out->on_note = is_child ? NULL : on_note;
     return status;
 }
 
@@ -212,6 +220,9 @@ static int promote(const flags *given)
     uint64_t epoch = 0;
     const char *address = flags_text(given, "promote", NULL), *key = flags_text(given, "key", NULL);
     tw_status status = flags_count(given, "epoch", 0, INT64_MAX, &promotion.epoch, &error);
+    if (status == TW_STATUS_OK && (key != NULL) != flags_has(given, "primary-key"))
+        status = tw_error_set(&error, TW_STATUS_INVALID,
+            "--key and --primary-key, the public key of the shard at %s, belong together with --promote", address);
     if (status == TW_STATUS_OK && key != NULL)
         status = tw_key_pair_load(key, &security.keys, &error);
     if (status == TW_STATUS_OK && key != NULL)

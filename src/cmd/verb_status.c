@@ -134,7 +134,7 @@ static tw_status show(const status_run *self, const tw_asked *answer, bool is_js
     for (uint32_t i = 0; i < self->n; i++) {
         if (answer[i].is_no_shard)
             return tw_error_set(error, TW_STATUS_INVALID,
-                "%s answers, and is no shard: ask a coordinator by --coordinator", self->address[i]);
+                "%s answers, and is no shard: ask a coordinator by --coordinator", answer[i].address);
     }
     for (uint32_t i = 0; i < self->n && status == TW_STATUS_OK; i++) {
         if (!answer[i].has_answered)

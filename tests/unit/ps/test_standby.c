@@ -252,6 +252,32 @@ static void a_copy_that_cannot_succeed_is_tried_ever_less_often_and_says_why(voi
     pair_destroy(self);
 }
 
+static void a_standby_that_has_fallen_silent_counts_as_none_until_it_is_back(void **state)
+{
+    (void)state;
+    pair *self = pair_create(14, false);
+    say_hello(self, false, 0);
+    push(self, 10, 1);
+    turns(self, 5);
+    tw_shard_status is;
+    for (int seconds = 3; seconds <= 5; seconds += 2) {
+        tw_shard_tick(self->primary, self->now_us + (int64_t)seconds * 1000000);
+        tw_shard_status_now(self->primary, &is);
+        assert_int_equal(is.figure[TW_STATUS_HAS_STANDBY], seconds == 3);
+        assert_int_equal(is.figure[TW_STATUS_IS_CAUGHT_UP], 1);
+        assert_true(is.figure[TW_STATUS_LAG_ENTRIES] != TW_STATUS_UNKNOWN);
+        tw_shard_status_fini(&is);
+    }
+    self->now_us += 5000000;
+    turns(self, 20);
+    assert_equal_copies(self);
+    tw_replication seen;
+    tw_shard_replication(self->primary, &seen);
+    assert_true(seen.has_standby && !seen.is_silent);
+    assert_int_equal(seen.n_copies, 1);
+    pair_destroy(self);
+}
+
 static void a_stream_that_was_given_up_is_kept_no_longer_even_where_the_word_of_it_is_lost(void **state)
 {
     (void)state;
@@ -414,6 +440,7 @@ int main(void)
         cmocka_unit_test(a_copy_that_differs_is_found_and_made_anew),
         cmocka_unit_test(an_entry_that_does_not_begin_at_the_mark_makes_the_standby_begin_anew),
         cmocka_unit_test(a_copy_that_cannot_succeed_is_tried_ever_less_often_and_says_why),
+        cmocka_unit_test(a_standby_that_has_fallen_silent_counts_as_none_until_it_is_back),
         cmocka_unit_test(a_stream_that_was_given_up_is_kept_no_longer_even_where_the_word_of_it_is_lost),
         cmocka_unit_test(a_promoted_standby_serves_and_its_predecessor_refuses),
         cmocka_unit_test(only_its_roles_may_subscribe_or_promote),
