@@ -146,13 +146,12 @@ static tw_status add_workers(const tw_shard_status *self, tw_buffer *out, tw_err
     return at != NULL ? TW_STATUS_OK : TW_STATUS_NO_MEMORY;
 }
 
-static tw_status add_text(tw_buffer *out, uint32_t tag, const char *text, tw_error *error)
+static tw_status add_bytes(tw_buffer *out, uint32_t tag, const void *bytes, size_t size, tw_error *error)
 {
-    size_t size = strlen(text);
     unsigned char *at = part_reserve(out, tag, size, error);
     if (at == NULL)
         return TW_STATUS_NO_MEMORY;
-    memcpy(at, text, size);
+    memcpy(at, bytes, size);
     return TW_STATUS_OK;
 }
 
@@ -160,11 +159,11 @@ tw_status tw_shard_status_encode(const tw_shard_status *self, tw_buffer *out, tw
 {
     tw_status status = add_numbers(out, PART_FIGURES, self->figure, TW_STATUS_N_FIGURES, error);
     if (status == TW_STATUS_OK)
-        status = add_text(out, PART_MODEL, self->model, error);
+        status = add_bytes(out, PART_MODEL, self->model, strlen(self->model), error);
     if (status == TW_STATUS_OK)
         status = add_numbers(out, PART_NACKS, self->nack, TW_NACK_N_REASONS, error);
     if (status == TW_STATUS_OK && self->copy_failure[0] != '\0')
-        status = add_text(out, PART_COPY_FAILURE, self->copy_failure, error);
+        status = add_bytes(out, PART_COPY_FAILURE, self->copy_failure, strlen(self->copy_failure), error);
     if (status == TW_STATUS_OK)
         status = add_sketch(self, out, error);
     if (status == TW_STATUS_OK)
