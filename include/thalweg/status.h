@@ -40,6 +40,7 @@ typedef enum tw_status {
     TW_STATUS_NUMERIC = -13,    /* a learner diverged or met a value that is not finite */
     TW_STATUS_CONFLICT = -14,   /* schema, fingerprint or version does not match */
     TW_STATUS_CANCELLED = -15,  /* a stop was requested */
+    TW_STATUS_FULL = -16,       /* a limit that was set is reached, and stays so until it is raised */
 } tw_status;
 
 enum { TW_ERROR_MESSAGE_SIZE = 512, TW_ERROR_FILE_SIZE = 256, TW_ERROR_CODE_SIZE = 8 };

@@ -66,17 +66,29 @@ static void server_emit(void *context, const void *peer, size_t peer_size, const
 
 /* --- restore ------------------------------------------------------------------------------------------------------ */
 
+/* On as many shards as before each has a file of its own, and goes on from its own marks: they need not be those of the
+ * others. NULL: it takes its rows from the files of all. */
+static const tw_row_file *own_file(const tw_shard_server_options *options, const tw_row_files *files)
+{
+    uint64_t id = 0;
+    bool has_own = files->n_files == options->count &&
+                   tw_row_file_id(files->file[options->index].name, options->index, options->count, &id);
+    return has_own ? &files->file[options->index] : NULL;
+}
+
 static tw_status restore_files(
     shard_server *self, const char *directory, const tw_table_spec *spec, const tw_row_files *files, tw_error *error)
 {
     const tw_shard_server_options *options = self->options;
     uint32_t first = tw_shard_first_slot(options->index, options->count);
     uint32_t last = tw_shard_first_slot(options->index + 1, options->count) - 1;
+    const tw_row_file *own = own_file(options, files);
     tw_table *table = NULL;
     tw_status status = tw_table_create(spec, first, last, &table, error);
     if (status == TW_STATUS_OK) {
         tw_table_expect(table, files->split, files->n_splits);
-        status = tw_table_load_all(table, directory, files->file, files->n_files, error);
+        status = tw_table_load_all(
+            table, directory, own != NULL ? own : files->file, own != NULL ? 1 : files->n_files, error);
         tw_table_expect(table, NULL, 0);
     }
     if (status == TW_STATUS_OK && directory == options->init_directory) {

@@ -201,16 +201,30 @@ tw_status tw_shard_adopt_take(tw_shard *self, tw_table *table, tw_error *error)
     return shard_set_table(self, table, error);
 }
 
+/* What the model says, or less. */
+static uint64_t cap_of(const tw_shard *self, const tw_table_spec *spec)
+{
+    uint64_t own = self->options.max_bytes;
+    if (spec->keep.evicts) /* max_bytes is of all shards then */
+        own = own / (self->last_slot - self->first_slot + 1) * TW_N_SLOTS;
+    return own != 0 && (spec->max_bytes == 0 || spec->max_bytes > own) ? own : spec->max_bytes;
+}
+
+/* The owner's counts. Without one the most that a worker has: those that were not started again know the old one. */
+static void take_cap(tw_shard *self, const tw_hello *hello)
+{
+    uint64_t cap = cap_of(self, &hello->spec), now = tw_table_spec_of(self->table)->max_bytes;
+    bool is_more = now != 0 && (cap == 0 || cap > now);
+    if (hello->role == TW_ROLE_OWNER || (hello->role == TW_ROLE_PEER && self->owner == 0 && is_more))
+        tw_table_set_cap(self->table, cap);
+}
+
 /* Empty, or `from` by the rules of the spec. */
 static tw_status shard_create_table(tw_shard *self, const tw_hello *hello, tw_table *from, tw_error *error)
 {
     tw_table_spec spec = hello->spec;
     tw_table *table = NULL;
-    uint64_t own = self->options.max_bytes;
-    if (spec.keep.evicts) /* max_bytes is of all shards then */
-        own = own / (self->last_slot - self->first_slot + 1) * TW_N_SLOTS;
-    if (own != 0 && (spec.max_bytes == 0 || spec.max_bytes > own))
-        spec.max_bytes = own;
+    spec.max_bytes = cap_of(self, &spec);
     tw_status status = schema_check_size(&spec.schema, error);
     if (status == TW_STATUS_OK)
         status = tw_table_create(&spec, self->first_slot, self->last_slot, &table, error);
@@ -373,9 +387,9 @@ static void shard_welcome(tw_shard *self, const tw_session *session, const tw_fr
 /* A cap stays too small however often one asks; memory of the machine may come back. */
 static tw_nack_reason table_nack(const tw_error *error)
 {
-    if (error->status != TW_STATUS_NO_MEMORY)
-        return TW_NACK_SCHEMA;
-    return error->code[0] == '\0' ? TW_NACK_OVERLOAD : TW_NACK_TOO_LARGE;
+    return error->status == TW_STATUS_NO_MEMORY ? TW_NACK_OVERLOAD
+           : error->status == TW_STATUS_FULL    ? TW_NACK_FULL
+                                                : TW_NACK_SCHEMA;
 }
 
 static void shard_hello(tw_shard *self, uint32_t roles, const void *peer, size_t peer_size, const tw_frame *frame)
@@ -412,6 +426,7 @@ static void shard_hello(tw_shard *self, uint32_t roles, const void *peer, size_t
             tw_session_fini(&self->session[i]);
         self->incarnation = tw_mix64(self->incarnation + 1);
     }
+    take_cap(self, &hello);
     memcpy(self->name, hello.name, sizeof self->name);
     self->model = tw_hash(self->name, strlen(self->name));
     if (hello.role == TW_ROLE_OWNER) {

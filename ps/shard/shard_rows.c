@@ -116,6 +116,11 @@ static tw_status pull_fill(tw_shard *self, const tw_frame *frame, const uint64_t
     return TW_STATUS_OK;
 }
 
+static tw_nack_reason failure_of(const tw_error *error)
+{
+    return error->status == TW_STATUS_FULL ? TW_NACK_FULL : TW_NACK_FAILED;
+}
+
 void tw_shard_pull(tw_shard *self, tw_session *session, const tw_frame *frame)
 {
     tw_error error = {0};
@@ -148,7 +153,7 @@ void tw_shard_pull(tw_shard *self, tw_session *session, const tw_frame *frame)
     answer.handle = frame->sequence;
     if (tw_session_keep_list(session, frame, &error) < 0 || tw_frame_begin(&self->out, &answer, NULL, &error) < 0 ||
         pull_fill(self, frame, session->list[kept].key, &error) < 0)
-        session_nack(self, session, frame, TW_NACK_FAILED, error.message);
+        session_nack(self, session, frame, failure_of(&error), error.message);
     else
         tw_shard_send(self, session->peer, session->peer_size, &answer);
 }
@@ -394,7 +399,7 @@ void tw_shard_push_apply(tw_shard *self, tw_session *session, const tw_frame *fr
         return;
     }
     if (!is_duplicate && push_apply(self, session, frame, &error) < 0) {
-        push_refuse(self, session, frame, TW_NACK_FAILED, NULL, error.message);
+        push_refuse(self, session, frame, failure_of(&error), NULL, error.message);
         return;
     }
     tw_session_unstage(session);

@@ -31,7 +31,7 @@ const char *tw_nack_name(tw_nack_reason reason)
 {
     static const char *const names[TW_NACK_N_REASONS] = {"none", "bad frame", "gap", "overlap", "stale epoch",
         "stale incarnation", "conflict", "overload", "schema", "unknown type", "key list gone", "wrong slot", "failed",
-        "denied", "stale owner", [TW_NACK_NOT_PRIMARY] = "not primary", "too large"};
+        "denied", "stale owner", [TW_NACK_NOT_PRIMARY] = "not primary", "too large", "table full"};
     bool is_named = (unsigned)reason < TW_NACK_N_REASONS && names[reason] != NULL;
     return is_named ? names[reason] : "unknown reason";
 }

@@ -96,7 +96,8 @@ typedef enum tw_nack_reason {
     TW_NACK_DENIED,           /* the peer's key does not allow this role */
     TW_NACK_STALE_OWNER = 14, /* the share was given to another worker; the mark: which, and the highest owner epoch */
     TW_NACK_NOT_PRIMARY = 15, /* a standby, or a shard that another one has taken over from */
-    TW_NACK_TOO_LARGE = 16,   /* it does not fit here, now or later: the body says what and the limit */
+    TW_NACK_TOO_LARGE = 16,   /* the pushes of a round do not fit here, now or later: the body says the limit */
+    TW_NACK_FULL = 17,        /* the table's cap of bytes is reached, and stays so: the body says the limit */
     TW_NACK_N_REASONS,
 } tw_nack_reason;
 

@@ -254,15 +254,6 @@ static void nack_forget_handles(tw_peer *peer)
     peer->must_resend = true;
 }
 
-/* In answer to HELLO it is the model that is above the cap of rows, later a round's pushes above the sessions' room. */
-static tw_status nack_too_large(const tw_remote *self, const tw_peer *peer, const char *message, tw_error *error)
-{
-    tw_status status =
-        peer_error(self, peer, peer->is_connected ? TW_STATUS_CONFIG : TW_STATUS_CONFLICT, message, error);
-    tw_error_code(error, peer->is_connected ? "E308" : "E205");
-    return status;
-}
-
 /* What concerns the session is not the request's; a SEAT is asked again in the next one. */
 static bool nack_is_of_control(const tw_peer *peer, const tw_frame *frame)
 {
@@ -284,19 +275,26 @@ static void control_fail(tw_control *self, tw_nack_reason reason, const char mes
     memcpy(self->message, message, TW_ERROR_MESSAGE_SIZE);
 }
 
-/* Asking again does not help. */
-static tw_status nack_other_model(const tw_remote *self, const tw_peer *peer, const char *message, tw_error *error)
+/* Asking again does not help. A push that is above the cap of rows cannot land any more: what else the shard is asked
+ * does not wait for it. */
+static tw_status nack_fail(
+    const tw_remote *self, tw_peer *peer, tw_nack_reason reason, const char *message, tw_error *error)
 {
-    tw_status status = peer_error(self, peer, TW_STATUS_CONFLICT, message, error);
-    tw_error_code(error, "E302");
-    return status;
-}
-
-static tw_status nack_denied(const tw_remote *self, const tw_peer *peer, const char *message, tw_error *error)
-{
-    tw_status status = peer_error(self, peer, TW_STATUS_CONFLICT, message, error);
-    if (strstr(message, "--worker") != NULL)
-        tw_error_code(error, "E309");
+    static const struct {
+        tw_nack_reason reason;
+        tw_status status;
+        const char *code;
+    } row[] = {{TW_NACK_SCHEMA, TW_STATUS_CONFLICT, "E302"}, {TW_NACK_STALE_EPOCH, TW_STATUS_CONFLICT, ""},
+        {TW_NACK_DENIED, TW_STATUS_CONFLICT, ""}, {TW_NACK_TOO_LARGE, TW_STATUS_CONFIG, "E308"},
+        {TW_NACK_FULL, TW_STATUS_FULL, "E205"}, {TW_NACK_FAILED, TW_STATUS_IO, ""}};
+    size_t n = sizeof row / sizeof row[0], i = 0;
+    while (i < n && row[i].reason != reason)
+        i++;
+    if (reason == TW_NACK_FULL && peer->push != NULL)
+        tw_pace_drop_push(peer);
+    tw_status status = peer_error(self, peer, i < n ? row[i].status : TW_STATUS_PROTOCOL, message, error);
+    if (i < n)
+        tw_error_code(error, reason == TW_NACK_DENIED && strstr(message, "--worker") != NULL ? "E309" : row[i].code);
     return status;
 }
 
@@ -346,18 +344,8 @@ static tw_status take_nack(tw_remote *self, tw_peer *peer, const tw_frame *frame
         return ++peer->n_bad < PEER_MAX_BAD ? TW_STATUS_OK : peer_error(self, peer, TW_STATUS_PROTOCOL, message, error);
     case TW_NACK_STALE_OWNER:
         return tw_claim_take_refusal(self, peer, frame, error);
-    case TW_NACK_SCHEMA:
-        return nack_other_model(self, peer, message, error);
-    case TW_NACK_DENIED:
-        return nack_denied(self, peer, message, error);
-    case TW_NACK_STALE_EPOCH:
-        return peer_error(self, peer, TW_STATUS_CONFLICT, message, error);
-    case TW_NACK_TOO_LARGE:
-        return nack_too_large(self, peer, message, error);
-    case TW_NACK_FAILED:
-        return peer_error(self, peer, TW_STATUS_IO, message, error);
     default:
-        return peer_error(self, peer, TW_STATUS_PROTOCOL, message, error);
+        return nack_fail(self, peer, frame->reason, message, error);
     }
 }
 

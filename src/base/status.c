@@ -32,6 +32,7 @@ static const status_row status_table[] = {
     {TW_STATUS_NUMERIC, 65, "numeric error"},
     {TW_STATUS_CONFLICT, 78, "conflict"},
     {TW_STATUS_CANCELLED, 75, "cancelled"},
+    {TW_STATUS_FULL, 78, "full"},
 };
 
 static const status_row *status_find(tw_status status)

@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "cmd/console.h"
 
-enum { MAX_BACKOFF_SHIFT = 8, MAX_KILLED_SHIFT = 3, END_POLL_US = 2000 };
+enum { MAX_BACKOFF_SHIFT = 8, MAX_KILLED_SHIFT = 3, END_POLL_US = 2000, DONE_IN_PART = 1 };
 
 static const int64_t quick_us = 2000000; /* a life shorter than this counts as a failed start */
 static const int64_t first_backoff_us = 20000;
@@ -40,6 +40,21 @@ bool child_has_ended(child *self, int *how)
     return true;
 }
 
+bool child_code_is_final(int code)
+{
+    static const tw_status final[] = {
+        TW_STATUS_INVALID, TW_STATUS_DATA, TW_STATUS_NOT_FOUND, TW_STATUS_CONFIG, TW_STATUS_FULL};
+    bool is_final = code == DONE_IN_PART;
+    for (size_t i = 0; i < sizeof final / sizeof final[0]; i++)
+        is_final = is_final || code == tw_status_exit_code(final[i]);
+    return is_final;
+}
+
+bool child_end_is_final(int how)
+{
+    return WIFEXITED(how) && child_code_is_final(WEXITSTATUS(how));
+}
+
 void child_plan_restart(child *self, int how)
 {
     bool was_killed = WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL;
@@ -49,7 +64,7 @@ void child_plan_restart(child *self, int how)
     self->n_failed_starts = !is_quick ? 0 : self->n_failed_starts + !was_killed;
     uint32_t most = was_killed ? MAX_KILLED_SHIFT : MAX_BACKOFF_SHIFT;
     self->due_us = now_us + (first_backoff_us << (self->n_quick_deaths < most ? self->n_quick_deaths : most));
-    self->is_given_up = self->n_failed_starts >= CHILD_MAX_QUICK_DEATHS;
+    self->is_given_up = child_end_is_final(how) || self->n_failed_starts >= CHILD_MAX_QUICK_DEATHS;
 }
 
 bool child_is_due(const child *self)

@@ -26,8 +26,14 @@ TW_MUST_USE tw_status child_spawn(child *self, const char *const *argument, cons
 /* True once after it ended: *how as waitpid gives it. */
 bool child_has_ended(child *self, int *how);
 
-/* Decides when it is started again: after a pause that doubles with every quick death. One that ends by itself right
- * after its start is given up in the end; one that was killed from outside is not: it could work, and is back soon. */
+/* Whether who ended so ends so again: done in part, wrong use, wrong input, no input, or what does not fit (codes 1,
+ * 64, 65, 66, 78). What lies outside, as a disk, memory, or another process, may be different the next time. */
+bool child_code_is_final(int code);
+bool child_end_is_final(int how);
+
+/* Decides when it is started again: never where the end was final, else after a pause that doubles with every quick
+ * death. One that ends by itself right after its start is given up in the end; one that was killed from outside is not:
+ * it could work, and is back soon. */
 void child_plan_restart(child *self, int how);
 
 /* Not running, not given up, and its pause is over. */

@@ -33,6 +33,7 @@ struct children {
     bool has_thread;
     atomic_bool is_stopping;
     atomic_int lost_shard; /* given up; -1: none */
+    atomic_int lost_code;  /* how that one ended, where this was final; 0: again and again */
     atomic_uint n_restarts;
     tw_status start_status;
     tw_error start_error;
@@ -144,13 +145,18 @@ static void note_death(children *self, uint32_t index, int how)
         return;
     child_describe_end(how, end, sizeof end);
     bool has_successor = self->options.standby != STANDBY_NONE && promote_standby(self, index);
-    console_note("thalweg: warning: shard %u of %u %s; %s", index, self->options.n_shards, end,
-        has_successor ? "its standby has taken over" : "starting it again");
     if (!has_successor)
         child_plan_restart(&self->child[index], how);
+    bool is_lost = self->child[index].is_given_up;
+    console_note("thalweg: warning: shard %u of %u %s; %s", index, self->options.n_shards, end,
+        has_successor ? "its standby has taken over"
+        : is_lost     ? "it is given up"
+                      : "starting it again");
     atomic_fetch_add(&self->n_restarts, 1);
-    if (self->child[index].is_given_up)
-        atomic_store(&self->lost_shard, (int)index);
+    if (!is_lost)
+        return;
+    atomic_store(&self->lost_code, child_end_is_final(how) ? WEXITSTATUS(how) : 0);
+    atomic_store(&self->lost_shard, (int)index);
 }
 
 static void watch_child(children *self, uint32_t index)
@@ -283,11 +289,22 @@ const char *const *children_addresses(const children *self)
     return self->address;
 }
 
+static tw_status status_of_end(int code)
+{
+    return code == tw_status_exit_code(TW_STATUS_CORRUPT)     ? TW_STATUS_CORRUPT
+           : code == tw_status_exit_code(TW_STATUS_NOT_FOUND) ? TW_STATUS_NOT_FOUND
+           : code == tw_status_exit_code(TW_STATUS_INVALID)   ? TW_STATUS_INVALID
+                                                              : TW_STATUS_CONFLICT;
+}
+
 tw_status children_check(children *self, tw_error *error)
 {
-    int lost = atomic_load(&self->lost_shard);
+    int lost = atomic_load(&self->lost_shard), code = atomic_load(&self->lost_code);
     if (lost < 0)
         return TW_STATUS_OK;
+    if (code != 0)
+        return tw_error_set(error, status_of_end(code), "shard %d of %u ended with code %d: see its messages above",
+            lost, self->options.n_shards, code);
     return tw_error_set(error, TW_STATUS_UNAVAILABLE,
         "shard %d of %u died %d times right after its start: see its messages above", lost, self->options.n_shards,
         CHILD_MAX_QUICK_DEATHS);

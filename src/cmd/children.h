@@ -1,6 +1,7 @@
 /* children.h: the shards that a run starts for itself: processes of this program that live as long as it does,
  * restarted when they die, or replaced by their standbys. A shard that keeps ending by itself at once is given up after
- * a number of tries and named; one that is killed from outside is started again however often. */
+ * a number of tries and named, one whose end is final at once; one that is killed from outside is started again however
+ * often. */
 #ifndef TW_CMD_CHILDREN_H
 #define TW_CMD_CHILDREN_H
 
@@ -38,7 +39,8 @@ uint32_t children_count(const children *self);
 /* Times that a shard died and was started again, or its standby took over: it may have lost rows. Any thread. */
 uint32_t children_restarts(const children *self);
 
-/* OK while every shard runs or is being restarted; UNAVAILABLE once one was given up. Any thread. */
+/* OK while every shard runs or is being restarted; an error once one was given up: UNAVAILABLE, or that of
+ * its exit code where this was final (child_end_is_final). Any thread. */
 TW_MUST_USE tw_status children_check(children *self, tw_error *error);
 
 /* Ends them and waits (child_end_all); removes the sockets. NULL-safe. */

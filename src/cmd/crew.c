@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "cmd/cause.h"
 #include "cmd/child.h"
 #include "cmd/console.h"
 
@@ -136,13 +137,20 @@ tw_status crew_start(const crew_options *options, crew **out, tw_error *error)
     return status;
 }
 
-/* What a worker read will not change: it is not tried again. */
-static bool is_final(int how)
+/* What ended a worker for good, in its own words. */
+static tw_status tell_cause(const crew *self, uint32_t index, const char *end, tw_error *error)
 {
-    int code = WIFEXITED(how) ? WEXITSTATUS(how) : -1;
-    return code == tw_status_exit_code(TW_STATUS_DATA) || code == tw_status_exit_code(TW_STATUS_CONFIG) ||
-           code == tw_status_exit_code(TW_STATUS_INVALID) || code == tw_status_exit_code(TW_STATUS_NOT_FOUND) ||
-           code == 1;
+    char figures[PATH_SIZE], path[PATH_SIZE + 8];
+    tw_error cause = {0};
+    uint32_t n = self->options.n_workers;
+    crew_figures_path(self, index, figures, sizeof figures);
+    cause_path(figures, path, sizeof path);
+    if (!cause_take(path, &cause))
+        return tw_error_set(error, TW_STATUS_DATA, "worker %u of %u %s: see its messages above", index, n, end);
+    (void)tw_error_set(error, cause.status, "worker %u of %u: %.460s", index, n, cause.message);
+    tw_error_at(error, cause.file, cause.line, cause.column);
+    tw_error_code(error, cause.code);
+    return cause.status;
 }
 
 static tw_status take_end(crew *self, uint32_t index, int how, int *code, tw_error *error)
@@ -155,10 +163,9 @@ static tw_status take_end(crew *self, uint32_t index, int how, int *code, tw_err
     worker_name(index, name, sizeof name);
     tw_coordinator_server_forget(self->coordinator, name);
     child_describe_end(how, end, sizeof end);
-    if (is_final(how)) {
+    if (child_end_is_final(how)) {
         *code = WEXITSTATUS(how);
-        return tw_error_set(
-            error, TW_STATUS_DATA, "worker %u of %u %s: see its messages above", index, self->options.n_workers, end);
+        return tell_cause(self, index, end, error);
     }
     child_plan_restart(&ended->process, how);
     if (ended->process.is_given_up)
@@ -237,6 +244,8 @@ void crew_stop(crew **self)
         char path[PATH_SIZE], unfinished[PATH_SIZE + 8];
         crew_figures_path(all, i, path, sizeof path);
         (void)unlink(path);
+        cause_path(path, unfinished, sizeof unfinished); /* said by another one already */
+        (void)unlink(unfinished);
         (void)snprintf(unfinished, sizeof unfinished, "%s.tmp", path); /* of one that was killed while it wrote */
         (void)unlink(unfinished);
     }

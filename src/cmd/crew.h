@@ -28,8 +28,8 @@ typedef struct crew_options {
 /* Writes the pipeline file and starts all. The options are copied but for the addresses, which are borrowed. */
 TW_MUST_USE tw_status crew_start(const crew_options *options, crew **out, tw_error *error);
 
-/* OK: some still work; END: all have finished; an error: one was given up, or ended because of what it read (its exit
- * code then is *code). Never waits. */
+/* OK: some still work; END: all have finished; an error: one was given up, or ended for good (child_end_is_final): its
+ * cause and its exit code then are the run's. Never waits. */
 TW_MUST_USE tw_status crew_poll(crew *self, int *code, tw_error *error);
 
 /* Gives the workers their shares. Borrowed. */

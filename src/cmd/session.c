@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "cmd/child.h"
 #include "cmd/children.h"
 #include "cmd/flags.h"
 #include "cmd/security.h"
@@ -507,7 +508,8 @@ int session_run(assembly *all, const session_options *options)
             status = session_run_crew(&self, &report, &crew_code, &error);
     }
     tw_status ran = status;
-    bool is_sound = status == TW_STATUS_OK || status == TW_STATUS_DATA || status == TW_STATUS_CORRUPT;
+    bool is_sound = status == TW_STATUS_OK || status == TW_STATUS_DATA || status == TW_STATUS_CORRUPT ||
+                    status == TW_STATUS_FULL || child_code_is_final(crew_code);
     if (is_open && is_sound && (self.engine != NULL || status == TW_STATUS_OK || report.events > 0)) {
         tw_error late = {0};
         if (self.engine != NULL)

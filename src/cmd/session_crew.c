@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "cmd/child.h"
 #include "cmd/crew.h"
 #include "cmd/crew_figures.h"
 #include "cmd/session_state.h"
@@ -357,6 +358,14 @@ static bool must_begin_again(const crew_run *self)
     return has_finished && pipeline->staleness != TW_STALENESS_UNLIMITED && has_lost_shards(self);
 }
 
+static tw_status check_shards(const crew_run *self, int *code, tw_error *error)
+{
+    tw_status status = children_check(self->session->children, error);
+    if (status < 0)
+        *code = tw_status_exit_code(status);
+    return status;
+}
+
 static tw_status watch_workers(crew_run *self, int *code, tw_error *error)
 {
     tw_status status = TW_STATUS_OK;
@@ -364,7 +373,7 @@ static tw_status watch_workers(crew_run *self, int *code, tw_error *error)
         status = crew_poll(self->crew, code, error);
         atomic_store(&self->session->n_worker_restarts, self->n_restarts + crew_restarts(self->crew));
         if (status == TW_STATUS_OK && self->session->children != NULL)
-            status = children_check(self->session->children, error);
+            status = check_shards(self, code, error);
         if (status != TW_STATUS_OK || must_begin_again(self))
             break;
         serve_progress(self);
@@ -394,6 +403,27 @@ static bool must_look_again(crew_run *self, tw_status saved, tw_error *error)
     return true;
 }
 
+/* What the shards hold is kept also where a worker ended for good; why it did is what the run ends with. */
+static void keep_learned(crew_run *self)
+{
+    tw_error late = {0};
+    take_stats(self);
+    bool has_shards = self->session->children == NULL || children_check(self->session->children, NULL) == TW_STATUS_OK;
+    if (!has_shards || self->report->events <= self->started_events || save_last(self, &late) >= 0)
+        return;
+    console_note("thalweg: warning: E204: the last checkpoint failed: %s", late.message);
+}
+
+static void end_workers(crew_run *self)
+{
+    uint32_t n_killed = crew_end(self->crew);
+    if (n_killed > 0)
+        console_note("thalweg: warning: the figures of %u of %u workers are the last that they had left; what "
+                     "they had not pushed is read by the next run",
+            n_killed, self->session->assembly->pipeline->workers);
+    take_figures(self, true);
+}
+
 /* Until all have finished and what they learned is saved. A shard that lost rows meanwhile makes them go through their
  * shares again: what the marks cover is passed over. */
 static tw_status run_workers(crew_run *self, int *code, tw_error *error)
@@ -402,17 +432,14 @@ static tw_status run_workers(crew_run *self, int *code, tw_error *error)
         tw_status status = start_workers(self, error);
         if (status == TW_STATUS_OK)
             status = watch_workers(self, code, error);
-        if (status >= 0) {
-            uint32_t n_killed = crew_end(self->crew);
-            if (n_killed > 0)
-                console_note("thalweg: warning: the figures of %u of %u workers are the last that they had left; what "
-                             "they had not pushed is read by the next run",
-                    n_killed, self->session->assembly->pipeline->workers);
-            take_figures(self, true);
-        }
+        bool is_final = status < 0 && self->crew != NULL && child_code_is_final(*code);
+        if (status >= 0 || is_final)
+            end_workers(self);
         self->n_restarts += self->crew != NULL ? crew_restarts(self->crew) : 0;
         crew_stop(&self->crew);
         tw_status saved = status >= 0 ? save_last(self, error) : TW_STATUS_OK;
+        if (is_final)
+            keep_learned(self);
         if (status < 0 || atomic_load(self->session->stop) || !must_look_again(self, saved, error)) {
             if (saved < 0)
                 *code = tw_status_exit_code(saved);

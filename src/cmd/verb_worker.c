@@ -7,6 +7,8 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "cmd/cause.h"
+#include "cmd/child.h"
 #include "cmd/console.h"
 #include "cmd/security.h"
 #include "cmd/stop.h"
@@ -389,6 +391,20 @@ static tw_status read_pipeline(worker_run *self, const flags *given, tw_error *e
     return status;
 }
 
+/* Who is not started again leaves it to the run to say why. */
+static void tell_failure(const worker_run *self, tw_status status, const tw_error *error)
+{
+    char path[4096];
+    bool is_for_the_run = self->is_child && self->figures_path != NULL && error->status == status &&
+                          child_code_is_final(tw_status_exit_code(status));
+    if (is_for_the_run) {
+        cause_path(self->figures_path, path, sizeof path);
+        is_for_the_run = cause_write(path, error, NULL) == TW_STATUS_OK;
+    }
+    if (!is_for_the_run)
+        console_error(error);
+}
+
 static int worker_main(const verb *self, int argc, char **argv)
 {
     flags given;
@@ -409,7 +425,7 @@ static int worker_main(const verb *self, int argc, char **argv)
     if (status == TW_STATUS_OK)
         status = worker_learn(&run, &error);
     if (status < 0 && !console_problems(&run.all))
-        console_error(&error);
+        tell_failure(&run, status, &error);
     worker_fini(&run);
     /* Ended before its share was read: not finished. With a coordinator somebody else takes it. */
     if (status == TW_STATUS_OK && atomic_load(run.stop) && (run.coordinator == NULL || parent != NULL))

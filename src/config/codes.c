@@ -188,10 +188,11 @@ static const tw_code codes[] = {
         "The directory is not writable or the disk is full. Learning goes on, the last good checkpoint stays.",
         "无法写入检查点", "目录不可写或磁盘已满。学习继续进行，最后一个完好的检查点仍然保留。"},
     {"E205", "table is full",
-        "Rows have reached model.max_bytes. Raise the limit, let rows give way (evict: oldest), use table: hashed, or "
-        "use fewer features.",
+        "Rows have reached model.max_bytes, or --max-bytes of a shard. What was learned is saved. Raise the limit, let "
+        "rows give way (evict: oldest), use table: hashed, or use fewer features, and start again.",
         "表已满",
-        "行占用达到 model.max_bytes。请提高上限、允许淘汰旧行（evict: oldest）、使用 table: hashed 或减少特征。"},
+        "行占用达到 model.max_bytes，或分片的 --max-bytes。已学到的内容会保存。请提高上限、允许淘汰旧行（evict: "
+        "oldest）、使用 table: hashed 或减少特征，然后重新启动。"},
     {"E206", "no version is published",
         "There are checkpoints, but publish.require refused all of them, so that none may be served. `thalweg model "
         "ls` says why. Learn on, or change the requirement: it holds for the versions that come.",

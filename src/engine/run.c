@@ -403,15 +403,23 @@ static tw_status nothing_but_bad(const tw_engine *self, tw_error *error)
         (unsigned long long)all);
 }
 
+/* What was learned before an error in the input, or before the table was full, is kept. Of pushes that are under way to
+ * several shards each may be refused. */
+static bool is_worth_saving(const run_state *run, tw_status status)
+{
+    tw_status left = status;
+    while (left == TW_STATUS_FULL)
+        left = tw_model_flush(run->engine->options.model, FLUSH_TIMEOUT_MS, NULL);
+    return status >= 0 || status == TW_STATUS_DATA || status == TW_STATUS_FULL || run->is_input_broken;
+}
+
 /* Learns to the end and saves. A shard that lost rows meanwhile makes the run go on, until what is saved is whole. */
 static tw_status run_and_save(run_state *run, tw_status *saved, tw_error *last_error, tw_error *error)
 {
     for (;;) {
         bool is_finished = false;
         tw_status status = run_loop(run, &is_finished, error);
-        /* What was learned before an error in the input is kept. */
-        bool is_sound = status >= 0 || status == TW_STATUS_DATA || run->is_input_broken;
-        *saved = is_sound ? engine_save(run->engine, last_error) : TW_STATUS_OK;
+        *saved = is_worth_saving(run, status) ? engine_save(run->engine, last_error) : TW_STATUS_OK;
         if (status < 0 || *saved < 0 || !is_finished)
             return status;
         status = finish_reading(run, &is_finished, error);

@@ -22,6 +22,7 @@ static unsigned int http_code(const tw_error *error)
     case TW_STATUS_UNAVAILABLE:
     case TW_STATUS_TIMEOUT:
     case TW_STATUS_NO_MEMORY:
+    case TW_STATUS_FULL:
         return MHD_HTTP_SERVICE_UNAVAILABLE;
     case TW_STATUS_IO:
     case TW_STATUS_CORRUPT:

@@ -479,6 +479,7 @@ static bulk *bulk_open(tw_table *table, const char *directory)
         return NULL;
     self->table = table;
     self->directory = directory;
+    table->is_loading = true;
     (void)pthread_mutex_init(&self->reading, NULL);
     (void)pthread_mutex_init(&self->applying, NULL);
     if (table->spec.kind == TW_TABLE_EXACT)
@@ -491,6 +492,7 @@ static tw_status bulk_close(bulk *self, tw_status status, tw_error *error)
 {
     memset(self->newest, 0, sizeof self->newest);
     tw_status covered = cover(self, self->table->first_slot, self->table->last_slot, 1, status < 0 ? NULL : error);
+    self->table->is_loading = false;
     (void)pthread_mutex_destroy(&self->reading);
     (void)pthread_mutex_destroy(&self->applying);
     tw_free(self->taken);

@@ -133,6 +133,7 @@ struct tw_table {
     uint32_t row_size;
     bool has_constant_rows;
     bool is_stamped; /* rows carry the tick of their last touch */
+    bool is_loading; /* rows of files, laid out in another way than where they were learned: the cap is not for them */
     tw_keeper keep;
     unsigned char *initial; /* one record, for READ of absent keys */
     uint64_t bytes;         /* of rows, index and blocks */

@@ -298,11 +298,13 @@ static tw_status chain_apply(chain_load *self, tw_error *error)
     loader *top = self->top;
     tw_row_file found;
     tw_status status = TW_STATUS_OK;
+    self->table->is_loading = true;
     for (uint32_t i = 0; i < top->chain.n_files && status == TW_STATUS_OK; i++)
         status = lower_apply(self, i, error);
     top->is_applying = true;
     if (status == TW_STATUS_OK)
         status = walk(top, self->file, &found, error);
+    self->table->is_loading = false;
     return status < 0 ? status : tw_loader_finish(top, error);
 }
 
@@ -396,8 +398,11 @@ tw_status tw_table_load_all(
     bool has_room = self->keep.room == 0 || rows <= n_slots * self->keep.room; /* else rows are evicted as they come */
     if (status == TW_STATUS_OK && has_room && tw_bulk_is_possible(self))
         return tw_bulk_load(self, directory, file, n_files, error);
-    if (status == TW_STATUS_OK && self->spec.kind == TW_TABLE_EXACT && self->row_size > 0)
+    if (status == TW_STATUS_OK && self->spec.kind == TW_TABLE_EXACT && self->row_size > 0) {
+        self->is_loading = true;
         status = tw_segments_reserve(self, rows, error);
+        self->is_loading = false;
+    }
     for (uint32_t i = 0; i < n_files && status == TW_STATUS_OK; i++)
         status = tw_table_load(self, directory, &file[i], error);
     return status;

@@ -91,14 +91,15 @@ static uint64_t segment_count_above(const tw_table *table, const tw_segment *sel
 static tw_status table_room(const tw_table *self, uint64_t more, uint64_t less, tw_error *error)
 {
     uint64_t bytes = self->bytes + more - less;
-    if (self->spec.max_bytes == 0 || bytes <= self->spec.max_bytes || self->spec.keep.evicts)
+    bool is_free = self->spec.max_bytes == 0 || self->spec.keep.evicts || self->is_loading;
+    if (is_free || bytes <= self->spec.max_bytes)
         return TW_STATUS_OK;
-    (void)tw_error_set(error, TW_STATUS_NO_MEMORY,
-        "table: rows would need %llu bytes, above the limit of %llu (max_bytes): raise the limit, "
-        "use fewer features, or a table of type hashed",
+    (void)tw_error_set(error, TW_STATUS_FULL,
+        "table: rows would need %llu bytes, above the limit of %llu (max_bytes): raise the limit, let rows give way "
+        "(evict: oldest), use fewer features, or a table of type hashed",
         (unsigned long long)bytes, (unsigned long long)self->spec.max_bytes);
     tw_error_code(error, "E205");
-    return TW_STATUS_NO_MEMORY;
+    return TW_STATUS_FULL;
 }
 
 static void segment_release(tw_table *table, tw_segment *self)

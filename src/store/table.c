@@ -67,12 +67,18 @@ static tw_status table_cap(const tw_table *self, uint64_t more, const char *what
 {
     if (self->spec.max_bytes == 0 || self->bytes + more <= self->spec.max_bytes)
         return TW_STATUS_OK;
-    (void)tw_error_set(error, TW_STATUS_NO_MEMORY,
+    (void)tw_error_set(error, TW_STATUS_FULL,
         "table: %s needs %llu bytes, with the rest above the limit of %llu (max_bytes): raise the limit or use fewer "
         "bits",
         what, (unsigned long long)more, (unsigned long long)self->spec.max_bytes);
     tw_error_code(error, "E205");
-    return TW_STATUS_NO_MEMORY;
+    return TW_STATUS_FULL;
+}
+
+void tw_table_set_cap(tw_table *self, uint64_t max_bytes)
+{
+    if (!self->spec.keep.evicts)
+        self->spec.max_bytes = max_bytes;
 }
 
 static tw_status hashed_create(tw_table *self, tw_error *error)

@@ -24,6 +24,9 @@ TW_MUST_USE tw_status tw_table_create(
     const tw_table_spec *spec, uint32_t first_slot, uint32_t last_slot, tw_table **out, tw_error *error);
 void tw_table_destroy(tw_table **self);
 const tw_table_spec *tw_table_spec_of(const tw_table *self);
+/* The cap of bytes (0: none) from now on, for rows that are new; those that are there stay. Where rows are evicted
+ * their places go by the cap that the table was made with: nothing changes. */
+void tw_table_set_cap(tw_table *self, uint64_t max_bytes);
 
 /* Rows for keys [n], all of this table's slots: row[i] is valid until the next call that may insert. Equal keys get
  * equal pointers. WRITE inserts absent keys with their initial record and, while a snapshot is being written, keeps
@@ -142,7 +145,7 @@ void tw_frozen_destroy(tw_frozen **self);
 /* Adds what a row file holds of this table's slots: rows, blocks, marks (of a file that covers other slots too: its
  * marks as well), events. The schema must match (CONFLICT names the difference); every checksum is verified before the
  * table is touched. For tables that are still empty. A row file of a hashed table can be loaded into a table of the
- * same `bits`. */
+ * same `bits`. Rows that were saved are loaded whatever the cap: it is for new ones. */
 TW_MUST_USE tw_status tw_table_load(tw_table *self, const char *directory, const tw_row_file *file, tw_error *error);
 
 /* Names the splits [n] of the input, borrowed while files are loaded. Files that disagree on the mark of one of them

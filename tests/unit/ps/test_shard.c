@@ -510,6 +510,56 @@ static void an_epoch_that_nobody_could_follow_is_refused(void **state)
     wire_destroy(self);
 }
 
+/* Pushes of one new key each, until one is refused. */
+static uint64_t push_until_refused(wire *self, uint64_t sequence, uint64_t mark)
+{
+    static const uint64_t values[2] = {0, 1};
+    do {
+        uint64_t key = (mark + 1) << 50 | 5;
+        tw_frame frame = push_frame(self, self->last.incarnation, 1, ++sequence, mark, mark + 1);
+        send_frame(self, "owner", frame, &key, values, sizeof values);
+        mark++;
+    } while (self->last.type == TW_FRAME_ACK && mark < 4000);
+    assert_int_equal(self->last.type, TW_FRAME_NACK);
+    assert_int_equal(self->last.reason, TW_NACK_FULL);
+    return mark - 1;
+}
+
+static void rows_above_the_cap_are_refused_as_full_until_the_owner_raises_it(void **state)
+{
+    (void)state;
+    wire *self = wire_create();
+    tw_hello owner = counter_hello(TW_ROLE_OWNER), peer = counter_hello(TW_ROLE_PEER);
+    owner.spec.max_bytes = 8192;
+    send_hello(self, "owner", &owner, 1, 1);
+    uint64_t mark = push_until_refused(self, 1, 0);
+    assert_in_range(mark, 100, 1000);
+    assert_int_equal(tw_table_mark(tw_shard_table(self->shard), 9), mark); /* what was refused left nothing */
+    send_hello(self, "peer", &peer, 2, 1);
+    assert_int_equal(self->last.type, TW_FRAME_WELCOME);
+    assert_int_equal(tw_table_spec_of(tw_shard_table(self->shard))->max_bytes, 8192); /* not for a worker to say */
+    owner.spec.max_bytes = 16384;
+    send_hello(self, "owner", &owner, 1, 5000);
+    assert_int_equal(self->last.type, TW_FRAME_WELCOME);
+    assert_true(push_until_refused(self, 5000, mark) > mark + 100);
+    wire_destroy(self);
+}
+
+static void without_an_owner_the_highest_cap_of_the_workers_holds(void **state)
+{
+    (void)state;
+    wire *self = wire_create();
+    tw_hello peer = counter_hello(TW_ROLE_PEER);
+    static const uint64_t said[] = {8192, 4096, 16384, 8192, 0, 4096}, held[] = {8192, 8192, 16384, 16384, 0, 0};
+    for (uint64_t i = 0; i < 6; i++) {
+        peer.spec.max_bytes = said[i];
+        send_hello(self, "peer", &peer, 2, 1 + i);
+        assert_int_equal(self->last.type, TW_FRAME_WELCOME);
+        assert_int_equal(tw_table_spec_of(tw_shard_table(self->shard))->max_bytes, held[i]);
+    }
+    wire_destroy(self);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -531,6 +581,8 @@ int main(void)
         cmocka_unit_test(hostile_frames_change_nothing_and_take_no_memory),
         cmocka_unit_test(a_push_of_more_ticks_than_a_batch_has_events_is_refused),
         cmocka_unit_test(an_epoch_that_nobody_could_follow_is_refused),
+        cmocka_unit_test(rows_above_the_cap_are_refused_as_full_until_the_owner_raises_it),
+        cmocka_unit_test(without_an_owner_the_highest_cap_of_the_workers_holds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -292,6 +292,44 @@ static void files_of_m_shards_load_into_any_number_of_shards(void **state)
     test_remove(directory);
 }
 
+/* They are laid out in another way than they were learned, which may take more bytes. */
+static void rows_that_were_saved_are_loaded_whatever_the_cap_which_holds_for_new_ones(void **state)
+{
+    (void)state;
+    char directory[256];
+    test_directory(directory);
+    tw_table_spec spec = test_spec(TW_TABLE_EXACT, 0);
+    tw_table *whole = test_table(&spec, 0, TW_N_SLOTS - 1);
+    test_fill(whole, 20000);
+    tw_row_file file;
+    test_write(whole, directory, "000001.rows-0-of-1", &file);
+    spec.max_bytes = 100000;
+    for (int is_bulk = 0; is_bulk < 2; is_bulk++) {
+        tw_error error = {0};
+        tw_table *loaded = test_table(&spec, 0, TW_N_SLOTS - 1);
+        OK(is_bulk ? tw_table_load_all(loaded, directory, &file, 1, &error)
+                   : tw_table_load(loaded, directory, &file, &error));
+        assert_int_equal(test_digest(loaded), test_digest(whole));
+        tw_status status = TW_STATUS_OK;
+        uint32_t n = 20000;
+        for (; n < 40000 && status == TW_STATUS_OK; n++) {
+            uint64_t key = test_key(n);
+            void *row;
+            status = tw_table_rows(loaded, &key, 1, TW_ACCESS_WRITE, &row, &error);
+        }
+        assert_int_equal(status, TW_STATUS_FULL);
+        tw_table_set_cap(loaded, 0);
+        for (; n < 40000; n++) {
+            uint64_t key = test_key(n);
+            void *row;
+            OK(tw_table_rows(loaded, &key, 1, TW_ACCESS_WRITE, &row, &error));
+        }
+        tw_table_destroy(&loaded);
+    }
+    tw_table_destroy(&whole);
+    test_remove(directory);
+}
+
 static void files_of_different_cuts_are_a_conflict_that_names_both(void **state)
 {
     (void)state;
@@ -459,6 +497,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_damaged_newest_checkpoint_is_passed_over_and_reported),
         cmocka_unit_test(pruning_keeps_the_newest_checkpoints_and_what_may_be_in_the_making),
         cmocka_unit_test(files_of_m_shards_load_into_any_number_of_shards),
+        cmocka_unit_test(rows_that_were_saved_are_loaded_whatever_the_cap_which_holds_for_new_ones),
         cmocka_unit_test(files_of_different_cuts_are_a_conflict_that_names_both),
         cmocka_unit_test(the_newest_whole_row_file_of_a_shard_is_found),
         cmocka_unit_test(every_failing_call_of_saving_and_loading_leaves_the_older_checkpoint_whole),

@@ -112,7 +112,10 @@ static void the_byte_limit_is_a_named_error_and_loses_nothing(void **state)
         if (status == TW_STATUS_OK)
             ((test_row *)row)->count = n + 1;
     }
-    assert_int_equal(status, TW_STATUS_NO_MEMORY);
+    assert_int_equal(status, TW_STATUS_FULL);
+    assert_int_equal(tw_status_exit_code(status), 78);
+    assert_false(error.retriable);
+    assert_string_equal(error.code, "E205");
     assert_non_null(strstr(error.message, "100000"));
     tw_params_stats stats;
     tw_table_stats(table, &stats);
