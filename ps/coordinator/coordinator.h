@@ -42,11 +42,13 @@ typedef struct tw_coordinator_options {
     uint32_t max_members;       /* TW_MAX_MEMBERS */
     bool can_save;              /* somebody serves tw_coordinator_save_wanted */
     const char *why_not;        /* else: why there is none, for whoever asks; a constant. NULL: it saves nothing */
+    /* Whether a checkpoint may have the name, or why not; asked before anybody stands still. NULL: any. */
+    bool (*takes_name)(void *context, const char *name, char why[TW_ERROR_MESSAGE_SIZE]);
     tw_coordinator_emit emit;
     tw_coordinator_note note;
     /* What whoever watches the shards knows of one; NULL: nobody watches them. */
     void (*look)(void *context, uint32_t shard, tw_lookout_shard *out);
-    void *context, *note_context;
+    void *context, *note_context; /* the second of note and takes_name */
 } tw_coordinator_options;
 
 TW_MUST_USE tw_status tw_coordinator_create(

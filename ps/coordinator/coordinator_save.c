@@ -23,17 +23,44 @@ static void save_end(tw_coordinator *self, tw_save_state state, const char *mess
         tw_coordinator_order_all(self);
 }
 
+/* Who still learns. */
+static const member *save_culprit(const tw_coordinator *self)
+{
+    for (size_t i = 0; i < self->n_members; i++) {
+        const member *one = &self->member[i];
+        if (one->grant.epoch != 0 && one->standing.quiet != self->save.id)
+            return one;
+    }
+    return NULL;
+}
+
+/* For whoever asked, while it is under way: what has yet to come. */
+static void describe_wait(const tw_coordinator *self, char *text, size_t size)
+{
+    const save *one = &self->save;
+    const member *culprit = one->phase == SAVE_QUIETING ? save_culprit(self) : NULL;
+    if (culprit != NULL)
+        (void)snprintf(text, size, "worker %s to finish its batch", culprit->standing.name);
+    else if (one->phase == SAVE_PUT_OFF)
+        (void)snprintf(text, size, "a moment for one cut: %.300s", one->message);
+    else
+        (void)snprintf(text, size, "%s", one->phase == SAVE_WRITING ? "the files to be written" : "the shards' cut");
+}
+
 static void save_answer(tw_coordinator *self, const void *peer, size_t peer_size, const tw_frame *frame)
 {
     const save *one = &self->save;
+    char wait[TW_ERROR_MESSAGE_SIZE];
+    const char *text = one->state == TW_SAVE_UNDER_WAY ? wait : one->message;
     tw_frame answer = {.type = TW_FRAME_SAVED,
         .sender = frame->sender,
         .incarnation = self->options.incarnation,
         .ack = frame->sequence,
         .handle = one->checkpoint,
         .generation = (uint64_t)one->state};
+    describe_wait(self, wait, sizeof wait);
     if (tw_frame_begin(&self->out, &answer, NULL, NULL) < 0 ||
-        tw_buffer_append(&self->out, one->message, strlen(one->message), NULL) < 0)
+        tw_buffer_append(&self->out, text, strlen(text), NULL) < 0)
         return;
     tw_frame_finish(&self->out, &answer);
     self->options.emit(self->options.context, peer, peer_size, self->out.bytes, self->out.size);
@@ -57,9 +84,17 @@ static bool is_under_way(const save *one)
     return one->phase != SAVE_NONE && one->phase != SAVE_ENDED;
 }
 
+static bool takes_name(const tw_coordinator *self, const tw_frame *frame, char why[TW_ERROR_MESSAGE_SIZE])
+{
+    char name[TW_SAVE_NAME_SIZE] = "";
+    memcpy(name, frame->payload, frame->payload_size);
+    return self->options.takes_name == NULL || self->options.takes_name(self->options.note_context, name, why);
+}
+
 void tw_coordinator_save_request(tw_coordinator *self, const void *peer, size_t peer_size, const tw_frame *frame)
 {
     save *one = &self->save;
+    char taken[TW_ERROR_MESSAGE_SIZE] = "";
     if (one->phase != SAVE_NONE && one->sender == frame->sender) {
         save_answer(self, peer, peer_size, frame);
         return;
@@ -80,6 +115,10 @@ void tw_coordinator_save_request(tw_coordinator *self, const void *peer, size_t 
         tw_coordinator_nack(self, peer, peer_size, frame, TW_NACK_OVERLOAD, "another named checkpoint is under way");
         return;
     }
+    if (!takes_name(self, frame, taken)) {
+        tw_coordinator_nack(self, peer, peer_size, frame, TW_NACK_CONFLICT, taken);
+        return;
+    }
     *one = (save){.phase = SAVE_QUIETING,
         .id = one->id + 1,
         .deadline_us = self->now_us + self->options.save_timeout_us,
@@ -89,17 +128,6 @@ void tw_coordinator_save_request(tw_coordinator *self, const void *peer, size_t 
     tw_coordinator_order_all(self);
     save_answer(self, peer, peer_size, frame);
     tw_coordinator_save_check(self);
-}
-
-/* Who still learns. */
-static const member *save_culprit(const tw_coordinator *self)
-{
-    for (size_t i = 0; i < self->n_members; i++) {
-        const member *one = &self->member[i];
-        if (one->grant.epoch != 0 && one->standing.quiet != self->save.id)
-            return one;
-    }
-    return NULL;
 }
 
 /* All go on, so that what kept the shards from one cut can be learned. */

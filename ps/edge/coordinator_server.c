@@ -166,6 +166,7 @@ static tw_status server_open(tw_coordinator_server *self, const tw_coordinator_s
         .save_timeout_us = (int64_t)options->save_timeout_ms * 1000,
         .can_save = options->can_save,
         .why_not = options->why_not,
+        .takes_name = options->takes_name,
         .emit = server_emit,
         .note = options->note,
         .look = options->is_watching ? server_look : NULL,

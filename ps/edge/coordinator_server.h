@@ -25,7 +25,8 @@ typedef struct tw_coordinator_server_options {
     const tw_socket_security *shard_security; /* then: towards them; NULL: plain. Borrowed for the call */
     uint32_t takeover_after_ms;               /* then: their silence; 0: 1000 */
     const char *shard_hint;                   /* then: as of tw_lookout_options */
-    tw_coordinator_note note;                 /* from the server's thread; may be NULL */
+    bool (*takes_name)(void *context, const char *name, char why[TW_ERROR_MESSAGE_SIZE]); /* from the server's thread */
+    tw_coordinator_note note; /* from the server's thread; may be NULL */
     void *context;
 } tw_coordinator_server_options;
 

@@ -7,7 +7,7 @@
 
 enum { TURN_MS = 20 };
 
-static const int64_t repeat_us = 100000;
+static const int64_t repeat_us = 100000, tell_us = 1000000;
 
 typedef struct asking {
     tw_question *question;
@@ -49,6 +49,7 @@ static tw_status asking_run(asking *self, tw_error *error)
     const tw_question *question = self->question;
     int64_t now_us = tw_clock_monotonic_us(), ask_us = now_us, end_us = now_us + (int64_t)question->timeout_ms * 1000;
     int64_t silent_us = question->silence_ms > 0 ? now_us + (int64_t)question->silence_ms * 1000 : end_us;
+    int64_t begun_us = now_us, told_us = now_us;
     tw_status status = TW_STATUS_IDLE;
     while (status == TW_STATUS_IDLE && now_us < end_us && (question->is_heard || now_us < silent_us)) {
         tw_status turn = TW_STATUS_OK;
@@ -60,6 +61,10 @@ static tw_status asking_run(asking *self, tw_error *error)
             turn = self->link->ops->wait(self->link, TURN_MS, error);
         status = turn >= 0 ? asking_receive(self, error) : turn;
         now_us = tw_clock_monotonic_us();
+        if (status == TW_STATUS_IDLE && question->waiting != NULL && now_us - told_us >= tell_us) {
+            told_us = now_us;
+            question->waiting(question->context, (now_us - begun_us) / 1000);
+        }
     }
     return status;
 }

@@ -13,6 +13,7 @@ typedef struct tw_question {
     int silence_ms; /* without any frame it is given up so early; 0: timeout_ms */
     /* A frame that came: IDLE: it decides nothing; OK or an error ends it. */
     tw_status (*take)(void *context, const tw_frame *frame, tw_error *error);
+    void (*waiting)(void *context, int64_t waited_ms); /* about once a second; may be NULL */
     void *context;
     bool is_heard; /* out: some frame came */
 } tw_question;

@@ -13,6 +13,7 @@
 #include "cmd/cause.h"
 #include "cmd/child.h"
 #include "cmd/console.h"
+#include "engine/versions.h"
 
 enum { PATH_SIZE = 512, FIXED_ARGUMENTS = 12 };
 
@@ -80,6 +81,19 @@ static void on_note(void *context, const char *message)
     console_note("thalweg: coordinator: %s", message);
 }
 
+/* Two checkpoints of one name could not be told apart. A directory that cannot be read fails when it is saved to. */
+static bool takes_name(void *context, const char *name, char why[TW_ERROR_MESSAGE_SIZE])
+{
+    uint64_t id = 0;
+    const crew *self = context;
+    if (self->options.directory == NULL || tw_versions_named(self->options.directory, name, &id, NULL) != TW_STATUS_OK)
+        return true;
+    (void)snprintf(why, TW_ERROR_MESSAGE_SIZE,
+        "checkpoint %06llu has the name already, and names are not given again: ask for another one",
+        (unsigned long long)id);
+    return false;
+}
+
 static tw_status crew_start_coordinator(crew *self, tw_error *error)
 {
     char address[PATH_SIZE];
@@ -90,7 +104,9 @@ static tw_status crew_start_coordinator(crew *self, tw_error *error)
         .n_shards = self->options.n_shards,
         .can_save = self->options.can_save,
         .why_not = "this run has no checkpoint directory",
+        .takes_name = takes_name,
         .note = on_note,
+        .context = self,
     };
     tw_status status = tw_coordinator_server_start(&options, &self->coordinator, error);
     if (status < 0 || self->options.directory == NULL)

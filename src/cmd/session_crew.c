@@ -11,7 +11,6 @@
 #include "cmd/crew_figures.h"
 #include "cmd/session_state.h"
 #include "config/fingerprint.h"
-#include "engine/versions.h"
 #include "ps/worker/claim.h"
 #include "ps/worker/cut.h"
 
@@ -193,30 +192,13 @@ static tw_status plan_cut(void *context, tw_params *params, tw_error *error)
     return TW_STATUS_OK;
 }
 
-static tw_status check_name(const crew_run *self, tw_error *error)
-{
-    uint64_t id = 0;
-    const char *directory = self->session->assembly->pipeline->checkpoint_dir;
-    tw_status status = tw_versions_named(directory, self->named.name, &id, error);
-    if (status == TW_STATUS_OK)
-        return tw_error_set(error, TW_STATUS_CONFLICT, "checkpoint %llu has the name \"%s\" already",
-            (unsigned long long)id, self->named.name);
-    return status == TW_STATUS_NOT_FOUND ? TW_STATUS_OK : status;
-}
-
 /* Everybody stands still, or keeps rounds: all shards are cut at the same marks. BUSY: not now. */
 static tw_status start_named(crew_run *self, tw_error *error)
 {
     named_save *named = &self->named;
     tw_manifest manifest;
     named->is_wanted = false;
-    tw_status status = check_name(self, error);
-    if (status == TW_STATUS_CONFLICT) { /* told to the one who asked; nothing of the run has failed */
-        tw_coordinator_server_save_cut(crew_coordinator(self->crew), status, error->message);
-        return TW_STATUS_OK;
-    }
-    if (status == TW_STATUS_OK)
-        status = tw_model_use(self->session->assembly->model, fence_orphans, named, error);
+    tw_status status = tw_model_use(self->session->assembly->model, fence_orphans, named, error);
     take_stats(self);
     if (status == TW_STATUS_OK)
         status = capture(self, &manifest, error);

@@ -41,6 +41,13 @@ static tw_status find_address(const flags *given, char **out, tw_error *error)
     return status;
 }
 
+static void tell_waiting(void *context, int64_t waited_ms, const char *what)
+{
+    const tw_save_request *wanted = context;
+    if (waited_ms < 2000 || console_is_due(waited_ms))
+        console_note("checkpoint %s: waiting for %s, for %lld s", wanted->name, what, (long long)(waited_ms / 1000));
+}
+
 static tw_status ask(const flags *given, const char *address, int64_t timeout_us, tw_error *error)
 {
     uint64_t id = 0;
@@ -48,8 +55,14 @@ static tw_status ask(const flags *given, const char *address, int64_t timeout_us
     const tw_socket_security *security = NULL;
     const char *name = given->argument[0];
     tw_status status = security_of_client(&keys, given, &security, error);
+    tw_save_request wanted = {.address = address,
+        .security = security,
+        .name = name,
+        .timeout_ms = (int)(timeout_us / 1000),
+        .waiting = tell_waiting,
+        .context = &wanted};
     if (status == TW_STATUS_OK)
-        status = tw_request_save(address, security, name, (int)(timeout_us / 1000), &id, error);
+        status = tw_request_save(&wanted, &id, error);
     security_fini(&keys);
     if (status == TW_STATUS_OK)
         console_note("checkpoint %06llu is saved as %s", (unsigned long long)id, name);

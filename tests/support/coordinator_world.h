@@ -106,6 +106,14 @@ static inline uint64_t shards_of(uint64_t first, uint64_t second)
     return (tw_process_digest(0, first) + tw_process_digest(1, second)) | 1;
 }
 
+/* All names but one are free. */
+static inline bool world_takes_name(void *context, const char *name, char why[TW_ERROR_MESSAGE_SIZE])
+{
+    (void)context;
+    (void)snprintf(why, TW_ERROR_MESSAGE_SIZE, "checkpoint 7 has the name already");
+    return strcmp(name, "taken") != 0;
+}
+
 static inline void start_coordinator(world *self, int64_t grace_us)
 {
     static const char *const address[2] = {"ipc:///a", "ipc:///b"};
@@ -116,6 +124,7 @@ static inline void start_coordinator(world *self, int64_t grace_us)
         .can_save = true,
         .emit = world_emit,
         .note = world_note,
+        .takes_name = world_takes_name,
         .look = self->is_watching ? world_look : NULL,
         .context = self,
         .note_context = self};

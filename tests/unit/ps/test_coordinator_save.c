@@ -277,6 +277,26 @@ static void a_name_that_could_be_a_path_is_refused(void **state)
     world_destroy(self);
 }
 
+static void a_name_that_is_taken_is_refused_before_anybody_stands_still(void **state)
+{
+    (void)state;
+    letter answer;
+    world *self = world_create(15, 2);
+    run_for(self, 50 * MS);
+    self->worker[1].busy_until_us = self->now_us + 1000000;
+    tw_frame said = save_request(self, 900, 1, "taken", &answer);
+    assert_int_equal(said.type, TW_FRAME_NACK);
+    assert_int_equal(said.reason, TW_NACK_CONFLICT);
+    answer.bytes[answer.size] = '\0';
+    assert_string_equal((char *)answer.bytes + TW_FRAME_HEADER, "checkpoint 7 has the name already");
+    run_for(self, 300 * MS);
+    assert_int_equal(self->worker[0].state.orders.quiet, 0);
+    assert_int_equal(save_request(self, 901, 1, "free", &answer).type, TW_FRAME_SAVED); /* nothing is under way */
+    answer.bytes[answer.size] = '\0';
+    assert_non_null(strstr((char *)answer.bytes + TW_FRAME_HEADER, "to finish its batch"));
+    world_destroy(self);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +308,7 @@ int main(void)
         cmocka_unit_test(a_report_that_comes_late_changes_nothing),
         cmocka_unit_test(its_status_names_workers_shares_shards_and_the_latest_checkpoint),
         cmocka_unit_test(a_name_that_could_be_a_path_is_refused),
+        cmocka_unit_test(a_name_that_is_taken_is_refused_before_anybody_stands_still),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

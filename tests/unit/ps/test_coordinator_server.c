@@ -97,7 +97,8 @@ typedef struct asking {
 static void *ask(void *context)
 {
     asking *self = context;
-    self->status = tw_request_save(self->address, NULL, "cut", PATIENCE_MS, &self->id, &self->error);
+    tw_save_request wanted = {.address = self->address, .name = "cut", .timeout_ms = PATIENCE_MS};
+    self->status = tw_request_save(&wanted, &self->id, &self->error);
     return NULL;
 }
 
