@@ -28,8 +28,10 @@ struct tw_guard {
     atomic_bool is_stopping;
     _Atomic(void *) monitor; /* of the server that is watched; the thread's own once it is set */
     tw_door door;
-    int listener; /* the thread's own descriptor of the listening socket; -1: not known yet */
-    bool is_shut; /* the listener */
+    int listener;        /* the thread's own descriptor of the listening socket; -1: not known yet */
+    tw_door_state state; /* of the listener */
+    tw_hosts hosts;      /* that it lets in when it is shut to strangers */
+    bool has_new_host;   /* of which the listener does not know yet */
     _Atomic uint64_t n_known, n_stranger, n_came, n_passed, n_broke, n_left, n_shut;
 };
 
@@ -155,9 +157,12 @@ static void guard_follow_door(tw_guard *self, void *monitor)
     int32_t value = 0;
     for (int event; (event = next_event(monitor, 0, &value)) != 0;)
         guard_hear(self, event, value);
-    bool is_shut = tw_door_tick(&self->door, tw_clock_monotonic_us());
-    if (is_shut != self->is_shut && self->listener >= 0 && tw_door_move(self->listener, is_shut))
-        self->is_shut = is_shut;
+    tw_door_state state = tw_door_tick(&self->door, tw_clock_monotonic_us());
+    bool is_stale = state != self->state || (state == TW_DOOR_TO_KNOWN && self->has_new_host);
+    if (is_stale && self->listener >= 0 && tw_door_move(self->listener, state, &self->hosts)) {
+        self->state = state;
+        self->has_new_host = false;
+    }
     guard_publish(self);
 }
 
@@ -168,6 +173,9 @@ static void guard_answer(tw_guard *self)
         return;
     const tw_allowed *who = zap_decide(self, &request);
     atomic_fetch_add(who != NULL ? &self->n_known : &self->n_stranger, 1);
+    if (who != NULL && request.size[ZAP_ADDRESS] < ZAP_FRAME_MAX &&
+        tw_hosts_admit(&self->hosts, (const char *)request.frame[ZAP_ADDRESS], request.size[ZAP_ADDRESS]))
+        self->has_new_host = true;
     zap_answer(self->socket, &request, who);
 }
 
@@ -178,7 +186,7 @@ static void *guard_main(void *argument)
         void *monitor = atomic_load(&self->monitor);
         zmq_pollitem_t item[2] = {
             {.socket = self->socket, .events = ZMQ_POLLIN}, {.socket = monitor, .events = ZMQ_POLLIN}};
-        if (zmq_poll(item, monitor != NULL ? 2 : 1, self->is_shut ? SHUT_POLL_MS : POLL_MS) < 0)
+        if (zmq_poll(item, monitor != NULL ? 2 : 1, self->state != TW_DOOR_OPEN ? SHUT_POLL_MS : POLL_MS) < 0)
             continue;
         if ((item[0].revents & ZMQ_POLLIN) != 0)
             guard_answer(self);

@@ -34,7 +34,8 @@ TW_MUST_USE tw_status tw_guard_open(
     tw_net *net, const tw_entrance *entrance, tw_guard **guard, tw_socket **socket, tw_error *error);
 
 /* Watches who comes to `server`, of the guard's context, from before it is bound: counts, and takes no new connections
- * for a while when too many come that do not pass the handshake or too many are open (net/door.h). At most one server.
+ * for a while when too many come that do not pass the handshake or too many are open (net/door.h); those of hosts that
+ * were let in before have a limit of their own. At most one server.
  * Its thread's call. */
 TW_MUST_USE tw_status tw_guard_watch(tw_guard *self, tw_socket *server, tw_error *error);
 
@@ -45,7 +46,7 @@ typedef struct tw_guard_figures {
     uint64_t n_came, n_left;      /* connections; the difference is open now */
     uint64_t n_passed;            /* handshakes that ended well */
     uint64_t n_broke;             /* that failed, but for strangers' keys */
-    uint64_t n_shut;              /* times that no new connections were taken */
+    uint64_t n_shut;              /* times that no new connections of strangers were taken */
 } tw_guard_figures;
 
 /* Any thread. */

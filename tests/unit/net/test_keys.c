@@ -1,11 +1,16 @@
 /* Keys, allow-lists and the guard: who gets in, and what a broken file says. */
 #define _DEFAULT_SOURCE
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -159,8 +164,9 @@ static void allow_lists_give_roles_and_names_and_their_errors_the_line(void **st
 
 /* Sends one message and waits for it at the server. NULL: it did not come within `timeout_ms`; else who it came from.
  */
-static const char *pass(tw_net *net,
+static const char *pass_at(tw_net *net,
     tw_socket *server,
+    const char *address,
     tw_message *message,
     const tw_key_pair *keys,
     const char *server_key,
@@ -175,7 +181,7 @@ static const char *pass(tw_net *net,
     tw_part part = {"hello", 5};
     bool is_readable = false;
     assert_int_equal(tw_socket_create(net, &options, &client, NULL), TW_STATUS_OK);
-    assert_int_equal(tw_socket_connect(client, tw_socket_address(server), NULL), TW_STATUS_OK);
+    assert_int_equal(tw_socket_connect(client, address, NULL), TW_STATUS_OK);
     for (int waited = 0; waited < timeout_ms && !is_readable; waited += 10) {
         (void)!tw_socket_send(client, &part, 1, NULL);
         (void)!tw_socket_wait(&server, 1, 10, &is_readable, NULL);
@@ -187,6 +193,16 @@ static const char *pass(tw_net *net,
         user = tw_message_user(message);
     tw_socket_destroy(&client);
     return user;
+}
+
+static const char *pass(tw_net *net,
+    tw_socket *server,
+    tw_message *message,
+    const tw_key_pair *keys,
+    const char *server_key,
+    int timeout_ms)
+{
+    return pass_at(net, server, tw_socket_address(server), message, keys, server_key, timeout_ms);
 }
 
 static void only_keys_of_the_list_get_in_and_say_who_they_are(void **state)
@@ -218,6 +234,110 @@ static void only_keys_of_the_list_get_in_and_say_who_they_are(void **state)
     assert_true(figures.n_known >= 2 && figures.n_stranger >= 2);
     assert_true(figures.n_passed == 2 && figures.n_broke >= 2);
     assert_true(figures.n_came >= figures.n_passed + figures.n_stranger + figures.n_broke);
+    tw_message_destroy(&message);
+    tw_socket_destroy(&server);
+    tw_guard_stop(&guard);
+    tw_net_destroy(&net);
+    tw_allow_list_fini(&list);
+}
+
+/* An address of this machine that is none of loopback's. */
+static bool find_host(struct sockaddr_in *out)
+{
+    struct ifaddrs *list = NULL;
+    bool is_found = false;
+    if (getifaddrs(&list) != 0)
+        return false;
+    for (struct ifaddrs *one = list; one != NULL && !is_found; one = one->ifa_next) {
+        is_found = one->ifa_addr != NULL && one->ifa_addr->sa_family == AF_INET && (one->ifa_flags & IFF_UP) != 0 &&
+                   (one->ifa_flags & IFF_LOOPBACK) == 0;
+        if (is_found)
+            memcpy(out, one->ifa_addr, sizeof *out);
+    }
+    freeifaddrs(list);
+    return is_found;
+}
+
+/* A connection that says nothing, under way from `source` to `port` there; -1: none. */
+static int begin_connection(struct sockaddr_in source, uint16_t port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    source.sin_port = 0;
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&source, sizeof source), 0);
+    source.sin_port = port;
+    (void)connect(fd, (struct sockaddr *)&source, sizeof source);
+    return fd;
+}
+
+static bool has_connected(int fd, int timeout_ms)
+{
+    int why = 0;
+    socklen_t size = sizeof why;
+    struct pollfd item = {.fd = fd, .events = POLLOUT};
+    return poll(&item, 1, timeout_ms) == 1 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &why, &size) == 0 && why == 0;
+}
+
+enum { FLOOD_MAX = 600 };
+
+/* Silent connections from loopback until the door is shut once more; true: then one of the host comes in at once, and
+ * one of loopback does not. */
+static bool only_the_host_comes_in(const tw_guard *guard, struct sockaddr_in host, uint16_t port)
+{
+    static int flood[FLOOD_MAX];
+    struct sockaddr_in stranger = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    tw_guard_figures before, now;
+    int n = 0;
+    tw_guard_figures_get(guard, &before);
+    now = before;
+    for (; n < FLOOD_MAX && now.n_shut == before.n_shut; n++) {
+        flood[n] = begin_connection(stranger, port);
+        (void)has_connected(flood[n], 50);
+        tw_guard_figures_get(guard, &now);
+    }
+    int known = begin_connection(host, port), unknown = begin_connection(stranger, port);
+    bool is_so = has_connected(known, 200) && !has_connected(unknown, 0) && now.n_shut > before.n_shut;
+    for (int i = 0; i < n; i++)
+        (void)close(flood[i]);
+    (void)close(known);
+    (void)close(unknown);
+    return is_so;
+}
+
+static void while_strangers_keep_the_door_shut_a_host_that_was_let_in_before_comes_in(void **state)
+{
+    fixture *self = *state;
+    tw_allow_list list;
+    tw_net *net = NULL;
+    tw_guard *guard = NULL;
+    tw_socket *server = NULL;
+    tw_message *message = NULL;
+    struct sockaddr_in host;
+    char address[64], text[INET_ADDRSTRLEN];
+    tw_socket_security security = {.public_key = self->server.public_key, .secret_key = self->server.secret_key};
+    tw_socket_options options = {.kind = TW_SOCKET_ROUTER, .security = &security};
+    if (!find_host(&host)) {
+        print_message("SKIPPED: this machine has loopback addresses only\n");
+        skip();
+    }
+    make_list(self, &list);
+    assert_int_equal(tw_net_create(1, &net, NULL), TW_STATUS_OK);
+    assert_int_equal(tw_guard_start(net, &list, &guard, NULL), TW_STATUS_OK);
+    assert_int_equal(tw_socket_create(net, &options, &server, NULL), TW_STATUS_OK);
+    assert_int_equal(tw_guard_watch(guard, server, NULL), TW_STATUS_OK);
+    assert_int_equal(tw_socket_bind(server, "tcp://0.0.0.0:*", NULL), TW_STATUS_OK);
+    assert_int_equal(tw_message_create(&message, NULL), TW_STATUS_OK);
+    const char *port = strrchr(tw_socket_address(server), ':') + 1;
+    assert_non_null(inet_ntop(AF_INET, &host.sin_addr, text, sizeof text));
+    (void)snprintf(address, sizeof address, "tcp://%s:%s", text, port);
+    uint16_t number = htons((uint16_t)atoi(port));
+    assert_false(only_the_host_comes_in(guard, host, number)); /* nobody is known yet */
+    assert_string_equal(
+        pass_at(net, server, address, message, &self->worker, self->server.public_key, 10000), "worker first");
+    bool is_so = false;
+    for (int i = 0; i < 5 && !is_so; i++) /* a machine that stands still lets the door open again */
+        is_so = only_the_host_comes_in(guard, host, number);
+    assert_true(is_so);
     tw_message_destroy(&message);
     tw_socket_destroy(&server);
     tw_guard_stop(&guard);
@@ -272,6 +392,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(allow_lists_give_roles_and_names_and_their_errors_the_line, set_up, tear_down),
         cmocka_unit_test_setup_teardown(only_keys_of_the_list_get_in_and_say_who_they_are, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_server_that_lets_strangers_in_fails_its_test, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            while_strangers_keep_the_door_shut_a_host_that_was_let_in_before_comes_in, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
