@@ -204,7 +204,8 @@ tw_status model_print_files(const char *directory, tw_error *error)
     if (status == TW_STATUS_OK)
         status = find_files(&self, error);
     if (status == TW_STATUS_OK) {
-        qsort(self.item, self.n, sizeof *self.item, compare_places);
+        if (self.n > 0)
+            qsort(self.item, self.n, sizeof *self.item, compare_places);
         (void)printf("\n%-24s  %-24s  %-12s%12s%10s  %s\n", "file", "needed by", "kind", "rows", "MB", "state");
         for (size_t i = 0; i < self.n; i++) {
             place_check(&self, &self.item[i]);

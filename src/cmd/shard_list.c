@@ -62,7 +62,7 @@ tw_status shard_list_read(
         status = tw_file_load(path, LIST_MAX, text, &size, error);
     if (status == TW_STATUS_NOT_FOUND)
         return no_run(directory, error);
-    if (status < 0)
+    if (status != TW_STATUS_OK)
         return status;
     char *at = *text, *end = strchr(at, '\n');
     long pid = strtol(at, NULL, 10);

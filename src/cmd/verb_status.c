@@ -50,11 +50,9 @@ static tw_status read_connect(status_run *self, const flags *given, tw_error *er
     self->list = tw_alloc_zero(size);
     if (self->list == NULL)
         return tw_no_memory(error, size);
-    for (size_t i = 0; i < given->n_values; i++) {
-        if (strcmp(given->value[i].flag->name, "connect") == 0) {
-            strcat(self->list, given->value[i].text);
-            strcat(self->list, ",");
-        }
+    for (size_t i = 0, used = 0; i < given->n_values; i++) {
+        if (strcmp(given->value[i].flag->name, "connect") == 0)
+            used += (size_t)snprintf(self->list + used, size - used, "%s,", given->value[i].text);
     }
     tw_status status = TW_STATUS_OK;
     for (char *at = self->list, *comma; status == TW_STATUS_OK && (comma = strchr(at, ',')) != NULL; at = comma + 1) {
