@@ -6,6 +6,7 @@
 #include "ps/shard/leases.h"
 #include "ps/shard/shard.h"
 #include "ps/shard/shard_rounds.h"
+#include "ps/wire/pipeline.h"
 
 enum { TW_SESSION_KEY_LISTS = 64 };
 
@@ -43,7 +44,8 @@ typedef struct tw_session {
     uint64_t n_ticks; /* of the push whose last part has come: tw_keep */
     tw_buffer values;
     tw_pending hold;
-    tw_round_member worker; /* of several with fixed shares and without rounds; count 0: no such */
+    tw_round_member worker;      /* of several with fixed shares and without rounds; count 0: no such */
+    tw_pipeline_digest pipeline; /* of a worker that learns */
     int64_t used_us;
     int64_t rival_us, knocked_us; /* another process wants to be this worker: since when, and when it last said so */
     int64_t seat_until_us;        /* it may learn until then: seat.h; 0: it has no seat */

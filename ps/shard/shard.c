@@ -8,13 +8,7 @@
 #include "ps/shard/shard_state.h"
 #include "store/spec.h"
 
-enum {
-    SHARD_MAX_SESSIONS = 64,
-    SHARD_MAX_BLOCK_RECORDS = 1 << 22,
-    SHARD_MAX_BLOCK_BYTES = 1 << 30,
-    SHARD_ALIVE_US = 3000000, /* how far apart two signs of a worker are that show it to be alive, or dead */
-    SHARD_KNOCKS_US = 1000000 /* between two HELLO of one that waits to take a worker's place, at most */
-};
+enum { SHARD_MAX_SESSIONS = 64, SHARD_MAX_BLOCK_RECORDS = 1 << 22, SHARD_MAX_BLOCK_BYTES = 1 << 30 };
 
 tw_status tw_shard_create(const tw_shard_options *options, tw_shard **out, tw_error *error)
 {
@@ -300,50 +294,6 @@ static tw_nack_reason hello_check(const tw_shard *self, const tw_frame *frame, c
     return check_spec(self, hello, error);
 }
 
-/* Without rounds, and with a fixed share of the input. */
-static bool is_numbered(const tw_hello *hello)
-{
-    return hello->role == TW_ROLE_PEER && hello->worker.count > 0 && hello->worker.staleness == TW_STALENESS_UNLIMITED;
-}
-
-/* Whether another process that is `who` still works: known when it is heard of, or not, for a while after the question
- * came up. */
-static tw_nack_reason rival_check(tw_session *other, const tw_round_member *who, int64_t now_us, tw_error *error)
-{
-    if (other->knocked_us == 0 || now_us - other->knocked_us > SHARD_KNOCKS_US)
-        other->rival_us = now_us;
-    other->knocked_us = now_us;
-    if (other->used_us - other->rival_us < SHARD_ALIVE_US) {
-        (void)tw_error_set(error, TW_STATUS_BUSY,
-            "worker %u of %u was heard of just now from another process: waiting to see whether it lives", who->index,
-            who->count);
-        return TW_NACK_OVERLOAD;
-    }
-    other->knocked_us = 0; /* whoever comes next may be the successor of one that ends now */
-    (void)tw_error_set(error, TW_STATUS_CONFLICT,
-        "another process learns as worker %u of %u: give each its own number by --worker I/N, or end that one",
-        who->index, who->count);
-    return TW_NACK_DENIED;
-}
-
-/* Two workers of one number would read the same share twice, and nobody what the missing number should. Shard 0 alone
- * decides, so that of two that come at a time one is let in. */
-static tw_nack_reason shard_meet_rivals(tw_shard *self, const tw_frame *frame, const tw_hello *hello, tw_error *error)
-{
-    int64_t now_us = self->rounds.now_us;
-    for (uint32_t i = 0; self->options.index == 0 && is_numbered(hello) && i < self->options.max_sessions; i++) {
-        tw_session *other = &self->session[i];
-        if (!other->is_open || other->sender == frame->sender || other->worker.count != hello->worker.count ||
-            other->worker.index != hello->worker.index)
-            continue;
-        if (now_us - other->used_us < SHARD_ALIVE_US)
-            return rival_check(other, &hello->worker, now_us, error);
-        tw_shard_forget(self, other);
-        tw_session_fini(other);
-    }
-    return TW_NACK_NONE;
-}
-
 static tw_session *session_find(tw_shard *self, const void *peer, size_t peer_size)
 {
     for (uint32_t i = 0; i < self->options.max_sessions; i++) {
@@ -409,7 +359,7 @@ static void shard_hello(tw_shard *self, uint32_t roles, const void *peer, size_t
     tw_nack_reason reason = hello_check(self, frame, &hello, &error);
     uint32_t clock = frame->clock;
     if (reason == TW_NACK_NONE)
-        reason = shard_meet_rivals(self, frame, &hello, &error);
+        reason = tw_shard_meet_rivals(self, frame, &hello, &error);
     if (reason == TW_NACK_NONE)
         reason = tw_shard_join(self, &hello, frame, &clock, &error);
     bool is_changed = reason == TW_NACK_NONE && hello_changes_keep(self, &hello);
@@ -444,8 +394,7 @@ static void shard_hello(tw_shard *self, uint32_t roles, const void *peer, size_t
     session->sequence = frame->sequence;
     session->last_used = ++self->clock;
     session->used_us = self->rounds.now_us;
-    if (is_numbered(&hello))
-        session->worker = hello.worker;
+    tw_shard_enter_worker(session, frame, &hello);
     tw_shard_enter(self, session, &hello);
     shard_welcome(self, session, frame, clock);
 }

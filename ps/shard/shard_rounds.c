@@ -201,8 +201,10 @@ void tw_shard_clock(tw_shard *self, tw_session *session, const tw_frame *frame)
             "CLOCK: not of a worker that keeps rounds or has a number here");
         return;
     }
-    if (frame->handle == 1)
+    if (frame->handle == 1) {
         session->worker = (tw_round_member){0};
+        session->pipeline = (tw_pipeline_digest){{0}};
+    }
     if (has_rounds && frame->handle == 1)
         tw_rounds_leave(&self->rounds.of, session->hold.worker - 1);
     else if (has_rounds)

@@ -69,6 +69,11 @@ void tw_shard_refuse_stale(
 /* Applies the push that is staged in the session and answers it. `frame`: its last part. */
 void tw_shard_push_apply(tw_shard *self, tw_session *session, const tw_frame *frame);
 
+/* Whether a worker that says HELLO may learn beside those that are here, or in the place of one that died
+ * (shard_rivals.c). */
+tw_nack_reason tw_shard_meet_rivals(tw_shard *self, const tw_frame *frame, const tw_hello *hello, tw_error *error);
+void tw_shard_enter_worker(tw_session *session, const tw_frame *frame, const tw_hello *hello);
+
 /* --- rounds (shard_rounds.c) --- */
 
 /* Takes the worker's place, or says why not. *clock: in: as its HELLO says; out: as it is here. */

@@ -31,7 +31,8 @@ const char *tw_nack_name(tw_nack_reason reason)
 {
     static const char *const names[TW_NACK_N_REASONS] = {"none", "bad frame", "gap", "overlap", "stale epoch",
         "stale incarnation", "conflict", "overload", "schema", "unknown type", "key list gone", "wrong slot", "failed",
-        "denied", "stale owner", [TW_NACK_NOT_PRIMARY] = "not primary", "too large", "table full"};
+        "denied", "stale owner", [TW_NACK_NOT_PRIMARY] = "not primary", "too large",
+        "table full", [TW_NACK_PIPELINE] = "other pipeline"};
     bool is_named = (unsigned)reason < TW_NACK_N_REASONS && names[reason] != NULL;
     return is_named ? names[reason] : "unknown reason";
 }

@@ -98,6 +98,7 @@ typedef enum tw_nack_reason {
     TW_NACK_NOT_PRIMARY = 15, /* a standby, or a shard that another one has taken over from */
     TW_NACK_TOO_LARGE = 16,   /* the pushes of a round do not fit here, now or later: the body says the limit */
     TW_NACK_FULL = 17,        /* the table's cap of bytes is reached, and stays so: the body says the limit */
+    TW_NACK_PIPELINE = 18,    /* the workers that are here learn by another pipeline; the body says in what */
     TW_NACK_N_REASONS,
 } tw_nack_reason;
 

@@ -7,7 +7,7 @@
 uint64_t tw_refusals_hostile(const tw_refusals *self)
 {
     static const tw_nack_reason hostile[] = {
-        TW_NACK_BAD_FRAME, TW_NACK_SCHEMA, TW_NACK_UNKNOWN_TYPE, TW_NACK_WRONG_SLOT, TW_NACK_DENIED};
+        TW_NACK_BAD_FRAME, TW_NACK_SCHEMA, TW_NACK_UNKNOWN_TYPE, TW_NACK_WRONG_SLOT, TW_NACK_DENIED, TW_NACK_PIPELINE};
     uint64_t n = self->n_formless;
     for (size_t i = 0; i < sizeof hostile / sizeof hostile[0]; i++)
         n += self->nack[hostile[i]];

@@ -121,6 +121,7 @@ static tw_status peer_send_hello(tw_remote *self, tw_peer *peer, tw_error *error
     memcpy(hello.name, self->name, sizeof hello.name);
     tw_frame frame = tw_peer_frame(self, peer, TW_FRAME_HELLO);
     frame.handle = peer->shard_epoch;
+    tw_pipeline_put(&self->options.pipeline, &frame);
     frame.clock = tw_pace_hello_round(self, peer);
     tw_status status = tw_frame_begin(&self->out, &frame, NULL, error);
     if (status == TW_STATUS_OK)

@@ -284,9 +284,10 @@ static tw_status nack_fail(
         tw_nack_reason reason;
         tw_status status;
         const char *code;
-    } row[] = {{TW_NACK_SCHEMA, TW_STATUS_CONFLICT, "E302"}, {TW_NACK_STALE_EPOCH, TW_STATUS_CONFLICT, ""},
-        {TW_NACK_DENIED, TW_STATUS_CONFLICT, ""}, {TW_NACK_TOO_LARGE, TW_STATUS_CONFIG, "E308"},
-        {TW_NACK_FULL, TW_STATUS_FULL, "E205"}, {TW_NACK_FAILED, TW_STATUS_IO, ""}};
+    } row[] = {{TW_NACK_SCHEMA, TW_STATUS_CONFLICT, "E302"}, {TW_NACK_PIPELINE, TW_STATUS_CONFLICT, "E310"},
+        {TW_NACK_STALE_EPOCH, TW_STATUS_CONFLICT, ""}, {TW_NACK_DENIED, TW_STATUS_CONFLICT, ""},
+        {TW_NACK_TOO_LARGE, TW_STATUS_CONFIG, "E308"}, {TW_NACK_FULL, TW_STATUS_FULL, "E205"},
+        {TW_NACK_FAILED, TW_STATUS_IO, ""}};
     size_t n = sizeof row / sizeof row[0], i = 0;
     while (i < n && row[i].reason != reason)
         i++;

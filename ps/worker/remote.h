@@ -4,6 +4,7 @@
 
 #include "ps/wire/layout.h"
 #include "ps/wire/link.h"
+#include "ps/wire/pipeline.h"
 
 /* Called about once a second while the client waits for a shard, from the thread that waits. */
 typedef void (*tw_remote_progress)(void *context, uint32_t shard, const char *address, int64_t waited_ms);
@@ -33,6 +34,7 @@ typedef struct tw_remote_options {
     const tw_socket_security *security; /* keys; NULL: plain. Borrowed for the call */
     uint64_t sender;                    /* from clock and process; another one for every client */
     tw_round_member worker;             /* of several with fixed shares; count 0: none. Birth from the clock */
+    tw_pipeline_digest pipeline;        /* of one of several; all 0: not said */
     tw_remote_progress progress;
     tw_remote_waiting waiting;
     void *context;

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "cmd/cause.h"
 #include "cmd/child.h"
@@ -14,6 +15,7 @@
 #include "cmd/stop.h"
 #include "cmd/verbs.h"
 #include "cmd/worker_state.h"
+#include "config/fingerprint.h"
 
 enum { MAX_RECORD_BYTES = 8 << 20, WORKER_MAX_COUNT = 1024, WORKER_MAX_MARKS = 4096 };
 
@@ -111,6 +113,29 @@ static void tell_waiting_for_worker(void *context, const tw_remote_wait *wait)
             (long long)(wait->waited_ms / 1000));
 }
 
+/* All bits of a digest of 64 in 32. */
+static uint32_t fold(uint64_t digest)
+{
+    return (uint32_t)(digest ^ digest >> 32);
+}
+
+static tw_status pipeline_digest(const worker_run *self, tw_pipeline_digest *out, tw_error *error)
+{
+    static const tw_fingerprint_part part[] = {
+        [TW_PIPELINE_FEATURES] = TW_FINGERPRINT_FEATURES,
+        [TW_PIPELINE_MODEL] = TW_FINGERPRINT_MODEL,
+        [TW_PIPELINE_PARAMS] = TW_FINGERPRINT_PARAMS,
+    };
+    tw_status status = TW_STATUS_OK;
+    for (int i = 0; i < TW_PIPELINE_STRIPE && status == TW_STATUS_OK; i++) {
+        uint64_t digest = 0;
+        status = tw_fingerprint_of(self->all.canonical.bytes, part[i], &digest, error);
+        out->part[i] = fold(tw_mix64(digest));
+    }
+    out->part[TW_PIPELINE_STRIPE] = fold(tw_mix64(self->all.pipeline->stripe_bytes));
+    return status;
+}
+
 tw_status worker_attach(worker_run *self, tw_error *error)
 {
     const tw_pipeline *pipeline = self->all.pipeline;
@@ -142,6 +167,8 @@ tw_status worker_attach(worker_run *self, tw_error *error)
         .waiting = tell_waiting_for_worker,
         .context = self,
     };
+    if (status == TW_STATUS_OK)
+        status = pipeline_digest(self, &remote.pipeline, error);
     if (status == TW_STATUS_OK)
         status = tw_remote_create(tw_model_table_spec(self->all.model), &remote, &params, error);
     security_fini(&keys);

@@ -258,6 +258,15 @@ static const tw_code codes[] = {
         "另一个进程正以相同的 --worker I/N "
         "在这些分片上工作：两者会读取同一份额，而缺少的编号无人读取。请为每个进程使用各自"
         "的编号，或结束另一个进程。重新启动的 worker 会等待约 3 秒，直到分片不再收到其前一进程的消息。"},
+    {"E310", "workers of two pipelines",
+        "The workers that learn on these shards at the moment have other features, another label, model, learner "
+        "options "
+        "or parameter_servers.stripe than this one: together they would spoil the model. The message says which. Start "
+        "all with the same pipeline; for another one end all of them first: about 3 s later the shards take it.",
+        "worker 的流水线不一致",
+        "当前在这些分片上学习的 worker 与本 worker 的特征、标签、模型、学习器选项或 parameter_servers.stripe 不同："
+        "一起学习会损坏模型。消息会指出差异。所有 worker 应使用同一流水线；要换用另一流水线，请先结束全部 worker，约 3 "
+        "秒后分片即接受。"},
     {"E401", "port in use", "The address is taken by another process. Choose another one or stop that process.",
         "端口被占用", "该地址已被其他进程占用。请换一个地址或停止该进程。"},
     {"E402", "bad request", "A prediction request cannot be understood. One bad row fails only that row.", "请求无效",

@@ -276,6 +276,31 @@ tw_status tw_fingerprint(const char *canonical, uint64_t *out, tw_error *error)
     return fingerprint(canonical, is_of_model, out, error);
 }
 
+static bool is_of_params(const char *path)
+{
+    return is_of_model(path) && starts_with(path, "model.params.");
+}
+
+static bool is_of_model_itself(const char *path)
+{
+    return is_of_model(path) && starts_with(path, "model.") && !is_of_params(path);
+}
+
+static bool is_of_features(const char *path)
+{
+    return is_of_model(path) && !starts_with(path, "model.");
+}
+
+tw_status tw_fingerprint_of(const char *canonical, tw_fingerprint_part part, uint64_t *out, tw_error *error)
+{
+    bool (*const counts[])(const char *path) = {
+        [TW_FINGERPRINT_FEATURES] = is_of_features,
+        [TW_FINGERPRINT_MODEL] = is_of_model_itself,
+        [TW_FINGERPRINT_PARAMS] = is_of_params,
+    };
+    return fingerprint(canonical, counts[part], out, error);
+}
+
 tw_status tw_fingerprint_data(const char *canonical, uint64_t *out, tw_error *error)
 {
     return fingerprint(canonical, is_of_data, out, error);

@@ -27,6 +27,16 @@ TW_MUST_USE tw_status tw_fingerprint_compare(
 /* A hash of what touches the model: texts that compare as TW_CHANGE_NONE have equal ones. */
 TW_MUST_USE tw_status tw_fingerprint(const char *canonical, uint64_t *out, tw_error *error);
 
+typedef enum tw_fingerprint_part {
+    TW_FINGERPRINT_FEATURES, /* and label */
+    TW_FINGERPRINT_MODEL,    /* without params */
+    TW_FINGERPRINT_PARAMS,
+} tw_fingerprint_part;
+
+/* The same of a part of it. */
+TW_MUST_USE tw_status tw_fingerprint_of(
+    const char *canonical, tw_fingerprint_part part, uint64_t *out, tw_error *error);
+
 /* The value at `path` of a canonical text, in one line; NOT_FOUND: there is none. Release *out with tw_free. */
 TW_MUST_USE tw_status tw_canonical_value(const char *canonical, const char *path, char **out, tw_error *error);
 

@@ -93,6 +93,26 @@ static inline tw_frame push_frame(
         .mark = {{9, from, to}}};
 }
 
+static inline void say_hello(wire *self, const char *peer, tw_role role, uint64_t sender, uint64_t sequence)
+{
+    tw_hello body = counter_hello(role);
+    send_hello(self, peer, &body, sender, sequence);
+}
+
+static inline void hello(wire *self, const char *peer, tw_role role, uint64_t sender, uint64_t sequence)
+{
+    say_hello(self, peer, role, sender, sequence);
+    assert_int_equal(self->last.type, TW_FRAME_WELCOME);
+}
+
+static inline void push_one(
+    wire *self, const char *peer, uint64_t sender, uint64_t sequence, uint64_t from, uint64_t to)
+{
+    static const uint64_t key = 77, values[2] = {0, 1};
+    send_frame(
+        self, peer, push_frame(self, self->last.incarnation, sender, sequence, from, to), &key, values, sizeof values);
+}
+
 static inline uint64_t count_of_77(wire *self)
 {
     uint64_t key = 77;

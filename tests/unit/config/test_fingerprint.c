@@ -109,6 +109,34 @@ static void texts_that_are_not_canonical_are_corrupt(void **state)
     tw_text_fini(&diff);
 }
 
+/* Bits 1 features, 2 model, 4 params: which parts differ from those of the base. */
+static int parts_that_differ(const char *setting)
+{
+    tw_text before = {0}, after = {0};
+    int differ = 0;
+    canonical(base, NULL, &before);
+    canonical(base, setting, &after);
+    for (int i = TW_FINGERPRINT_FEATURES; i <= TW_FINGERPRINT_PARAMS; i++) {
+        uint64_t old_print, new_print;
+        assert_int_equal(tw_fingerprint_of(before.bytes, (tw_fingerprint_part)i, &old_print, NULL), TW_STATUS_OK);
+        assert_int_equal(tw_fingerprint_of(after.bytes, (tw_fingerprint_part)i, &new_print, NULL), TW_STATUS_OK);
+        differ |= (old_print != new_print) << i;
+    }
+    tw_text_fini(&before);
+    tw_text_fini(&after);
+    return differ;
+}
+
+static void what_differs_is_found_in_its_part(void **state)
+{
+    (void)state;
+    assert_int_equal(parts_that_differ("checkpoint.dir=e"), 0);
+    assert_int_equal(parts_that_differ("source.path=b"), 0);
+    assert_int_equal(parts_that_differ("features.hash.seed=1"), 1);
+    assert_int_equal(parts_that_differ("model.bits=20"), 2);
+    assert_int_equal(parts_that_differ("model.params.alpha=0.2"), 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -116,6 +144,7 @@ int main(void)
         cmocka_unit_test(added_features_go_on),
         cmocka_unit_test(changed_learner_options_need_consent),
         cmocka_unit_test(other_changes_of_the_model_are_refused),
+        cmocka_unit_test(what_differs_is_found_in_its_part),
         cmocka_unit_test(texts_that_are_not_canonical_are_corrupt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,9 +12,11 @@
 #include "base/hash.h"
 #include "ps/wire/frame.h"
 #include "ps/wire/layout.h"
+#include "ps/wire/pipeline.h"
 
 static const char golden_push[] = TW_SOURCE_DIR "/tests/golden/wire/v1.push";
 static const char golden_hello[] = TW_SOURCE_DIR "/tests/golden/wire/v1.hello";
+static const char golden_peer[] = TW_SOURCE_DIR "/tests/golden/wire/v1.hello-pipeline"; /* what its pipeline is */
 
 static const uint64_t sample_key[3] = {11, 12, 13};
 
@@ -75,6 +77,8 @@ static void every_field_survives_encoding_and_decoding(void **state)
     tw_free(bytes.bytes);
 }
 
+static const tw_pipeline_digest sample_pipeline = {{0x11111111, 0x22222222, 0x33333333, 0x44444444}};
+
 static void recorded_frames_of_version_1_are_read_as_they_were_meant(void **state)
 {
     (void)state;
@@ -97,6 +101,15 @@ static void recorded_frames_of_version_1_are_read_as_they_were_meant(void **stat
     assert_int_equal(hello->spec.hash_seed, 99);
     assert_int_equal(hello->spec.schema.row.n_fields, 1);
     assert_string_equal(hello->spec.schema.row.field[0].name, "z");
+    tw_pipeline_digest pipeline = tw_pipeline_get(&frame);
+    assert_false(tw_pipeline_is_said(&pipeline));
+    tw_free(bytes);
+    assert_int_equal(tw_file_load(golden_peer, 1 << 20, &bytes, &size, NULL), TW_STATUS_OK);
+    assert_int_equal(tw_frame_decode(bytes, size, &frame, NULL), TW_STATUS_OK);
+    assert_int_equal(tw_hello_decode(hello, frame.payload, frame.payload_size, NULL), TW_STATUS_OK);
+    assert_int_equal(hello->role, TW_ROLE_PEER);
+    pipeline = tw_pipeline_get(&frame);
+    assert_memory_equal(&pipeline, &sample_pipeline, sizeof pipeline);
     free(hello);
     tw_free(bytes);
 }
@@ -117,12 +130,13 @@ static void a_frame_of_another_version_is_refused_by_both_numbers(void **state)
     tw_free(bytes.bytes);
 }
 
-static tw_buffer sample_hello(void)
+static tw_buffer sample_hello(tw_role role, const tw_pipeline_digest *pipeline)
 {
     tw_buffer out = {0}, payload = {0};
     tw_frame frame = {.type = TW_FRAME_HELLO, .model = 1, .sender = 2};
     tw_hello *hello = calloc(1, sizeof *hello);
-    hello->role = TW_ROLE_OWNER;
+    hello->role = role;
+    tw_pipeline_put(pipeline, &frame);
     hello->index = 1;
     hello->count = 3;
     hello->spec.kind = TW_TABLE_EXACT;
@@ -141,9 +155,12 @@ static tw_buffer sample_hello(void)
 /* "--write-golden": writes the golden files where there are none. */
 static int write_golden(void)
 {
-    const char *const path[] = {golden_push, golden_hello};
-    for (int i = 0; i < 2; i++) {
-        tw_buffer bytes = i == 0 ? sample_frame() : sample_hello();
+    const char *const path[] = {golden_push, golden_hello, golden_peer};
+    static const tw_pipeline_digest unsaid;
+    for (int i = 0; i < 3; i++) {
+        tw_buffer bytes = i == 0   ? sample_frame()
+                          : i == 1 ? sample_hello(TW_ROLE_OWNER, &unsaid)
+                                   : sample_hello(TW_ROLE_PEER, &sample_pipeline);
         tw_file_info info;
         if (tw_file_stat(path[i], &info, NULL) != TW_STATUS_OK)
             assert_int_equal(tw_file_store(path[i], bytes.bytes, bytes.size, NULL), TW_STATUS_OK);

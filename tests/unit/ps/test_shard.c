@@ -4,25 +4,6 @@
 #include "ps/shard/leases.h"
 #include "ps/shard/replication.h"
 
-static void say_hello(wire *self, const char *peer, tw_role role, uint64_t sender, uint64_t sequence)
-{
-    tw_hello body = counter_hello(role);
-    send_hello(self, peer, &body, sender, sequence);
-}
-
-static void hello(wire *self, const char *peer, tw_role role, uint64_t sender, uint64_t sequence)
-{
-    say_hello(self, peer, role, sender, sequence);
-    assert_int_equal(self->last.type, TW_FRAME_WELCOME);
-}
-
-static void push_one(wire *self, const char *peer, uint64_t sender, uint64_t sequence, uint64_t from, uint64_t to)
-{
-    static const uint64_t key = 77, values[2] = {0, 1};
-    send_frame(
-        self, peer, push_frame(self, self->last.incarnation, sender, sequence, from, to), &key, values, sizeof values);
-}
-
 static void a_reader_does_not_decide_what_the_rows_are(void **state)
 {
     (void)state;
@@ -116,107 +97,6 @@ static void a_new_owner_makes_the_old_ones_pushes_stale(void **state)
     assert_int_equal(self->last.reason, TW_NACK_STALE_EPOCH);
     push_one(self, "b", 2, 2, 0, 10);
     assert_int_equal(self->last.type, TW_FRAME_ACK);
-    wire_destroy(self);
-}
-
-static void say_hello_as(wire *self, const char *peer, uint64_t sender, uint64_t sequence, tw_round_member who)
-{
-    tw_hello body = counter_hello(TW_ROLE_PEER);
-    body.worker = who;
-    tw_frame frame = {.type = TW_FRAME_HELLO, .model = self->model, .sender = sender, .sequence = sequence};
-    assert_int_equal(tw_frame_begin(&self->out, &frame, NULL, NULL), 0);
-    assert_int_equal(tw_hello_encode(&body, &self->out, NULL), 0);
-    tw_frame_finish(&self->out, &frame);
-    tw_shard_receive(self->shard, peer, strlen(peer), self->out.bytes, self->out.size);
-}
-
-static const tw_round_member first_of_two = {0, 2, TW_STALENESS_UNLIMITED, 1};
-
-static void a_second_process_of_a_live_workers_number_is_refused(void **state)
-{
-    (void)state;
-    wire *self = wire_create();
-    tw_shard_tick(self->shard, 1000000);
-    say_hello_as(self, "a", 1, 1, first_of_two);
-    assert_int_equal(self->last.type, TW_FRAME_WELCOME);
-    say_hello_as(self, "b", 2, 1, (tw_round_member){1, 2, TW_STALENESS_UNLIMITED, 1});
-    assert_int_equal(self->last.type, TW_FRAME_WELCOME);
-    /* The first goes on pushing while the second knocks. */
-    for (uint64_t i = 1; i <= 31; i++) {
-        tw_shard_tick(self->shard, 1000000 + (int64_t)i * 100000);
-        push_one(self, "a", 1, 1 + i, (i - 1) * 10, i * 10);
-        assert_int_equal(self->last.type, TW_FRAME_ACK);
-        say_hello_as(self, "c", 3, i, first_of_two);
-        assert_int_equal(self->last.type, TW_FRAME_NACK);
-        assert_int_equal(self->last.reason, i < 31 ? TW_NACK_OVERLOAD : TW_NACK_DENIED);
-    }
-    static const char wanted[] = "another process learns as worker 0 of 2";
-    assert_true(self->last.payload_size > sizeof wanted);
-    assert_memory_equal(self->last.payload, wanted, sizeof wanted - 1);
-    /* It dies right after that: the next one is not refused because of what was seen before. */
-    say_hello_as(self, "d", 4, 1, first_of_two);
-    assert_int_equal(self->last.reason, TW_NACK_OVERLOAD);
-    tw_shard_tick(self->shard, 30000000);
-    say_hello_as(self, "d", 4, 2, first_of_two);
-    assert_int_equal(self->last.type, TW_FRAME_WELCOME);
-    wire_destroy(self);
-}
-
-static void the_successor_of_a_worker_that_died_is_let_in_when_that_was_silent_for_a_while(void **state)
-{
-    (void)state;
-    wire *self = wire_create();
-    tw_shard_tick(self->shard, 1000000);
-    say_hello_as(self, "a", 1, 1, first_of_two);
-    for (uint64_t i = 1; i < 30; i++) {
-        tw_shard_tick(self->shard, 1000000 + (int64_t)i * 100000);
-        say_hello_as(self, "c", 3, i, first_of_two);
-        assert_int_equal(self->last.reason, TW_NACK_OVERLOAD);
-    }
-    tw_shard_tick(self->shard, 4000000);
-    say_hello_as(self, "c", 3, 30, first_of_two);
-    assert_int_equal(self->last.type, TW_FRAME_WELCOME);
-    /* Should it live after all, it is told, and cannot come back while the other one works. */
-    push_one(self, "a", 1, 2, 0, 10);
-    assert_int_equal(self->last.reason, TW_NACK_STALE_INCARNATION);
-    say_hello_as(self, "a", 1, 3, first_of_two);
-    assert_int_equal(self->last.reason, TW_NACK_OVERLOAD);
-    wire_destroy(self);
-}
-
-static void a_worker_that_has_finished_gives_its_number_back_at_once(void **state)
-{
-    (void)state;
-    wire *self = wire_create();
-    tw_shard_tick(self->shard, 1000000);
-    say_hello_as(self, "a", 1, 1, first_of_two);
-    tw_frame farewell = {.type = TW_FRAME_CLOCK,
-        .model = self->model,
-        .incarnation = self->last.incarnation,
-        .sender = 1,
-        .epoch = 0,
-        .sequence = 2,
-        .clock = 1,
-        .handle = 1};
-    send_frame(self, "a", farewell, NULL, "", 0);
-    assert_int_equal(self->last.type, TW_FRAME_ACK);
-    say_hello_as(self, "c", 3, 1, first_of_two);
-    assert_int_equal(self->last.type, TW_FRAME_WELCOME);
-    /* Who has no number cannot give one back. */
-    farewell.sequence = 3;
-    send_frame(self, "a", farewell, NULL, "", 0);
-    assert_int_equal(self->last.reason, TW_NACK_BAD_FRAME);
-    wire_destroy(self);
-}
-
-static void a_worker_that_comes_back_over_another_connection_is_its_own_successor(void **state)
-{
-    (void)state;
-    wire *self = wire_create();
-    tw_shard_tick(self->shard, 1000000);
-    say_hello_as(self, "a", 1, 1, first_of_two);
-    say_hello_as(self, "again", 1, 2, first_of_two);
-    assert_int_equal(self->last.type, TW_FRAME_WELCOME);
     wire_destroy(self);
 }
 
@@ -568,10 +448,6 @@ int main(void)
         cmocka_unit_test(a_push_applies_only_where_its_range_starts_at_the_mark),
         cmocka_unit_test(a_frame_that_comes_twice_is_not_looked_at_again),
         cmocka_unit_test(a_new_owner_makes_the_old_ones_pushes_stale),
-        cmocka_unit_test(a_second_process_of_a_live_workers_number_is_refused),
-        cmocka_unit_test(the_successor_of_a_worker_that_died_is_let_in_when_that_was_silent_for_a_while),
-        cmocka_unit_test(a_worker_that_has_finished_gives_its_number_back_at_once),
-        cmocka_unit_test(a_worker_that_comes_back_over_another_connection_is_its_own_successor),
         cmocka_unit_test(an_install_after_a_foreign_push_is_a_conflict_and_its_addition_merges),
         cmocka_unit_test(a_push_in_parts_applies_with_its_last_part_or_not_at_all),
         cmocka_unit_test(what_peers_that_are_gone_left_behind_does_not_shut_others_out),
