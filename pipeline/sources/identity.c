@@ -84,6 +84,12 @@ uint64_t tw_identity_id(const tw_file_identity *identity)
     return id != 0 ? id : 1;
 }
 
+uint64_t tw_identity_stripe_id(const tw_file_identity *identity, uint64_t number)
+{
+    uint64_t id = tw_mix64(tw_identity_id(identity) ^ tw_mix64(number + 1));
+    return id != 0 ? id : 1;
+}
+
 void tw_identity_encode(const tw_file_identity *identity, unsigned char bytes[TW_SPLIT_IDENTITY_SIZE])
 {
     memset(bytes, 0, TW_SPLIT_IDENTITY_SIZE);

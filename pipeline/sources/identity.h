@@ -37,6 +37,8 @@ TW_MUST_USE tw_status tw_identity_has_head(
 
 /* XXH3 of head hash, inode, device, generation and time of birth; never 0. */
 uint64_t tw_identity_id(const tw_file_identity *identity);
+/* Of a stripe of it; never 0. */
+uint64_t tw_identity_stripe_id(const tw_file_identity *identity, uint64_t number);
 
 /* To and from the bytes of a checkpoint (little-endian). */
 void tw_identity_encode(const tw_file_identity *identity, unsigned char bytes[TW_SPLIT_IDENTITY_SIZE]);

@@ -11,7 +11,7 @@
 
 #include "base/alloc.h"
 
-enum { STREAM_IN_SIZE = 64 * 1024, STREAM_MAGIC_SIZE = 4 };
+enum { STREAM_IN_SIZE = 64 * 1024, STREAM_MAGIC_SIZE = 4, STREAM_SCAN_SIZE = 64 * 1024 };
 
 struct tw_stream {
     char *path;
@@ -350,6 +350,24 @@ tw_status tw_stream_peek_raw(
     const tw_stream *self, uint64_t offset, void *bytes, size_t size, size_t *n_read, tw_error *error)
 {
     return tw_file_read_at(self->fd, self->path, offset, bytes, size, n_read, error);
+}
+
+tw_status tw_stream_line_start(const tw_stream *self, uint64_t at, uint64_t *out, tw_error *error)
+{
+    char bytes[STREAM_SCAN_SIZE];
+    *out = at;
+    for (uint64_t scan = at > 0 ? at - 1 : 0; at > 0;) {
+        size_t n = 0;
+        tw_status status = tw_stream_peek_raw(self, scan, bytes, sizeof bytes, &n, error);
+        if (status < 0)
+            return status;
+        const char *newline = memchr(bytes, '\n', n);
+        *out = newline != NULL ? scan + (uint64_t)(newline - bytes) + 1 : scan + n;
+        if (newline != NULL || n == 0)
+            return TW_STATUS_OK;
+        scan += n;
+    }
+    return TW_STATUS_OK;
 }
 
 tw_status tw_stream_info(const tw_stream *self, tw_file_info *info, tw_error *error)

@@ -34,6 +34,9 @@ TW_MUST_USE tw_status tw_stream_check_end(const tw_stream *self, tw_error *error
 TW_MUST_USE tw_status tw_stream_peek_raw(
     const tw_stream *self, uint64_t offset, void *bytes, size_t size, size_t *n_read, tw_error *error);
 
+/* Offset of the first line that begins at or behind `at`; the file's size if none does. Regular plain files only. */
+TW_MUST_USE tw_status tw_stream_line_start(const tw_stream *self, uint64_t at, uint64_t *out, tw_error *error);
+
 /* Size, device and inode of the open file. */
 TW_MUST_USE tw_status tw_stream_info(const tw_stream *self, tw_file_info *info, tw_error *error);
 

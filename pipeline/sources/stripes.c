@@ -17,7 +17,7 @@
 
 extern const tw_source_ops tw_source_stripes;
 
-enum { STRIPES_SCAN_SIZE = 1 << 16, STRIPES_MAX_SHARES = 1024 };
+enum { STRIPES_MAX_SHARES = 1024 };
 
 typedef struct stripe {
     size_t file;
@@ -87,12 +87,6 @@ static tw_status read_share(stripes *self, const char *text, tw_error *error)
     return TW_STATUS_OK;
 }
 
-static uint64_t stripe_id(const tw_file_identity *identity, uint64_t number)
-{
-    uint64_t id = tw_mix64(tw_identity_id(identity) ^ tw_mix64(number + 1));
-    return id != 0 ? id : 1;
-}
-
 static tw_status add_stripe(stripes *self, uint64_t number, const tw_split *known, size_t n_known, tw_error *error)
 {
     const stripe_file *file = &self->file[self->n_files - 1];
@@ -104,7 +98,7 @@ static tw_status add_stripe(stripes *self, uint64_t number, const tw_split *know
     stripe *added = &self->stripe[self->n_stripes];
     tw_split *shown = &self->shown[self->n_stripes++];
     *added = (stripe){.file = self->n_files - 1, .number = number};
-    *shown = (tw_split){.id = stripe_id(&file->identity, number)};
+    *shown = (tw_split){.id = tw_identity_stripe_id(&file->identity, number)};
     if (number == 0)
         (void)snprintf(shown->name, sizeof shown->name, "%s", file->path);
     else
@@ -191,25 +185,6 @@ static tw_status stripes_open(void *state,
     return status;
 }
 
-/* Offset of the first line that begins at or behind `at`; the file's size if none does. */
-static tw_status line_start(const tw_stream *stream, uint64_t at, uint64_t *out, tw_error *error)
-{
-    char bytes[STRIPES_SCAN_SIZE];
-    *out = at;
-    for (uint64_t scan = at > 0 ? at - 1 : 0; at > 0;) {
-        size_t n = 0;
-        tw_status status = tw_stream_peek_raw(stream, scan, bytes, sizeof bytes, &n, error);
-        if (status < 0)
-            return status;
-        const char *newline = memchr(bytes, '\n', n);
-        *out = newline != NULL ? scan + (uint64_t)(newline - bytes) + 1 : scan + n;
-        if (newline != NULL || n == 0)
-            return TW_STATUS_OK;
-        scan += n;
-    }
-    return TW_STATUS_OK;
-}
-
 static tw_status stripe_open(stripes *self, stripe *current, tw_error *error)
 {
     const stripe_file *file = &self->file[current->file];
@@ -217,9 +192,9 @@ static tw_status stripe_open(stripes *self, stripe *current, tw_error *error)
     self->end = UINT64_MAX;
     tw_status status = tw_stream_open(file->path, &self->stream, error);
     if (status == TW_STATUS_OK && file->identity.is_packed == 0) {
-        status = line_start(self->stream, current->number * self->size, &begin, error);
+        status = tw_stream_line_start(self->stream, current->number * self->size, &begin, error);
         if (status == TW_STATUS_OK)
-            status = line_start(self->stream, (current->number + 1) * self->size, &self->end, error);
+            status = tw_stream_line_start(self->stream, (current->number + 1) * self->size, &self->end, error);
     }
     if (current->offset < begin)
         current->offset = begin;

@@ -204,3 +204,26 @@ void tw_text_from_real(double value, char text[TW_REAL_TEXT_SIZE])
         freelocale(neutral);
     }
 }
+
+/* How many parts of the texts are these bytes. */
+static size_t count_parts(const char *const *text, size_t n, const char *part, size_t size)
+{
+    size_t n_found = 0;
+    for (size_t i = 0; i < n; i++) {
+        for (const char *at = text[i]; at != NULL; at = strchr(at, '|'), at += at != NULL)
+            n_found += strcspn(at, "|") == size && memcmp(at, part, size) == 0;
+    }
+    return n_found;
+}
+
+const char *tw_text_find_twice(const char *const *text, size_t n, size_t *size)
+{
+    for (size_t i = 0; i < n; i++) {
+        for (const char *at = text[i]; at != NULL; at = strchr(at, '|'), at += at != NULL) {
+            *size = strcspn(at, "|");
+            if (count_parts(text, n, at, *size) > 1)
+                return at;
+        }
+    }
+    return NULL;
+}

@@ -42,4 +42,8 @@ bool tw_text_to_int(const char *text, int64_t *out);
 /* The shortest decimal form that reads back equal; whole numbers below 1e15 without an exponent. */
 void tw_text_from_real(double value, char text[TW_REAL_TEXT_SIZE]);
 
+/* The first part of a text, "A" or "A|B", that is a part of the n texts twice, as bytes of one of them; NULL: all are
+ * distinct. */
+const char *tw_text_find_twice(const char *const *text, size_t n, size_t *size);
+
 #endif

@@ -10,6 +10,7 @@
 #include "cmd/child.h"
 #include "cmd/children.h"
 #include "cmd/flags.h"
+#include "cmd/input_layout.h"
 #include "cmd/security.h"
 #include "cmd/session_state.h"
 #include "cmd/shard_list.h"
@@ -267,8 +268,11 @@ static tw_status attach_empty_or_saved(session *self, tw_error *error)
         return start_children(self, error);
     if (pipeline->connect.count > 0)
         console_note_standbys((const char *const *)pipeline->connect.item, (uint32_t)pipeline->connect.count);
-    if (pipeline->connect.count > 0)
-        return attach_remote(self, pipeline->connect.item, pipeline->connect.count, error);
+    if (pipeline->connect.count > 0) {
+        tw_status status = attach_remote(self, pipeline->connect.item, pipeline->connect.count, error);
+        bool is_one = pipeline->workers == 1 && !pipeline->is_batch;
+        return status == TW_STATUS_OK && is_one ? input_layout_check(self->assembly, true, error) : status;
+    }
     if (self->init.id != 0 && !self->is_init_by_weights)
         return attach_init(self, error);
     const tw_manifest *manifest = self->manifest.id != 0 ? &self->manifest : NULL;

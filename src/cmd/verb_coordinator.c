@@ -75,13 +75,23 @@ static tw_status add_shards(shard_list *self, const char *text, tw_error *error)
         tw_status status = check_alternatives(at, error);
         if (status < 0)
             return status;
-        for (uint32_t i = 0; i < self->n; i++) {
-            if (strcmp(self->address[i], at) == 0)
-                return tw_error_set(error, TW_STATUS_INVALID, "--shards names %s twice: every shard has its own", at);
-        }
         self->address[self->n++] = at;
     }
     return TW_STATUS_OK;
+}
+
+/* Its own address is none of theirs either. */
+static tw_status check_distinct(const shard_list *self, const char *bind, tw_error *error)
+{
+    const char *all[TW_MAX_SHARDS + 1] = {bind};
+    size_t size = 0;
+    memcpy(all + 1, self->address, self->n * sizeof *self->address);
+    const char *twice = tw_text_find_twice(all, self->n + 1, &size);
+    if (twice == NULL)
+        return TW_STATUS_OK;
+    return tw_error_set(error, TW_STATUS_INVALID,
+        "--shards and --bind name %.*s twice: every shard, every standby and the coordinator has an address of its own",
+        (int)size, twice);
 }
 
 static void on_note(void *context, const char *message)
@@ -101,6 +111,8 @@ static tw_status read_options(
         if (strcmp(given->value[i].flag->name, "shards") == 0)
             status = add_shards(shards, given->value[i].text, error);
     }
+    if (status == TW_STATUS_OK)
+        status = check_distinct(shards, flags_text(given, "bind", ""), error);
     if (status == TW_STATUS_OK && (dead_after_us < 500000 || dead_after_us / 1000 > MAX_DEAD_AFTER_MS))
         status = tw_error_set(error, TW_STATUS_INVALID, "--dead-after: 500ms to 10m; workers report every 200ms");
     if (status == TW_STATUS_OK && (takeover_us < 200000 || takeover_us / 1000 > MAX_DEAD_AFTER_MS))

@@ -11,6 +11,7 @@
 #include "cmd/cause.h"
 #include "cmd/child.h"
 #include "cmd/console.h"
+#include "cmd/input_layout.h"
 #include "cmd/security.h"
 #include "cmd/stop.h"
 #include "cmd/verbs.h"
@@ -325,6 +326,8 @@ static tw_status learn_own_share(worker_run *self, tw_error *error)
         status = worker_attach(self, error);
     if (status == TW_STATUS_OK && !self->is_child)
         console_note_standbys(self->address, self->n_shards);
+    if (status == TW_STATUS_OK)
+        status = input_layout_check(&self->all, false, error);
     if (status == TW_STATUS_OK)
         status = worker_run_engine(self, self->all.pipeline->passes, self->stop, error);
     return status;

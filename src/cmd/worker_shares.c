@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "cmd/input_layout.h"
 #include "cmd/security.h"
 #include "cmd/worker_state.h"
 #include "config/fingerprint.h"
@@ -151,7 +152,9 @@ static tw_status join_shards(share_run *run, tw_error *error)
     tw_status status = worker_attach(worker, error);
     for (uint32_t i = 0; i < worker->n_shards; i++)
         worker->address[i] = NULL;
-    return status == TW_STATUS_OK ? apply_map(run, error) : status;
+    if (status == TW_STATUS_OK)
+        status = apply_map(run, error);
+    return status == TW_STATUS_OK ? input_layout_check(&worker->all, false, error) : status;
 }
 
 /* Stands still until everybody may go on. OK: go on with the grant; CANCELLED: it is gone, or the process stops. */

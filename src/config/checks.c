@@ -5,7 +5,7 @@
 
 #include "config/pipeline.h"
 
-enum { MAX_STALENESS = 1000000 };
+enum { MAX_STALENESS = 1000000, MAX_ADDRESSES = 256 };
 
 bool tw_check_rate(const char *text, double *events_per_s)
 {
@@ -360,6 +360,22 @@ static bool check_security(checker *self, const tw_bound *security)
     return (has_key && has_server) || tw_option_bool(security->values, "insecure");
 }
 
+/* Whoever learned into one shard as two would be refused by it, late. */
+static void check_distinct(checker *self, const tw_bound *servers)
+{
+    const char *address[MAX_ADDRESSES];
+    size_t n = tw_option_count(servers->values, "connect"), size = 0;
+    n = n < MAX_ADDRESSES ? n : MAX_ADDRESSES;
+    for (size_t i = 0; i < n; i++)
+        address[i] = tw_option_item(servers->values, "connect", i);
+    const char *twice = tw_text_find_twice(address, n, &size);
+    if (twice != NULL)
+        (void)COMPLAIN(self, servers, "connect", "E123",
+            "parameter_servers.connect: \"%.*s\" is there twice: every shard, and every standby, has an address of its "
+            "own",
+            (int)size, twice);
+}
+
 static void check_servers(checker *self)
 {
     static const char *const lists[] = {"connect", "bind"};
@@ -381,6 +397,7 @@ static void check_servers(checker *self)
         (void)COMPLAIN(self, servers, "standby", "E125",
             "parameter_servers.standby: shards that are joined have standbys of their own (thalweg ps --standby-of), "
             "which connect names as A|B; remove it");
+    check_distinct(self, servers);
     for (size_t i = 0; i < 2; i++) {
         for (size_t k = 0; k < tw_option_count(servers->values, lists[i]); k++) {
             char path[64];

@@ -61,6 +61,9 @@ tw_status tw_address_check(const char *address, bool is_open, tw_error *error)
     if (size >= TW_ADDRESS_SIZE)
         return tw_error_set(
             error, TW_STATUS_INVALID, "address of %zu bytes is longer than %d", size, TW_ADDRESS_SIZE - 1);
+    if (strchr(address, '|') != NULL)
+        return tw_error_set(
+            error, TW_STATUS_INVALID, "\"%s\": one address is expected here, and '|' stands between several", address);
     if (strncmp(address, "tcp://", 6) == 0)
         return tcp_check(address, is_open, error);
     if (strncmp(address, "inproc://", 9) == 0 && size > 9)
