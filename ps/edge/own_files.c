@@ -1,6 +1,7 @@
 #include "ps/edge/own_files.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -57,6 +58,26 @@ void tw_own_files_begin(tw_own_files *self, uint64_t epoch)
             remember(self, id);
     }
     tw_names_free(&names);
+}
+
+bool tw_own_files_others(const tw_own_files *self, uint32_t *count)
+{
+    tw_names names = {0};
+    bool has_others = false;
+    if (self->directory == NULL || tw_directory_list(self->directory, &names, NULL) < 0)
+        return false;
+    for (size_t i = 0; i < names.count && !has_others; i++) {
+        char name[TW_FILE_NAME_SIZE];
+        const char *kind = strstr(names.name[i], ".rows-"), *of = kind != NULL ? strstr(kind, "-of-") : NULL;
+        if (of == NULL)
+            continue;
+        uint64_t id = strtoull(names.name[i], NULL, 10);
+        *count = (uint32_t)strtoul(of + 4, NULL, 10);
+        tw_row_file_name(id, (uint32_t)strtoul(kind + 6, NULL, 10), *count, name);
+        has_others = *count != self->count && strcmp(name, names.name[i]) == 0;
+    }
+    tw_names_free(&names);
+    return has_others;
 }
 
 /* Of this shard, which writes nothing now: who wrote it died or was taken over from. */

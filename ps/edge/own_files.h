@@ -4,6 +4,7 @@
 #ifndef TW_PS_OWN_FILES_H
 #define TW_PS_OWN_FILES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "thalweg/status.h"
@@ -19,6 +20,8 @@ typedef struct tw_own_files {
 
 /* What earlier lives left in the directory, of this epoch or before: a successor's files are its own. */
 void tw_own_files_begin(tw_own_files *self, uint64_t epoch);
+/* Whether the directory has row files of other numbers of shards; *count: one of these numbers. */
+bool tw_own_files_others(const tw_own_files *self, uint32_t *count);
 /* Remembers the file `id`, which is durable, and removes what may go, and what dead writers left unfinished. What
  * cannot be decided now is decided after the next one. */
 void tw_own_files_add(tw_own_files *self, uint64_t id);

@@ -64,6 +64,22 @@ static void server_emit(void *context, const void *peer, size_t peer_size, const
     tw_outbox_send(context, peer, peer_size, bytes, size);
 }
 
+/* --- news -------------------------------------------------------------------------------------------------------- */
+
+static void server_note(const shard_server *self, const char *format, ...) TW_PRINTF(2, 3);
+static void server_note(const shard_server *self, const char *format, ...)
+{
+    char text[TW_ERROR_MESSAGE_SIZE];
+    va_list arguments;
+    if (self->options->on_note == NULL)
+        return;
+    int used = snprintf(text, sizeof text, "shard %u of %u: ", self->options->index, self->options->count);
+    va_start(arguments, format);
+    (void)vsnprintf(text + used, sizeof text - (size_t)used, format, arguments);
+    va_end(arguments);
+    self->options->on_note(self->options->context, text);
+}
+
 /* --- restore ------------------------------------------------------------------------------------------------------ */
 
 /* On as many shards as before each has a file of its own, and goes on from its own marks: they need not be those of the
@@ -147,6 +163,22 @@ static tw_status restore_saved(shard_server *self, tw_error *error)
         return restore_own(self, error);
     self->last_id = self->saved_id = options->restore_id;
     return restore_checkpoint(self, options->directory, options->restore_id, error);
+}
+
+/* What it begins with: an empty shard learns everything once more. */
+static void server_note_rows(const shard_server *self)
+{
+    const tw_shard_server_options *options = self->options;
+    uint32_t count = 0;
+    if (options->directory == NULL || options->newer_than == UINT64_MAX)
+        return;
+    if (self->saved_id != 0)
+        server_note(self, "goes on from number %llu in %s", (unsigned long long)self->saved_id, options->directory);
+    else if (tw_own_files_others(&self->own, &count))
+        server_note(self,
+            "begins empty: %s has rows of %u shards, not of %u; --restore N loads a checkpoint of a run, whatever "
+            "number of shards it had",
+            options->directory, count, options->count);
 }
 
 static tw_status server_restore(shard_server *self, tw_error *error)
@@ -289,20 +321,6 @@ static void server_tell_refusals(shard_server *self, bool is_last)
     if (tw_refusal_log_is_due(
             &self->refusal_log, tw_clock_monotonic_us(), tw_shard_refusals(self->shard), self->guard, is_last, text))
         tw_log(TW_LOG_WARN, "shard %u of %u: refused so far: %s", self->options->index, self->options->count, text);
-}
-
-static void server_note(const shard_server *self, const char *format, ...) TW_PRINTF(2, 3);
-static void server_note(const shard_server *self, const char *format, ...)
-{
-    char text[TW_ERROR_MESSAGE_SIZE];
-    va_list arguments;
-    if (self->options->on_note == NULL)
-        return;
-    int used = snprintf(text, sizeof text, "shard %u of %u: ", self->options->index, self->options->count);
-    va_start(arguments, format);
-    (void)vsnprintf(text + used, sizeof text - (size_t)used, format, arguments);
-    va_end(arguments);
-    self->options->on_note(self->options->context, text);
 }
 
 /* After 3 s, and whenever it has waited ten times as long. */
@@ -511,6 +529,8 @@ static tw_status server_open(shard_server *self, tw_error *error)
         status = tw_shard_create(&shard_options, &self->shard, error);
     if (status == TW_STATUS_OK && self->options->standby_of == NULL)
         status = server_restore(self, error);
+    if (status == TW_STATUS_OK && self->options->standby_of == NULL)
+        server_note_rows(self);
     if (status == TW_STATUS_OK) {
         tw_shard_replication(self->shard, &self->told);
         tw_own_files_begin(&self->own, self->told.epoch);

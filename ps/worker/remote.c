@@ -354,6 +354,7 @@ tw_status tw_remote_create_over_take(
     status = remote_init(self, spec, options, error);
     if (status == TW_STATUS_OK)
         status = tw_remote_settle_default(self, error);
+    self->options.stop = NULL;
     if (status < 0) {
         remote_close(&self->params);
         return status;

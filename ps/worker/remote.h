@@ -2,6 +2,8 @@
 #ifndef TW_PS_REMOTE_H
 #define TW_PS_REMOTE_H
 
+#include <stdatomic.h>
+
 #include "ps/wire/layout.h"
 #include "ps/wire/link.h"
 #include "ps/wire/pipeline.h"
@@ -35,6 +37,8 @@ typedef struct tw_remote_options {
     uint64_t sender;                    /* from clock and process; another one for every client */
     tw_round_member worker;             /* of several with fixed shares; count 0: none. Birth from the clock */
     tw_pipeline_digest pipeline;        /* of one of several; all 0: not said */
+    const atomic_bool *stop; /* set: the first wait for all of them is given up (CANCELLED); NULL: it is not. Borrowed
+                                for the call */
     tw_remote_progress progress;
     tw_remote_waiting waiting;
     void *context;

@@ -60,6 +60,14 @@ static tw_status turn_timeout(
     return status;
 }
 
+static tw_status turn_stopped(const tw_remote *self, uint32_t culprit, tw_error *error)
+{
+    if (self->options.stop == NULL || !atomic_load_explicit(self->options.stop, memory_order_relaxed))
+        return TW_STATUS_OK;
+    return tw_error_set(error, TW_STATUS_CANCELLED, "stopped, while shard %u of %u at %s had not answered yet", culprit,
+        self->partition.n_shards, self->link->ops->address(self->link, culprit));
+}
+
 tw_status tw_turn_until(tw_remote *self, tw_peer_test is_done, int timeout_ms, tw_status failure, tw_error *error)
 {
     int64_t started = self->link->ops->now_us(self->link), reported = started, looked = started;
@@ -73,6 +81,9 @@ tw_status tw_turn_until(tw_remote *self, tw_peer_test is_done, int timeout_ms, t
         started += stood_still_us;
         reported += stood_still_us;
         status = tw_pace_check(self, stood_still_us, error);
+        if (status < 0)
+            return status;
+        status = turn_stopped(self, culprit, error);
         if (status < 0)
             return status;
         if (has_progress && self->peer[culprit].is_connected)

@@ -160,6 +160,7 @@ static tw_status attach_remote(session *self, const char *const *address, uint32
         .takes_other_keep = self->options->accepts_changes,
         .timeout_ms = (int)(self->assembly->pipeline->shard_timeout_us / 1000),
         .security = security,
+        .stop = self->stop,
         .progress = tell_waiting,
         .context = self,
     };

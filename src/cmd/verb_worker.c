@@ -164,6 +164,7 @@ tw_status worker_attach(worker_run *self, tw_error *error)
         .worker = {.index = self->index,
             .count = self->coordinator == NULL ? self->count : 0, /* it has no number of its own there */
             .staleness = pipeline->staleness},
+        .stop = self->stop,
         .progress = tell_waiting,
         .waiting = tell_waiting_for_worker,
         .context = self,
@@ -359,6 +360,8 @@ static tw_status worker_learn(worker_run *self, tw_error *error)
     }
     if (status == TW_STATUS_OK)
         status = self->coordinator != NULL ? worker_learn_shares(self, error) : learn_own_share(self, error);
+    if (status == TW_STATUS_CANCELLED && atomic_load(self->stop))
+        status = TW_STATUS_OK;
     if (status == TW_STATUS_OK && self->figures_path != NULL)
         status = crew_figures_write(&self->figures, self->figures_path, error);
     if (status == TW_STATUS_OK)
