@@ -61,6 +61,8 @@ static void settle_stamps(const bulk *self, tw_section_buffer *buffer, tw_sectio
 {
     size_t size = pair_size(self, section);
     unsigned char *from = buffer->bytes + (section->payload - buffer->bytes), *to = from;
+    if (buffer->bytes == NULL)
+        return;
     for (uint64_t i = 0; i < section->count; i++, from += size) {
         uint32_t stamp = tw_wire_u32(from + size - sizeof stamp);
         if (!tw_loader_stamp(self->load, &stamp))

@@ -9,7 +9,7 @@ enum { FROZEN_WINDOW = 1 << 20, FROZEN_UNIT = 512 };
 static size_t hashed_window(const tw_table *self)
 {
     size_t unit = (size_t)self->row_size * 512;
-    return unit * (unit >= FROZEN_WINDOW ? 1 : FROZEN_WINDOW / unit);
+    return unit > FROZEN_WINDOW ? unit : FROZEN_WINDOW - FROZEN_WINDOW % (unit > 0 ? unit : 1);
 }
 
 static size_t seen_size(const tw_table *self)

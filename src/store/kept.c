@@ -285,7 +285,7 @@ static void log_close(tw_kept_pool *pool, tw_kept_log *log)
 static void take_bits(tw_area *self, unsigned char *image)
 {
     size_t n = self->taken == NULL ? 0 : self->size / self->frozen->table->stride;
-    if (self->touched != NULL)
+    if (self->touched != NULL && n > 0)
         memcpy(image + self->size, self->taken, n);
     for (size_t b = 0; b < n; b++)
         __atomic_store_n(&self->taken[b], 0, __ATOMIC_RELAXED);
