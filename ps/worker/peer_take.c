@@ -106,6 +106,7 @@ static tw_status take_welcome(tw_remote *self, tw_peer *peer, const tw_frame *fr
     tw_control *control = &peer->control;
     if (control->type != 0 && control->is_sent && !control->is_done && control->failure == TW_STATUS_OK) {
         control->failure = TW_STATUS_UNAVAILABLE;
+        control->is_cut = true;
         memcpy(control->message, "the connection was lost; try again", sizeof "the connection was lost; try again");
     }
     return TW_STATUS_OK;

@@ -41,6 +41,7 @@ typedef struct tw_control {
     tw_frame_type type; /* 0: none */
     uint64_t handle, sequence;
     bool is_sent, is_acked, is_done;
+    bool is_cut;       /* it failed because its session was lost */
     tw_status failure; /* < 0: it failed, with `message` */
     char message[TW_ERROR_MESSAGE_SIZE];
     tw_row_file file;      /* BARRIER */

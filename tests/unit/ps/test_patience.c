@@ -36,7 +36,8 @@ typedef struct late_link {
     int64_t stands_still_us; /* the process, in its next wait */
     uint64_t incarnation;
     uint32_t n_hellos;
-    bool is_deaf; /* what comes back is lost */
+    bool is_deaf;    /* what comes back is lost */
+    uint32_t n_lost; /* so many scans from here on are not answered */
     unsigned char *given;
 } late_link;
 
@@ -79,6 +80,10 @@ static tw_status late_send(tw_link *link, uint32_t shard, const void *bytes, siz
     tw_frame frame;
     (void)shard;
     assert_int_equal(tw_frame_decode(bytes, size, &frame, error), TW_STATUS_OK);
+    if (frame.type == TW_FRAME_SCAN && self->n_lost > 0) {
+        self->n_lost--;
+        return TW_STATUS_OK;
+    }
     if (frame.type == TW_FRAME_HELLO) {
         self->n_hellos++;
         if (self->helloed_us == 0)
@@ -304,6 +309,38 @@ static void time_in_which_the_process_stood_still_does_not_count_as_waiting(void
     assert_in_range(time_to_give_up(400000 * MS), 460000 * MS, 460100 * MS);
 }
 
+static tw_status count_row(void *context, int block, uint64_t key, const void *record, tw_error *error)
+{
+    uint32_t *n = context;
+    (void)key;
+    (void)record;
+    (void)error;
+    *n += block < 0;
+    return TW_STATUS_OK;
+}
+
+static void a_scan_whose_session_was_given_up_too_early_goes_on_in_the_next_one(void **state)
+{
+    (void)state;
+    late_link link;
+    uint32_t n_rows = 0;
+    tw_error error = {0};
+    tw_params *params = late_create(&link, 5 * MS);
+    learn_some(params, 0, 5);
+    uint32_t n_hellos = link.n_hellos;
+    link.n_lost = 3;
+    if (params->ops->scan(params, count_row, &n_rows, &error) != TW_STATUS_OK)
+        fail_msg("%s", error.message);
+    assert_int_equal(n_rows, 1);
+    assert_int_equal(link.n_hellos, n_hellos + 3);
+    /* Not for ever. */
+    int64_t asked_us = link.now_us;
+    link.n_lost = 1000000;
+    assert_int_equal(params->ops->scan(params, count_row, &n_rows, &error), TW_STATUS_UNAVAILABLE);
+    assert_in_range(link.now_us - asked_us, 60000 * MS, 90000 * MS);
+    params->ops->close(params);
+}
+
 static void hear(tw_membership *self, int64_t now_us, tw_frame_type type, tw_nack_reason reason)
 {
     tw_buffer out = {0};
@@ -370,6 +407,7 @@ int main(void)
         cmocka_unit_test(a_session_whose_answers_need_longer_than_the_retry_time_comes_up_and_stays),
         cmocka_unit_test(patience_shrinks_again_when_answers_are_fast),
         cmocka_unit_test(time_in_which_the_process_stood_still_does_not_count_as_waiting),
+        cmocka_unit_test(a_scan_whose_session_was_given_up_too_early_goes_on_in_the_next_one),
         cmocka_unit_test(time_in_which_a_worker_stood_still_does_not_count_as_waiting_for_its_coordinator),
         cmocka_unit_test(a_wait_for_a_place_that_was_given_does_not_count_for_the_next_one),
     };
