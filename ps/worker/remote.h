@@ -40,6 +40,8 @@ typedef struct tw_remote_options {
     const atomic_bool *stop; /* set: the first wait for all of them is given up (CANCELLED); NULL: it is not. Borrowed
                                 for the call */
     tw_remote_progress progress;
+    /* Asked as often while a shard is waited for: an error ends the wait, as where nobody will serve it again. */
+    tw_status (*check)(void *context, tw_error *error);
     tw_remote_waiting waiting;
     void *context;
 } tw_remote_options;

@@ -68,6 +68,15 @@ static tw_status turn_stopped(const tw_remote *self, uint32_t culprit, tw_error 
         self->partition.n_shards, self->link->ops->address(self->link, culprit));
 }
 
+static tw_status turn_report(const tw_remote *self, uint32_t culprit, int64_t waited_us, tw_error *error)
+{
+    const tw_remote_options *options = &self->options;
+    tw_status status = options->check != NULL ? options->check(options->context, error) : TW_STATUS_OK;
+    if (status >= 0 && options->progress != NULL)
+        options->progress(options->context, culprit, self->link->ops->address(self->link, culprit), waited_us / 1000);
+    return status;
+}
+
 tw_status tw_turn_until(tw_remote *self, tw_peer_test is_done, int timeout_ms, tw_status failure, tw_error *error)
 {
     int64_t started = self->link->ops->now_us(self->link), reported = started, looked = started;
@@ -90,14 +99,14 @@ tw_status tw_turn_until(tw_remote *self, tw_peer_test is_done, int timeout_ms, t
             started = reported = now;
         if (now - started > (int64_t)timeout_ms * 1000)
             return turn_timeout(self, failure, culprit, timeout_ms, error);
-        if (self->options.progress != NULL && now - reported > progress_every_us) {
+        if (now - reported > progress_every_us) {
             reported = now;
-            self->options.progress(
-                self->options.context, culprit, self->link->ops->address(self->link, culprit), (now - started) / 1000);
+            status = turn_report(self, culprit, now - started, error);
         }
-        if (has_progress)
+        if (has_progress && status >= 0)
             continue;
-        status = self->link->ops->wait(self->link, TW_TURN_WAIT_MS, error);
+        if (status >= 0)
+            status = self->link->ops->wait(self->link, TW_TURN_WAIT_MS, error);
         if (status < 0)
             return status;
     }

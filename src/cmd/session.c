@@ -144,6 +144,13 @@ static void tell_waiting(void *context, uint32_t shard, const char *address, int
             (long long)(pipeline->shard_timeout_us / 1000000), security_hint(pipeline));
 }
 
+/* A shard of the run's own that was given up does not come back. */
+static tw_status check_children(void *context, tw_error *error)
+{
+    const session *self = context;
+    return self->children != NULL ? children_check(self->children, error) : TW_STATUS_OK;
+}
+
 static tw_status attach_remote(session *self, const char *const *address, uint32_t n_shards, tw_error *error)
 {
     tw_params *params = NULL;
@@ -162,6 +169,7 @@ static tw_status attach_remote(session *self, const char *const *address, uint32
         .security = security,
         .stop = self->stop,
         .progress = tell_waiting,
+        .check = check_children,
         .context = self,
     };
     if (status == TW_STATUS_OK)
