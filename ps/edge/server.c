@@ -103,6 +103,8 @@ static tw_status restore_files(
     tw_status status = tw_table_create(spec, first, last, &table, error);
     if (status == TW_STATUS_OK) {
         tw_table_expect(table, files->split, files->n_splits);
+        if (directory == options->init_directory)
+            tw_table_take_any_cut(table);
         status = tw_table_load_all(
             table, directory, own != NULL ? own : files->file, own != NULL ? 1 : files->n_files, error);
         tw_table_expect(table, NULL, 0);

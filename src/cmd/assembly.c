@@ -224,10 +224,13 @@ tw_status assembly_of_manifest(assembly *self, const tw_manifest *manifest, tw_e
     return tw_tree_parse(self->tree, "checkpoint", text->bytes, text->size, &self->problems, error);
 }
 
-tw_status assembly_attach_local(assembly *self, const char *directory, const tw_manifest *manifest, tw_error *error)
+static tw_status attach(
+    assembly *self, const char *directory, const tw_manifest *manifest, bool learns_on, tw_error *error)
 {
     tw_params *params = NULL;
     tw_status status = tw_local_create(tw_model_table_spec(self->model), &params, error);
+    if (status == TW_STATUS_OK && !learns_on)
+        tw_local_take_any_cut(params);
     if (status == TW_STATUS_OK)
         tw_local_set_deltas(params, self->pipeline->checkpoint_deltas);
     if (status == TW_STATUS_OK && manifest != NULL)
@@ -241,4 +244,14 @@ tw_status assembly_attach_local(assembly *self, const char *directory, const tw_
     if (manifest != NULL)
         tw_model_set_version(self->model, manifest->id, manifest->created_us);
     return TW_STATUS_OK;
+}
+
+tw_status assembly_attach_local(assembly *self, const char *directory, const tw_manifest *manifest, tw_error *error)
+{
+    return attach(self, directory, manifest, true, error);
+}
+
+tw_status assembly_attach_saved(assembly *self, const char *directory, const tw_manifest *manifest, tw_error *error)
+{
+    return attach(self, directory, manifest, false, error);
 }

@@ -42,8 +42,11 @@ TW_MUST_USE tw_status assembly_of_manifest(assembly *self, const tw_manifest *ma
 /* The pipeline's gate; what it points to is borrowed from the pipeline. */
 tw_gate_options assembly_gate(const assembly *self);
 
-/* Local rows as the manifest (NULL: none) has them. */
+/* Local rows as the manifest (NULL: none) has them, to learn on from. */
 TW_MUST_USE tw_status assembly_attach_local(
+    assembly *self, const char *directory, const tw_manifest *manifest, tw_error *error);
+/* To be read: its parts may be a batch apart. */
+TW_MUST_USE tw_status assembly_attach_saved(
     assembly *self, const char *directory, const tw_manifest *manifest, tw_error *error);
 
 #endif

@@ -94,7 +94,7 @@ static tw_status load_manifest(loaded *slot, const char *directory, const tw_man
     if (status == TW_STATUS_OK)
         status = assembly_build(&slot->all, error);
     if (status == TW_STATUS_OK)
-        status = assembly_attach_local(&slot->all, directory, manifest, error);
+        status = assembly_attach_saved(&slot->all, directory, manifest, error);
     slot->id = manifest->id;
     if (status < 0)
         unload(slot);

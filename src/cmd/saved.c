@@ -22,7 +22,7 @@ tw_status saved_open(saved_model *self, const char *directory, uint64_t version,
         status = assembly_check(&self->all, error);
     if (status == TW_STATUS_OK)
         status = assembly_build(&self->all, error);
-    return status == TW_STATUS_OK ? assembly_attach_local(&self->all, directory, &self->manifest, error) : status;
+    return status == TW_STATUS_OK ? assembly_attach_saved(&self->all, directory, &self->manifest, error) : status;
 }
 
 void saved_note_refusal(const tw_manifest *manifest)

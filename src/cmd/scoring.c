@@ -125,7 +125,7 @@ static tw_status open_model(scoring *self, const scoring_options *options, tw_er
     if (status == TW_STATUS_OK)
         status = assembly_build(&self->all, error);
     if (status == TW_STATUS_OK)
-        status = assembly_attach_local(&self->all, options->directory, &self->manifest, error);
+        status = assembly_attach_saved(&self->all, options->directory, &self->manifest, error);
     if (status == TW_STATUS_OK && options->traits != NULL)
         *options->traits = *tw_model_traits(self->all.model);
     return status;

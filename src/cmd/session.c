@@ -257,8 +257,10 @@ static tw_status attach_init(session *self, tw_error *error)
 {
     tw_params *params = NULL;
     tw_status status = tw_local_create(tw_model_table_spec(self->assembly->model), &params, error);
-    if (status == TW_STATUS_OK)
+    if (status == TW_STATUS_OK) {
+        tw_local_take_any_cut(params);
         status = params->ops->restore(params, self->options->init_directory, &self->init.files, error);
+    }
     if (status < 0) {
         if (params != NULL)
             params->ops->close(params);

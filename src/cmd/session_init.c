@@ -183,7 +183,7 @@ tw_status session_init_by_weights(session *self, tw_error *error)
     if (status == TW_STATUS_OK)
         status = check_models(self, from.model, error);
     if (status == TW_STATUS_OK)
-        status = assembly_attach_local(&from, self->options->init_directory, &self->init, error);
+        status = assembly_attach_saved(&from, self->options->init_directory, &self->init, error);
     if (status == TW_STATUS_OK)
         status = list_weights(&list, from.model, error);
     if (status == TW_STATUS_OK) {

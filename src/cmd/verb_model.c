@@ -157,7 +157,7 @@ static int show_checkpoint(const char *directory, uint64_t version, const flags 
     if (status == TW_STATUS_OK)
         status = assembly_build(&all, &error);
     if (status == TW_STATUS_OK)
-        status = assembly_attach_local(&all, directory, &manifest, &error);
+        status = assembly_attach_saved(&all, directory, &manifest, &error);
     if (status == TW_STATUS_OK)
         status = show_loaded(&all, &manifest, given, &error);
     if (status < 0)

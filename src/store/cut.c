@@ -5,6 +5,11 @@
 #include "store/loader.h"
 #include "thalweg/source.h"
 
+void tw_table_take_any_cut(tw_table *self)
+{
+    self->takes_any_cut = true;
+}
+
 void tw_table_expect(tw_table *self, const struct tw_split *split, size_t n)
 {
     self->expected = split;
@@ -31,11 +36,13 @@ static uint64_t file_mark(const tw_loader *self, uint64_t split)
 
 static tw_status check_mark(const tw_loader *self, uint64_t split, uint64_t file, uint64_t table, tw_error *error)
 {
-    if (file == table || is_foreign(self->table, split))
+    if (file == table || self->table->takes_any_cut || is_foreign(self->table, split))
         return TW_STATUS_OK;
     return tw_error_set(error, TW_STATUS_CONFLICT,
-        "%s: its mark of split %llx is %llu, that of %s is %llu: the files are not of one cut", self->name,
-        (unsigned long long)split, (unsigned long long)file, self->table->loaded, (unsigned long long)table);
+        "%s: its mark of split %llx is %llu, that of %s is %llu: the files are not of one "
+        "cut, and go on with as many shards as they are of only; a named checkpoint does with any number",
+        self->name, (unsigned long long)split, (unsigned long long)file, self->table->loaded,
+        (unsigned long long)table);
 }
 
 tw_status tw_loader_check_marks(const tw_loader *self, tw_error *error)
@@ -55,17 +62,23 @@ tw_status tw_loader_check_marks(const tw_loader *self, tw_error *error)
     return status;
 }
 
-/* They differ only where the split is none of the input. */
-static tw_status take_lowest(tw_loader *self, uint64_t split, uint64_t file, tw_error *error)
+static void tell_foreign(const tw_loader *self, uint64_t split, uint64_t file, uint64_t table)
 {
-    uint64_t table = tw_table_mark(self->table, split);
-    if (file == table)
-        return TW_STATUS_OK;
     tw_log(TW_LOG_WARN,
         "%s: split %llx is none of the model's input and was pushed to some of the shards only: its mark is %llu here "
         "and %llu in %s; the lower one holds",
         self->name, (unsigned long long)split, (unsigned long long)file, (unsigned long long)table,
         self->table->loaded);
+}
+
+/* They differ only where the split is none of the input, or nobody goes on from them. */
+static tw_status take_lowest(tw_loader *self, uint64_t split, uint64_t file, tw_error *error)
+{
+    uint64_t table = tw_table_mark(self->table, split);
+    if (file == table)
+        return TW_STATUS_OK;
+    if (!self->table->takes_any_cut)
+        tell_foreign(self, split, file, table);
     return file < table ? tw_table_set_mark(self->table, split, file, error) : TW_STATUS_OK;
 }
 

@@ -158,6 +158,7 @@ struct tw_table {
     char loaded[TW_FILE_NAME_SIZE];
     const struct tw_split *expected; /* [n_expected]: tw_table_expect */
     size_t n_expected;
+    bool takes_any_cut; /* nobody learns on from its marks */
 
     unsigned char *scratch; /* READ of absent keys with initial values of their own */
     size_t scratch_size;

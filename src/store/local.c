@@ -13,6 +13,7 @@ typedef struct local {
     size_t row_capacity;
     void *block[TW_SCHEMA_MAX_BLOCKS];
     bool is_writing;
+    bool takes_any_cut;
     uint32_t max_deltas;
 } local;
 
@@ -133,6 +134,8 @@ static tw_status local_restore(
     uint32_t n_files = files->n_files < TW_ROW_FILES_MAX ? files->n_files : TW_ROW_FILES_MAX;
     if (status == TW_STATUS_OK) {
         tw_table_expect(table, files->split, files->n_splits);
+        if (self->takes_any_cut)
+            tw_table_take_any_cut(table);
         status = tw_table_load_all(table, directory, files->file, n_files, error);
         tw_table_expect(table, NULL, 0);
     }
@@ -210,6 +213,11 @@ tw_status tw_local_create(const tw_table_spec *spec, tw_params **out, tw_error *
     }
     *out = &self->params;
     return TW_STATUS_OK;
+}
+
+void tw_local_take_any_cut(tw_params *params)
+{
+    local_of(params)->takes_any_cut = true;
 }
 
 void tw_local_set_deltas(tw_params *params, uint32_t max_deltas)

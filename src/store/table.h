@@ -88,6 +88,10 @@ TW_MUST_USE tw_status tw_table_copy(tw_table *self, tw_table *from, tw_error *er
 
 bool tw_table_has_block_record(const tw_table *self, uint32_t block, uint32_t record);
 
+/* For whoever does not learn on from its marks: the files that are loaded from now on may be of different cuts, as
+ * those of several workers are, whose pushes come to every shard in their own time. */
+void tw_table_take_any_cut(tw_table *self);
+
 /* Marks and the count of learned events; saved with the rows. An unknown split has mark 0. */
 uint64_t tw_table_mark(const tw_table *self, uint64_t split);
 TW_MUST_USE tw_status tw_table_set_mark(tw_table *self, uint64_t split, uint64_t to, tw_error *error);
@@ -210,5 +214,7 @@ void tw_local_set_deltas(tw_params *params, uint32_t max_deltas);
 
 /* As tw_table_forget_marks; `params` is of tw_local_create, between batches. */
 void tw_local_forget_marks(tw_params *params);
+/* As tw_table_take_any_cut, for what is restored from now on. */
+void tw_local_take_any_cut(tw_params *params);
 
 #endif
