@@ -1,7 +1,9 @@
 #include "cmd/cause.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -36,14 +38,17 @@ static const char *take_text(const char **at, const char *end, size_t limit)
 
 static bool cause_read(const char *bytes, size_t size, tw_error *out)
 {
-    int status = 0;
-    uint64_t line = 0, column = 0;
     const char *at = bytes, *end = bytes + size;
     const char *head = take_text(&at, end, FIXED_SIZE);
     const char *code = head != NULL ? take_text(&at, end, sizeof out->code) : NULL;
     const char *file = code != NULL ? take_text(&at, end, sizeof out->file) : NULL;
     const char *message = file != NULL ? take_text(&at, end, sizeof out->message) : NULL;
-    if (message == NULL || sscanf(head, "%d %" SCNu64 " %" SCNu64, &status, &line, &column) != 3 || status >= 0)
+    if (message == NULL)
+        return false;
+    char *rest;
+    long status = strtol(head, &rest, 10);
+    uint64_t line = strtoull(rest, &rest, 10), column = strtoull(rest, &rest, 10);
+    if (status >= 0 || status < INT_MIN || *rest != '\0')
         return false;
     (void)tw_error_set(out, (tw_status)status, "%s", message);
     tw_error_at(out, file, line, column);

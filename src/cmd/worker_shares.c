@@ -115,10 +115,10 @@ static tw_status await_orders(share_run *run, tw_orders *out, tw_error *error)
     while (!is_stopping(run)) {
         int64_t silent_us = 0;
         tw_status status = tw_member_wait(run->worker->member, WAIT_MS, out, &silent_us, error);
-        if (status == TW_STATUS_OK)
+        if (status == TW_STATUS_OK) {
             run->is_told = false;
-        if (status == TW_STATUS_OK)
             status = take_map(run, error);
+        }
         if (status != TW_STATUS_IDLE)
             return status;
         status = follow_delay(run, error);
@@ -127,8 +127,7 @@ static tw_status await_orders(share_run *run, tw_orders *out, tw_error *error)
         if (silent_us > patience_us) {
             status = tw_error_set(error, TW_STATUS_UNAVAILABLE,
                 "the coordinator at %s has not answered for %g s; check that it runs, that the address is its, and "
-                "with "
-                "keys that its allow-list has this one's as a worker",
+                "with keys that its allow-list has this one's as a worker",
                 run->worker->coordinator, (double)patience_us / 1e6);
             tw_error_code(error, "E301");
             return status;

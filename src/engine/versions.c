@@ -351,10 +351,10 @@ static tw_status prune_locked(const char *directory, uint32_t keep, tw_error *er
         n_published++;
         spared[n_spared++] = ids[i];
     }
-    if (status == TW_STATUS_OK)
+    if (status == TW_STATUS_OK) {
         n_spared = spare_named(directory, ids, n, spared, n_spared);
-    if (status == TW_STATUS_OK)
         status = tw_checkpoint_prune(directory, keep, spared, n_spared, error);
+    }
     tw_free(spared);
     tw_free(ids);
     return status;

@@ -59,10 +59,10 @@ static size_t pair_size(const bulk *self, const tw_section_view *section)
 /* Rows of a file below with their stamps at the newest file's clock, without those that have expired since. */
 static void settle_stamps(const bulk *self, tw_section_buffer *buffer, tw_section_view *section)
 {
-    size_t size = pair_size(self, section);
-    unsigned char *from = buffer->bytes + (section->payload - buffer->bytes), *to = from;
     if (buffer->bytes == NULL)
         return;
+    size_t size = pair_size(self, section);
+    unsigned char *from = buffer->bytes + (section->payload - buffer->bytes), *to = from;
     for (uint64_t i = 0; i < section->count; i++, from += size) {
         uint32_t stamp = tw_wire_u32(from + size - sizeof stamp);
         if (!tw_loader_stamp(self->load, &stamp))

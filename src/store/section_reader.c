@@ -150,7 +150,7 @@ tw_status tw_section_reader_open(reader *self, const char *path, tw_store_kind k
     tw_status status = tw_file_open(path, TW_OPEN_READ, &self->fd, error);
     if (status == TW_STATUS_OK)
         status = tw_file_fstat(self->fd, path, &info, error);
-    if (status < 0)
+    if (status != TW_STATUS_OK)
         return status;
     self->size = info.size;
     self->hash = tw_alloc_aligned(64, sizeof *self->hash);
