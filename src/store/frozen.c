@@ -179,7 +179,7 @@ tw_status tw_table_freeze_after(tw_table *self,
     if (frozen == NULL)
         return tw_no_memory(error, sizeof *frozen);
     frozen->table = self;
-    frozen->spec = &self->spec;
+    frozen->spec = self->spec;
     frozen->first_slot = self->first_slot;
     frozen->last_slot = self->last_slot;
     tw_status status = frozen_fill(frozen, error);

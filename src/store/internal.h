@@ -40,7 +40,7 @@ typedef struct tw_area {
 
 struct tw_frozen {
     tw_table *table;
-    const tw_table_spec *spec;
+    tw_table_spec spec; /* at the cut: the table may get another cap meanwhile */
     uint32_t first_slot, last_slot;
     tw_mark *mark; /* [n_marks] */
     size_t n_marks;

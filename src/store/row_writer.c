@@ -125,7 +125,7 @@ static tw_status write_seen(copier *self, const tw_area *area, tw_error *error)
 
 static tw_status write_hashed(copier *self, const tw_area *area, tw_error *error)
 {
-    const tw_table_spec *spec = self->frozen->spec;
+    const tw_table_spec *spec = &self->frozen->spec;
     size_t row_size = spec->schema.row.size;
     size_t n = area->size / row_size;
     tw_status status = tw_section_room(self->out, n * (8 + row_size), error);
@@ -143,7 +143,7 @@ static tw_status write_hashed(copier *self, const tw_area *area, tw_error *error
 
 static tw_status write_block(copier *self, const tw_area *area, tw_error *error)
 {
-    const tw_block *block = &self->frozen->spec->schema.block[area->index];
+    const tw_block *block = &self->frozen->spec.schema.block[area->index];
     size_t size = block->record.size;
     tw_status status = tw_section_room(self->out, block->count * (8 + size), error);
     for (uint32_t i = 0; i < block->count && status == TW_STATUS_OK; i++) {
@@ -236,8 +236,8 @@ static tw_status write_area(copier *self, tw_area *area, tw_error *error)
 /* Payload: clock u64, expiry u64, bytes of counts u64, probability f64, count u32, eviction u32. */
 static tw_status write_keep(tw_frozen *self, tw_section_writer *out, tw_error *error)
 {
-    const tw_keep *keep = &self->spec->keep;
-    if (!tw_keep_is_on(self->spec))
+    const tw_keep *keep = &self->spec.keep;
+    if (!tw_keep_is_on(&self->spec))
         return TW_STATUS_OK;
     tw_section_begin(out, TW_SECTION_KEEP, 0);
     tw_status status = tw_section_room(out, TW_KEEP_BYTES, error);
@@ -252,7 +252,7 @@ static tw_status write_keep(tw_frozen *self, tw_section_writer *out, tw_error *e
 
 static tw_status write_head(tw_frozen *self, tw_section_writer *out, tw_error *error)
 {
-    tw_status status = tw_spec_write(out, self->spec, error);
+    tw_status status = tw_spec_write(out, &self->spec, error);
     out->header.first_slot = self->first_slot;
     out->header.last_slot = self->last_slot;
     if (status == TW_STATUS_OK)
@@ -305,18 +305,18 @@ static uint64_t reserve_size(const tw_frozen *self)
     uint64_t size = 0;
     for (size_t i = 0; i < self->n_areas; i++)
         size += self->area[i].kind == TW_AREA_HASHED || self->area[i].touched != NULL ? 0 : self->area[i].size;
-    return self->chain == NULL ? size : size + self->n_touched_rows * (8 + self->spec->schema.row.size);
+    return self->chain == NULL ? size : size + self->n_touched_rows * (8 + self->spec.schema.row.size);
 }
 
 static tw_status write_all(copier *self, tw_error *error)
 {
     tw_frozen *frozen = self->frozen;
-    const tw_record *row = &frozen->spec->schema.row;
+    const tw_record *row = &frozen->spec.schema.row;
     self->initial = tw_alloc_aligned(8, row->size + 8);
     if (self->initial == NULL)
         return tw_no_memory(error, row->size + 8);
     self->has_initial = tw_record_has_constant_initial(row);
-    tw_record_write_initial(row, 0, frozen->spec->hash_seed, self->initial);
+    tw_record_write_initial(row, 0, frozen->spec.hash_seed, self->initial);
     tw_status status = write_head(frozen, self->out, error);
     if (status == TW_STATUS_OK)
         status = write_gone(frozen, self->out, error);
@@ -371,7 +371,7 @@ tw_status tw_frozen_write(tw_frozen *self, const char *directory, const char *na
         return tw_no_memory(error, sizeof *writer);
     }
     status = tw_section_writer_open(
-        writer, directory, name, TW_STORE_ROWS, tw_schema_hash(&self->spec->schema), reserve_size(self), error);
+        writer, directory, name, TW_STORE_ROWS, tw_schema_hash(&self->spec.schema), reserve_size(self), error);
     if (status == TW_STATUS_OK)
         status = write_all(&copy, error);
     if (status == TW_STATUS_OK)

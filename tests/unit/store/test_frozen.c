@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "store/checkpoint.h"
 #include "store/internal.h"
 
 typedef struct writer {
@@ -152,6 +153,34 @@ static void a_cut_that_outgrows_its_memory_is_given_up_and_the_next_one_is_whole
     test_remove(directory);
 }
 
+static void a_cap_that_is_set_beside_a_snapshot_is_none_of_its_own(void **state)
+{
+    (void)state;
+    enum { CAP = 64 << 20 };
+    char directory[256];
+    test_directory(directory);
+    tw_table_spec spec = test_spec(TW_TABLE_EXACT, 0);
+    spec.max_bytes = CAP;
+    tw_table *table = test_table(&spec, 0, TW_N_SLOTS - 1);
+    test_fill(table, 100);
+    writer self = {.directory = directory};
+    pthread_t thread;
+    OK(tw_table_freeze(table, 1 << 20, &self.frozen, NULL));
+    tw_table_set_cap(table, 2 * CAP);
+    assert_int_equal(pthread_create(&thread, NULL, writer_run, &self), 0);
+    tw_table_set_cap(table, 3 * CAP);
+    pthread_join(thread, NULL);
+    OK(self.status);
+    tw_frozen_destroy(&self.frozen);
+    tw_recovered found;
+    OK(tw_table_recover(directory, 0, 1, 0, false, &found, NULL));
+    assert_int_equal(tw_table_spec_of(found.table)->max_bytes, CAP);
+    assert_int_equal(tw_table_spec_of(table)->max_bytes, 3 * CAP);
+    tw_table_destroy(&found.table);
+    tw_table_destroy(&table);
+    test_remove(directory);
+}
+
 static void one_snapshot_at_a_time(void **state)
 {
     (void)state;
@@ -196,6 +225,7 @@ int main(void)
         cmocka_unit_test(a_hashed_table_is_saved_as_it_was_at_the_cut),
         cmocka_unit_test(writes_ahead_of_the_copier_do_not_reach_the_file),
         cmocka_unit_test(a_cut_that_outgrows_its_memory_is_given_up_and_the_next_one_is_whole),
+        cmocka_unit_test(a_cap_that_is_set_beside_a_snapshot_is_none_of_its_own),
         cmocka_unit_test(one_snapshot_at_a_time),
         cmocka_unit_test(a_snapshot_that_runs_out_of_memory_fails_alone_and_learning_goes_on),
     };
