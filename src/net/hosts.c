@@ -22,10 +22,11 @@ bool tw_host_is_ipv4(const tw_host *self)
     return memcmp(self->byte, mapped, sizeof mapped) == 0;
 }
 
-bool tw_host_is_loopback(const tw_host *self)
+/* 127.0.0.1 and ::1 */
+static bool is_shared(const tw_host *self)
 {
-    static const tw_host v6 = {.byte = {[15] = 1}};
-    return tw_host_is_ipv4(self) ? self->byte[sizeof mapped] == 127 : memcmp(self->byte, v6.byte, sizeof v6.byte) == 0;
+    static const tw_host v4 = {.byte = {[10] = 0xff, 0xff, 127, 0, 0, 1}}, v6 = {.byte = {[15] = 1}};
+    return memcmp(self->byte, v4.byte, sizeof v4.byte) == 0 || memcmp(self->byte, v6.byte, sizeof v6.byte) == 0;
 }
 
 bool tw_hosts_add(tw_hosts *self, const tw_host *host)
@@ -46,5 +47,5 @@ bool tw_hosts_add(tw_hosts *self, const tw_host *host)
 bool tw_hosts_admit(tw_hosts *self, const char *text, size_t size)
 {
     tw_host host;
-    return tw_host_parse(text, size, &host) && !tw_host_is_loopback(&host) && tw_hosts_add(self, &host);
+    return tw_host_parse(text, size, &host) && !is_shared(&host) && tw_hosts_add(self, &host);
 }

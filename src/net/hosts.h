@@ -1,5 +1,5 @@
-/* hosts.h: the hosts that were let in last by a key of the list: a table of fixed size. Loopback is none, as everybody
- * on the machine has it. Private to src/net; one thread. */
+/* hosts.h: the hosts that were let in last by a key of the list: a table of fixed size. 127.0.0.1 and ::1 are none, as
+ * everybody on the machine comes from them. Private to src/net; one thread. */
 #ifndef TW_NET_HOSTS_H
 #define TW_NET_HOSTS_H
 
@@ -23,7 +23,6 @@ typedef struct tw_hosts {
 /* `text` [size] such as "10.1.2.3", "::ffff:10.1.2.3" or "fe80::1%eth0". False: it is no address. */
 bool tw_host_parse(const char *text, size_t size, tw_host *out);
 bool tw_host_is_ipv4(const tw_host *self);
-bool tw_host_is_loopback(const tw_host *self);
 
 /* The oldest gives way. True: it was not there. */
 bool tw_hosts_add(tw_hosts *self, const tw_host *host);
