@@ -195,7 +195,7 @@ static tw_status build_own(
         *has_older = *has_older || is_older(self, first);
         if (self->newest[first] != self->at)
             continue;
-        while (last < high && self->newest[last + 1] == self->at)
+        while (last < high && last - first + 1 < TW_SEGMENT_SLOTS && self->newest[last + 1] == self->at)
             last++;
         status = build(self, section, first, last, error);
         first = last;
@@ -372,7 +372,8 @@ static tw_status cover(bulk *self, uint32_t first, uint32_t last, uint8_t at, tw
         tw_segment segment;
         if (table->segment_of[slot] != TW_NO_SEGMENT || self->newest[slot] >= at)
             continue;
-        while (end < last && table->segment_of[end + 1] == TW_NO_SEGMENT && self->newest[end + 1] < at)
+        while (end < last && end - slot + 1 < TW_SEGMENT_SLOTS && table->segment_of[end + 1] == TW_NO_SEGMENT &&
+               self->newest[end + 1] < at)
             end++;
         status = tw_segment_make(table, &segment, slot, end, 0, error);
         if (status == TW_STATUS_OK)
@@ -471,7 +472,7 @@ bool tw_bulk_is_possible(const tw_table *table)
 {
     if (table->frozen != NULL || table->touched != NULL || table->row_size == 0)
         return false;
-    return table->spec.kind == TW_TABLE_HASHED || (table->n_segments == 1 && table->segment[0].count == 0);
+    return table->spec.kind == TW_TABLE_HASHED || tw_segments_are_empty(table);
 }
 
 static bulk *bulk_open(tw_table *table, const char *directory)

@@ -55,72 +55,46 @@ static inline bool is_to_be_copied(const tw_segment *self)
     return self->area != NULL && !atomic_load_explicit(&self->area->log.is_closed, memory_order_acquire);
 }
 
-/* A row will be written to: a snapshot under way needs what it holds, if it was not written to since the cut. Adds to
- * *n_new the bits that were not set before. */
-static inline void segment_touch(
-    tw_segment *self, uint64_t bucket, unsigned place, const unsigned char *row, uint64_t *n_new)
+/* A row will be written to for the first time in this interval: a snapshot under way needs what it holds. */
+static void segment_touch(tw_segment *self, size_t stride, unsigned char *bucket, unsigned place, uint64_t interval)
 {
-    if (self->touched == NULL)
-        return;
-    if (!is_to_be_copied(self)) {
-        self->recent[self->n_log++ % TW_LOG_RECENT] = (uint32_t)(bucket * TW_BUCKET_KEYS + place);
-        if (self->n_log % TW_LOG_RECENT == 0)
-            *n_new += tw_touched_log_recent(self);
-        return;
-    }
-    if ((self->touched[bucket] >> place & 1) != 0)
-        return;
-    ++*n_new;
-    self->touched[bucket] |= (uint8_t)(1u << place);
-    tw_area_note_row(self->area, bucket, place, row, false);
+    uint64_t *word = &tw_bucket_words(bucket)[place];
+    if (is_to_be_copied(self))
+        tw_area_note_row(self->area, (uint64_t)(bucket - self->bytes) / stride, place, *word,
+            tw_bucket_row(bucket, place, (uint32_t)self->area->unit));
+    *word = (*word & ~TW_WORD_INTERVAL) | interval;
+    self->n_new++;
 }
 
-/* As tw_segment_find, and touches what it finds. */
+/* As tw_segment_find; what it finds gets the interval. */
 static inline unsigned char *segment_find_touch(
-    tw_segment *self, size_t stride, uint32_t row_size, unsigned char *bucket, uint64_t key, uint64_t *n_new)
+    tw_segment *self, size_t stride, uint32_t row_size, unsigned char *bucket, uint64_t key, uint64_t interval)
 {
-    uint64_t index = tw_segment_index(self, key);
-    for (;;) {
-        unsigned mask = tw_bucket_find(bucket, key);
+    for (uint64_t word = tw_word_of(self, key);;) {
+        unsigned mask = tw_bucket_find(bucket, word);
         if (mask != 0) {
-            unsigned char *row = tw_bucket_row(bucket, tw_first_bit(mask), row_size);
-            segment_touch(self, index, tw_first_bit(mask), row, n_new);
-            return row;
+            unsigned place = tw_first_bit(mask);
+            if ((tw_bucket_words(bucket)[place] & TW_WORD_INTERVAL) != interval)
+                segment_touch(self, stride, bucket, place, interval);
+            return tw_bucket_row(bucket, place, row_size);
         }
-        if (tw_bucket_keys(bucket)[TW_BUCKET_KEYS - 1] == 0)
+        if (tw_bucket_words(bucket)[TW_BUCKET_KEYS - 1] == 0)
             return NULL;
         bucket = tw_segment_next(self, stride, bucket);
-        index = index + 1 == self->n_buckets ? 0 : index + 1;
     }
-}
-
-static inline void note_prefetch(const tw_segment *self, uint64_t bucket)
-{
-    if (!is_to_be_copied(self))
-        return;
-    __builtin_prefetch(&self->touched[bucket]);
-    const tw_kept_log *log = &self->area->log;
-    if (self->area->touched != NULL)
-        __builtin_prefetch(&self->area->touched[bucket]);
-    if (log->last != NULL)
-        __builtin_prefetch(log->last->word + (size_t)log->n_last * log->note_words, 1);
 }
 
 /* Every key's bucket waits in row[i] while its lines come. Absent keys get `absent`; returns how many there were. */
 __attribute__((always_inline)) static inline uint32_t find_rows(
-    const tw_table *self, const uint64_t *key, uint32_t n, void *absent, void **row, tw_touched *touched)
+    const tw_table *self, const uint64_t *key, uint32_t n, void *absent, void **row, uint64_t interval)
 {
     uint32_t n_absent = 0, row_size = self->row_size;
-    uint64_t n_new = 0;
     size_t stride = self->stride;
     for (uint32_t i = 0; i < n + ROWS_AHEAD; i++) {
         if (i < n) {
             const tw_segment *segment = tw_segment_of(self, key[i]);
-            uint64_t index = tw_segment_index(segment, key[i]);
-            row[i] = segment->bytes + index * stride;
+            row[i] = tw_segment_bucket(segment, stride, key[i]);
             bucket_prefetch(row[i]);
-            if (touched != NULL && segment->touched != NULL)
-                note_prefetch(segment, index);
         }
         if (i < ROWS_AHEAD)
             continue;
@@ -128,22 +102,21 @@ __attribute__((always_inline)) static inline uint32_t find_rows(
         unsigned char *found = NULL;
         tw_segment *segment = tw_segment_of(self, key[j]);
         if (key[j] != 0)
-            found = touched != NULL ? segment_find_touch(segment, stride, row_size, row[j], key[j], &n_new)
-                                    : tw_segment_find(segment, stride, row_size, row[j], key[j]);
+            found = interval != 0 ? segment_find_touch(segment, stride, row_size, row[j], key[j], interval)
+                                  : tw_segment_find(segment, stride, row_size, row[j], key[j]);
         n_absent += found == NULL;
         row[j] = found == NULL ? absent : found;
     }
-    if (touched != NULL)
-        touched->n_rows += n_new;
     return n_absent;
 }
 
 static uint32_t segments_find(
     const tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void *absent, void **row)
 {
-    if (access == TW_ACCESS_WRITE && self->touched != NULL)
-        return find_rows(self, key, n, absent, row, self->touched);
-    return find_rows(self, key, n, absent, row, NULL);
+    uint64_t interval = access == TW_ACCESS_WRITE ? tw_touched_interval(self) : 0;
+    if (interval != 0)
+        return find_rows(self, key, n, absent, row, interval);
+    return find_rows(self, key, n, absent, row, 0);
 }
 
 /* Inserts the keys whose row is NULL; *has_grown: rows found before may have moved. */
@@ -165,9 +138,8 @@ static tw_status segments_insert(
         if (status < 0)
             return status;
         row[i] = tw_bucket_row(bucket, place, self->row_size);
-        segment = tw_segment_of(self, key[i]);
-        if (segment->touched != NULL)
-            tw_touch(self->touched, &segment->touched[(uint64_t)(bucket - segment->bytes) / self->stride], place);
+        tw_bucket_words(bucket)[place] |= tw_touched_interval(self);
+        tw_segment_of(self, key[i])->n_new++;
         if (self->has_constant_rows)
             memcpy(row[i], self->initial, self->row_size);
         else
@@ -182,6 +154,8 @@ tw_status tw_segments_rows(
     if (self->keep.is_on)
         return tw_keep_rows(self, key, n, access, row, error);
     tw_status status = TW_STATUS_OK;
+    if (access == TW_ACCESS_WRITE)
+        tw_touched_sweep(self);
     void *absent = access == TW_ACCESS_READ && self->has_constant_rows ? self->initial : NULL;
     uint32_t n_absent = segments_find(self, key, n, access, absent, row);
     if (n_absent > 0 && access == TW_ACCESS_WRITE) {

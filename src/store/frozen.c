@@ -67,7 +67,7 @@ static void list_areas(tw_frozen *self)
     }
 }
 
-/* Rows behind keys: the bits of the tracker tell which were written to since the cut. */
+/* Rows behind keys, whose words tell which were written to since the cut. */
 static bool has_tracked_rows(const tw_table *self)
 {
     return self->spec.kind == TW_TABLE_EXACT && self->row_size > 0 && !self->keep.is_on;
@@ -150,7 +150,7 @@ static void frozen_free(tw_frozen *self)
     for (size_t i = 0; i < self->n_areas; i++) {
         tw_area *area = &self->area[i];
         if (atomic_load(&area->owners) == TW_AREA_REPLACED)
-            tw_page_pool_give(self->table->pages, area->live, tw_segment_memory(self->table->stride, area->size));
+            tw_page_pool_give(self->table->pages, area->live, tw_segment_memory(self->table, area->size));
     }
     tw_kept_free(self);
     tw_free(self->noted);

@@ -27,15 +27,19 @@ typedef struct tw_area {
     uint64_t first_row;                    /* hashed: index of the first row in it; seen: of the first set */
     unsigned char *live;
     size_t size, unit; /* of memory; of what is noted: a row, a bucket of a table with tw_keep, some bytes */
-    uint8_t *noted;    /* bits of the units; NULL: rows behind keys, of which the table's tracker tells */
+    uint8_t *noted;    /* bits of the units; NULL: rows behind keys, whose words tell which were written to */
     tw_kept_log log;
     atomic_int owners;
     bool is_done;  /* the copier's */
     bool is_clean; /* the bits that were taken are all zero again; copier, then the table's thread */
     tw_frozen *frozen;
-    uint8_t *taken; /* exact: the bits that were taken at the cut, in the segment's memory; NULL: there were none */
-    const uint8_t *touched; /* of a delta: bits of the places (exact) or rows (hashed) that are wanted; NULL: all */
-    bool is_whole;          /* of a delta: the segment was rebuilt, its slots are replaced */
+    uint8_t
+        *taken; /* with tw_keep: the bits that were taken at the cut, in the segment's memory; NULL: there were none */
+    const uint8_t
+        *touched;      /* of a delta: bits of what is wanted: places (with tw_keep), rows (hashed), sets of counts */
+    uint64_t interval; /* of a delta: rows last written to in it are wanted; 0: see touched, where that is NULL all */
+    uint32_t n_wanted; /* rows with this interval */
+    bool is_whole;     /* of a delta: the segment was rebuilt, its slots are replaced */
 } tw_area;
 
 struct tw_frozen {
@@ -67,20 +71,21 @@ struct tw_frozen {
     tw_row_file written;
 };
 
-/* Segment of an exact table: n_buckets x (keys, rows), open addressing by bucket with linear overflow; behind them two
- * sets of n_buckets bytes, for `touched` and for the snapshot under way or the next, and the log. */
-enum { TW_LOG_RECENT = 16 };
+/* Segment of an exact table: n_buckets x (words of keys, rows), open addressing by bucket with linear overflow; with
+ * tw_keep behind them two sets of n_buckets bytes, for `touched` and for the snapshot under way or the next. It has at
+ * most TW_SEGMENT_SLOTS slots, so that its keys differ in 60 bits only: segment.h says what the words hold. */
+enum { TW_SEGMENT_SLOTS = 256 };
 typedef struct tw_segment {
     unsigned char *bytes;
-    size_t size; /* of the buckets */
-    uint64_t n_buckets;
-    tw_area *area;       /* NULL: nothing of it is frozen */
-    uint8_t *touched;    /* [n_buckets] bit i: place i was written to since the last snapshot; NULL: see is_rebuilt */
-    uint32_t n_log;      /* writes whose bits are not set yet: touched.c */
-    bool is_rebuilt;     /* since the last snapshot: all of it counts as touched. Set it where rows move or go away */
-    bool is_other_clean; /* the other set is zero */
-    uint32_t recent[TW_LOG_RECENT]; /* the last of them, the others being in the log */
-    uint64_t count, limit;          /* grows when count reaches limit */
+    uint64_t n_buckets, base; /* base: the least key of its slots */
+    tw_area *area;            /* NULL: nothing of it is frozen */
+    size_t size;              /* of the buckets */
+    uint32_t n_new;           /* rows written to since the last snapshot, if that is noted in their words */
+    uint32_t swept;           /* the interval at which words were last rid of old ones: touched.c */
+    uint8_t *touched;      /* [n_buckets] bit i: place i was written to since the last snapshot; NULL: see is_rebuilt */
+    bool is_rebuilt;       /* since the last snapshot: all of it counts as touched. Set it where rows move or go away */
+    bool is_other_clean;   /* the other set is zero */
+    uint64_t count, limit; /* grows when count reaches limit */
     uint32_t first_slot, last_slot;
 } tw_segment;
 
@@ -118,9 +123,12 @@ typedef struct tw_block_state {
 
 /* What changed since the last snapshot, and which files that one is. */
 typedef struct tw_touched {
-    uint64_t n_rows; /* bits of rows that are set */
-    uint8_t *bits;   /* hashed: a bit a row; of a table with tw_keep: a bit a set of counts */
-    uint64_t *gone;  /* [n_gone] keys whose rows were evicted; what expires goes by its stamp */
+    uint64_t n_rows;   /* bits of rows that are set */
+    uint32_t interval; /* how many cuts there were; of an exact table without tw_keep, whose words tell the interval */
+    bool is_noted;     /* rows that are written to get the present one */
+    size_t sweep_at, sweep_left; /* segments */
+    uint8_t *bits;               /* hashed: a bit a row; of a table with tw_keep: a bit a set of counts */
+    uint64_t *gone;              /* [n_gone] keys whose rows were evicted; what expires goes by its stamp */
     size_t n_gone, gone_capacity;
     bool is_lost;    /* not all of them are there: the next snapshot is a base */
     char *directory; /* of the files below; NULL: none */
@@ -171,6 +179,7 @@ struct tw_table {
 
 /* segment.c */
 TW_MUST_USE tw_status tw_segments_create(tw_table *self, tw_error *error);
+bool tw_segments_are_empty(const tw_table *self);
 /* Room for `count` rows in an empty table, so that rows in the order of a file find their places at once. */
 TW_MUST_USE tw_status tw_segments_reserve(tw_table *self, uint64_t count, tw_error *error);
 void tw_segments_destroy(tw_table *self);
@@ -247,10 +256,10 @@ TW_MUST_USE tw_status tw_touched_begin(tw_table *self, tw_error *error);
 TW_MUST_USE tw_status tw_touched_take(tw_frozen *frozen, const char *directory, uint32_t max_deltas, tw_error *error);
 void tw_touched_settle(tw_frozen *frozen);
 void tw_touched_end(tw_table *self);
-/* Sets the bits of the writes that are logged, and empties the log; how many were not set before. */
-uint64_t tw_touched_apply(tw_segment *segment);
-/* The recent writes, as many as there is room for, go to the log; as above where that is full. */
-uint64_t tw_touched_log_recent(tw_segment *segment);
+/* What the words of rows that are written to now get; 0: nothing is noted in words. */
+uint64_t tw_touched_interval(const tw_table *self);
+/* Before a batch writes to rows of an exact table: rids some segments of old intervals, where that is due. */
+void tw_touched_sweep(tw_table *self);
 /* The row of a key was evicted. */
 void tw_touched_gone(tw_table *self, uint64_t key);
 
@@ -260,26 +269,15 @@ static inline size_t tw_touched_size(const tw_table *self)
     return (self->rows != NULL ? (size_t)self->n_rows : self->keep.n_sets) / 8 + 1;
 }
 
-/* Bytes of a set, writes that the log has room for, and bytes of a segment with `size` bytes of buckets. */
+/* Bytes of a set of bits, and of a segment with `size` bytes of buckets. */
 static inline size_t tw_bits_size(uint64_t n_buckets)
 {
     return (size_t)((n_buckets + 63) / 64 * 64);
 }
 
-static inline uint32_t tw_log_limit(uint64_t n_buckets)
+static inline size_t tw_segment_memory(const tw_table *table, size_t size)
 {
-    return (uint32_t)(n_buckets / 12 / TW_LOG_RECENT + 1) * TW_LOG_RECENT;
-}
-
-static inline size_t tw_segment_memory(size_t stride, size_t size)
-{
-    uint64_t n_buckets = size / stride;
-    return size + 2 * tw_bits_size(n_buckets) + tw_log_limit(n_buckets) * sizeof(uint32_t);
-}
-
-static inline uint32_t *tw_touched_log(const tw_segment *self)
-{
-    return (uint32_t *)(void *)(self->bytes + self->size + 2 * tw_bits_size(self->n_buckets));
+    return size + (table->keep.is_on ? 2 * tw_bits_size(size / table->stride) : 0);
 }
 
 /* Sets a bit and counts it once. */

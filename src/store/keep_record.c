@@ -30,13 +30,14 @@ static tw_status scan_segment(const kept_scan *self, const tw_segment *segment, 
     const tw_table *table = self->table;
     unsigned char *end = segment->bytes + segment->size;
     for (unsigned char *bucket = segment->bytes; bucket < end; bucket += table->stride) {
-        const uint64_t *keys = tw_bucket_keys(bucket);
-        for (unsigned i = 0; i < TW_BUCKET_KEYS && keys[i] != 0; i++) {
+        const uint64_t *words = tw_bucket_words(bucket);
+        for (unsigned i = 0; i < TW_BUCKET_KEYS && words[i] != 0; i++) {
+            uint64_t key = tw_word_key(segment->base, words[i]);
             uint32_t now = (uint32_t)table->keep.clock;
             uint32_t stamp = table->is_stamped ? *tw_bucket_stamp(bucket, i, table->row_size) : now;
-            if (!is_wanted(self, keys[i], stamp))
+            if (!is_wanted(self, key, stamp))
                 continue;
-            tw_keep_record kept = {keys[i], stamp_of(table, stamp), 0, tw_bucket_row(bucket, i, table->row_size)};
+            tw_keep_record kept = {key, stamp_of(table, stamp), 0, tw_bucket_row(bucket, i, table->row_size)};
             tw_status status = self->visit(self->context, &kept, error);
             if (status < 0)
                 return status;

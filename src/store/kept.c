@@ -157,13 +157,11 @@ static inline void area_note(tw_area *area, uint64_t unit, const void *bytes, si
     atomic_thread_fence(memory_order_release); /* the change comes after the count */
 }
 
-void tw_area_note_row(tw_area *self, uint64_t bucket, unsigned place, const void *row, bool is_absent)
+void tw_area_note_row(tw_area *self, uint64_t bucket, unsigned place, uint64_t word, const void *row)
 {
-    bool is_wanted = self->touched == NULL;
-    if (!is_wanted && !is_absent) /* beside the copier, which clears the bits of an area that it has closed */
-        is_wanted = (__atomic_load_n(&self->touched[bucket], __ATOMIC_RELAXED) >> place & 1) != 0;
+    bool is_wanted = self->interval == 0 || (word & TW_WORD_INTERVAL) == self->interval;
     if (is_wanted && !is_closed(self))
-        area_note(self, (bucket * TW_BUCKET_KEYS + place) | (is_absent ? kept_absent : 0), row, self->unit);
+        area_note(self, (bucket * TW_BUCKET_KEYS + place) | (word == 0 ? kept_absent : 0), row, self->unit);
 }
 
 /* In a delta's area: true where the unit belongs to it, or of a bucket one of its places. */
@@ -171,7 +169,7 @@ static bool unit_is_wanted(const tw_area *self, size_t unit)
 {
     if (self->touched == NULL)
         return true;
-    if (self->kind == TW_AREA_EXACT) /* as in tw_area_note_row */
+    if (self->kind == TW_AREA_EXACT) /* beside the copier, which clears the bits of an area that it has closed */
         return __atomic_load_n(&self->touched[unit], __ATOMIC_RELAXED) != 0;
     return (self->touched[unit / 8] >> unit % 8 & 1) != 0;
 }
@@ -242,6 +240,35 @@ static void copy_wanted(const tw_area *self, unsigned char *image)
     }
 }
 
+/* Of a delta's area words alone, and buckets with a row that was written to in the interval. */
+static void copy_interval(const tw_area *self, unsigned char *image)
+{
+    size_t stride = self->frozen->table->stride;
+    for (size_t start = 0; start < self->size && self->n_wanted > 0; start += stride) {
+        const uint64_t *words = tw_bucket_words(image + start);
+        copy_words(image + start, self->live + start, TW_BUCKET_KEY_BYTES);
+        unsigned i = 0;
+        while (i < TW_BUCKET_KEYS && (words[i] & TW_WORD_INTERVAL) != self->interval)
+            i++;
+        if (i < TW_BUCKET_KEYS)
+            copy_words(image + start + TW_BUCKET_KEY_BYTES, self->live + start + TW_BUCKET_KEY_BYTES,
+                stride - TW_BUCKET_KEY_BYTES);
+    }
+}
+
+/* Bits of the places with that interval, behind the image. */
+static void list_interval(const tw_area *self, unsigned char *image)
+{
+    size_t stride = self->frozen->table->stride, n = self->size / stride;
+    unsigned char *wanted = image + self->size;
+    memset(wanted, 0, n);
+    for (size_t b = 0; b < n && self->n_wanted > 0; b++) {
+        const uint64_t *words = tw_bucket_words(image + b * stride);
+        for (unsigned i = 0; i < TW_BUCKET_KEYS; i++)
+            wanted[b] |= (unsigned char)((unsigned)((words[i] & TW_WORD_INTERVAL) == self->interval) << i);
+    }
+}
+
 static void lay_over(const tw_area *self, unsigned char *image, const uint64_t *note)
 {
     uint64_t unit = note[0] & ~kept_absent;
@@ -252,10 +279,9 @@ static void lay_over(const tw_area *self, unsigned char *image, const uint64_t *
     }
     unsigned char *bucket = image + unit / TW_BUCKET_KEYS * self->frozen->table->stride;
     unsigned place = (unsigned)(unit % TW_BUCKET_KEYS);
-    if (note[0] & kept_absent)
-        tw_bucket_keys(bucket)[place] = 0;
-    else
-        memcpy(tw_bucket_row(bucket, place, (uint32_t)self->unit), note + 1, self->unit);
+    uint64_t *word = &tw_bucket_words(bucket)[place];
+    *word = note[0] & kept_absent ? 0 : (*word & ~TW_WORD_INTERVAL) | self->interval;
+    memcpy(tw_bucket_row(bucket, place, (uint32_t)self->unit), note + 1, self->unit);
 }
 
 static void lay_notes_over(tw_area *self, unsigned char *image)
@@ -298,7 +324,9 @@ bool tw_area_copy(tw_area *self, unsigned char *image)
     atomic_store(&frozen->copying, self);
     if (atomic_load(&frozen->is_failed))
         return false;
-    if (self->touched != NULL)
+    if (self->interval != 0)
+        copy_interval(self, image);
+    else if (self->touched != NULL)
         copy_wanted(self, image);
     else
         copy_words(image, self->live, self->size);
@@ -307,11 +335,13 @@ bool tw_area_copy(tw_area *self, unsigned char *image)
     atomic_store(&frozen->copying, NULL);
     if (atomic_load(&frozen->is_failed))
         return false;
-    if (self->kind == TW_AREA_EXACT)
+    if (self->interval != 0)
+        list_interval(self, image);
+    else if (self->kind == TW_AREA_EXACT)
         take_bits(self, image);
     log_close(&frozen->kept, &self->log);
     if (atomic_fetch_or(&self->owners, TW_AREA_COPIED) & TW_AREA_REPLACED) {
-        tw_page_pool_give(frozen->table->pages, self->live, tw_segment_memory(frozen->table->stride, self->size));
+        tw_page_pool_give(frozen->table->pages, self->live, tw_segment_memory(frozen->table, self->size));
         atomic_fetch_sub(&frozen->kept.bytes, self->size);
     }
     return true;

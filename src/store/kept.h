@@ -44,9 +44,9 @@ typedef struct tw_kept_pool {
     _Atomic(tw_kept_log *) closed;
 } tw_kept_pool;
 
-/* Of an exact table without tw_keep a unit is a row, numbered by bucket and place; elsewhere units of area->unit bytes
- * follow each other. `is_absent`: there was no key at the place. */
-void tw_area_note_row(struct tw_area *self, uint64_t bucket, unsigned place, const void *row, bool is_absent);
+/* Of an exact table without tw_keep a unit is a row, numbered by bucket and place, with the `word` of the place before
+ * it changes (0: there is no key); elsewhere units of area->unit bytes follow each other. */
+void tw_area_note_row(struct tw_area *self, uint64_t bucket, unsigned place, uint64_t word, const void *row);
 
 /* Notes the units that [bytes, bytes + size) touches, each once. Not for areas whose units are rows behind keys. */
 void tw_area_keep(struct tw_area *self, const void *bytes, size_t size);

@@ -14,9 +14,9 @@ static bool find_to_move(
     uint64_t n = self->n_buckets, gap_index = bucket_index(self, stride, gap), distance = 0;
     for (unsigned char *at = tw_segment_next(self, stride, gap); at != gap; at = tw_segment_next(self, stride, at)) {
         distance++;
-        const uint64_t *keys = tw_bucket_keys(at);
-        for (unsigned j = 0; j < TW_BUCKET_KEYS && keys[j] != 0; j++) {
-            uint64_t home = bucket_index(self, stride, tw_segment_bucket(self, stride, keys[j]));
+        const uint64_t *words = tw_bucket_words(at);
+        for (unsigned j = 0; j < TW_BUCKET_KEYS && words[j] != 0; j++) {
+            uint64_t home = tw_segment_index(self, tw_word_key(self->base, words[j]));
             uint64_t at_index = gap_index + distance;
             if ((at_index - home + n) % n >= distance) {
                 *bucket = at;
@@ -24,7 +24,7 @@ static bool find_to_move(
                 return true;
             }
         }
-        if (keys[TW_BUCKET_KEYS - 1] == 0)
+        if (words[TW_BUCKET_KEYS - 1] == 0)
             return false;
     }
     return false;
@@ -51,26 +51,26 @@ void tw_segment_remove(tw_table *table, tw_segment *self, unsigned char *bucket,
     if (touched_clear(table, self, bucket, place))
         table->touched->n_rows--;
     for (;;) {
-        uint64_t *keys = tw_bucket_keys(bucket);
+        uint64_t *words = tw_bucket_words(bucket);
         if (self->area != NULL)
             tw_area_keep(self->area, bucket, stride);
-        bool was_full = keys[TW_BUCKET_KEYS - 1] != 0;
+        bool was_full = words[TW_BUCKET_KEYS - 1] != 0;
         unsigned char *from = bucket;
         unsigned from_place = TW_BUCKET_KEYS - 1;
         if (!was_full || !find_to_move(table, self, bucket, &from, &from_place)) {
-            while (keys[from_place] == 0)
+            while (words[from_place] == 0)
                 from_place--;
             from = bucket;
         }
-        uint64_t key = tw_bucket_keys(from)[from_place];
+        uint64_t word = tw_bucket_words(from)[from_place];
         if (from != bucket || from_place != place) {
             tw_bucket_copy(table, bucket, place, from, from_place);
             if (touched_clear(table, self, from, from_place))
                 *touched_at(table, self, bucket) |= (uint8_t)(1u << place);
         }
-        keys[place] = key;
+        words[place] = word;
         if (from == bucket) {
-            keys[from_place] = 0;
+            words[from_place] = 0;
             return;
         }
         bucket = from;

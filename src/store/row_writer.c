@@ -9,7 +9,7 @@
 #include "store/segment.h"
 #include "store/spec.h"
 
-enum { REST_PER_WORK = 4, REST_PER_WORK_DELTA = 18, REST_STEP_US = 5000, REST_IDLE_US = 50000 };
+enum { REST_PER_WORK = 6, REST_PER_WORK_DELTA = 16, REST_STEP_US = 5000, REST_IDLE_US = 50000 };
 
 typedef struct copier {
     tw_frozen *frozen;
@@ -31,9 +31,15 @@ static tw_status copy_failed(const tw_frozen *self, tw_error *error)
         "snapshot: out of memory for rows that changed while it was written; it is given up, the rows are untouched");
 }
 
+/* Not all of it is wanted. */
+static bool is_part(const tw_area *self)
+{
+    return self->touched != NULL || self->interval != 0;
+}
+
 static tw_status copy_area(copier *self, tw_area *area, tw_error *error)
 {
-    size_t bits = area->touched != NULL && area->kind == TW_AREA_EXACT ? area->size / self->frozen->table->stride : 0;
+    size_t bits = is_part(area) && area->kind == TW_AREA_EXACT ? area->size / self->frozen->table->stride : 0;
     tw_status status = tw_grow(&self->image, 1, &self->image_capacity, area->size + bits, error);
     if (status == TW_STATUS_OK && !tw_area_copy(area, self->image))
         status = copy_failed(self->frozen, error);
@@ -49,10 +55,10 @@ static void put_pair(tw_section_writer *out, uint64_t key, const void *record, s
     out->header.count++;
 }
 
-static unsigned bucket_used(const uint64_t *keys)
+static unsigned bucket_used(const uint64_t *words)
 {
     unsigned bits = 0;
-    for (unsigned i = 0; i < TW_BUCKET_KEYS && keys[i] != 0; i++)
+    for (unsigned i = 0; i < TW_BUCKET_KEYS && words[i] != 0; i++)
         bits |= 1u << i;
     return bits;
 }
@@ -70,19 +76,20 @@ static tw_status write_exact(copier *self, const tw_area *area, tw_error *error)
     size_t row_size = table->row_size, stride = table->stride;
     int32_t after = table->is_stamped && table->keep.expires ? (int32_t)table->spec.keep.expire_after : INT32_MAX;
     const unsigned char *wanted = self->image + area->size; /* by bucket */
+    uint64_t base = tw_slot_base(area->first_slot);
     tw_status status = tw_section_room(self->out, area->size, error);
     if (status < 0)
         return status;
     for (size_t b = 0; b * stride < area->size; b++) {
         unsigned char *bucket = self->image + b * stride;
-        const uint64_t *keys = tw_bucket_keys(bucket);
-        unsigned bits = area->touched == NULL ? bucket_used(keys) : wanted[b];
+        const uint64_t *words = tw_bucket_words(bucket);
+        unsigned bits = is_part(area) ? wanted[b] : bucket_used(words);
         for (; bits != 0; bits &= bits - 1) {
             unsigned i = (unsigned)__builtin_ctz(bits);
             uint32_t stamp = table->is_stamped ? *tw_bucket_stamp(bucket, i, table->row_size) : 0;
             if (table->is_stamped && (int32_t)((uint32_t)self->frozen->clock - stamp) > after)
                 continue;
-            put_pair(self->out, keys[i], tw_bucket_row(bucket, i, table->row_size), row_size);
+            put_pair(self->out, tw_word_key(base, words[i]), tw_bucket_row(bucket, i, table->row_size), row_size);
             if (table->is_stamped)
                 put_u32(self->out, stamp);
         }
@@ -304,7 +311,7 @@ static uint64_t reserve_size(const tw_frozen *self)
 {
     uint64_t size = 0;
     for (size_t i = 0; i < self->n_areas; i++)
-        size += self->area[i].kind == TW_AREA_HASHED || self->area[i].touched != NULL ? 0 : self->area[i].size;
+        size += self->area[i].kind == TW_AREA_HASHED || is_part(&self->area[i]) ? 0 : self->area[i].size;
     return self->chain == NULL ? size : size + self->n_touched_rows * (8 + self->spec.schema.row.size);
 }
 

@@ -22,7 +22,7 @@ static void keep_empty(const tw_segment *self, size_t stride, unsigned char *buc
     if (self->area->noted != NULL)
         tw_area_keep(self->area, bucket, stride);
     else
-        tw_area_note_row(self->area, (uint64_t)(bucket - self->bytes) / stride, place, bucket, true);
+        tw_area_note_row(self->area, (uint64_t)(bucket - self->bytes) / stride, place, 0, bucket);
 }
 
 /* Takes the first empty place for a key that is absent; its row and stamp are not yet set. */
@@ -35,7 +35,7 @@ static unsigned char *segment_place(tw_segment *self, size_t stride, uint64_t ke
     *place = tw_first_bit(mask);
     if (self->area != NULL)
         keep_empty(self, stride, bucket, *place);
-    tw_bucket_keys(bucket)[*place] = key;
+    tw_bucket_words(bucket)[*place] = tw_word_of(self, key);
     self->count++;
     return bucket;
 }
@@ -51,27 +51,31 @@ static uint64_t buckets_for(uint64_t count, uint32_t first_slot)
 static tw_status segment_init(tw_table *table, tw_segment *self, uint64_t count, tw_error *error)
 {
     self->touched = NULL;
-    self->n_log = 0;
+    self->n_new = self->swept = 0;
     self->is_other_clean = true;
+    self->base = tw_slot_base(self->first_slot);
     self->is_rebuilt = table->touched != NULL;
     self->n_buckets = buckets_for(count, self->first_slot);
     self->size = (size_t)self->n_buckets * table->stride;
     self->limit = self->n_buckets * TW_BUCKET_KEYS * SEGMENT_LOAD_MAX / 100;
     self->count = 0;
     self->area = NULL;
-    self->bytes = tw_page_pool_take(table->pages, tw_segment_memory(table->stride, self->size));
+    self->bytes = tw_page_pool_take(table->pages, tw_segment_memory(table, self->size));
     return self->bytes == NULL ? tw_no_memory(error, self->size) : TW_STATUS_OK;
 }
 
 static void segment_move(tw_table *table, const tw_segment *from, tw_segment *low, tw_segment *high)
 {
+    low->swept = high->swept = from->swept;
     for (uint64_t i = 0; i < from->n_buckets; i++) {
         unsigned char *bucket = from->bytes + i * table->stride;
-        const uint64_t *keys = (const uint64_t *)(const void *)bucket;
-        for (unsigned j = 0; j < TW_BUCKET_KEYS && keys[j] != 0; j++) {
-            tw_segment *to = tw_key_slot(keys[j]) > low->last_slot ? high : low;
+        const uint64_t *words = tw_bucket_words(bucket);
+        for (unsigned j = 0; j < TW_BUCKET_KEYS && words[j] != 0; j++) {
+            uint64_t key = tw_word_key(from->base, words[j]);
+            tw_segment *to = tw_key_slot(key) > low->last_slot ? high : low;
             unsigned place;
-            unsigned char *into = segment_place(to, table->stride, keys[j], &place);
+            unsigned char *into = segment_place(to, table->stride, key, &place);
+            tw_bucket_words(into)[place] |= words[j] & TW_WORD_INTERVAL;
             tw_bucket_copy(table, into, place, bucket, j);
         }
     }
@@ -81,9 +85,9 @@ static uint64_t segment_count_above(const tw_table *table, const tw_segment *sel
 {
     uint64_t n = 0;
     for (uint64_t i = 0; i < self->n_buckets; i++) {
-        const uint64_t *keys = (const uint64_t *)(const void *)(self->bytes + i * table->stride);
-        for (unsigned j = 0; j < TW_BUCKET_KEYS && keys[j] != 0; j++)
-            n += tw_key_slot(keys[j]) > slot;
+        const uint64_t *words = tw_bucket_words(self->bytes + i * table->stride);
+        for (unsigned j = 0; j < TW_BUCKET_KEYS && words[j] != 0; j++)
+            n += tw_key_slot(tw_word_key(self->base, words[j])) > slot;
     }
     return n;
 }
@@ -106,7 +110,7 @@ static void segment_release(tw_table *table, tw_segment *self)
 {
     self->touched = NULL;
     if (self->bytes != NULL && (self->area == NULL || tw_area_replace(self->area)))
-        tw_page_pool_give(table->pages, self->bytes, tw_segment_memory(table->stride, self->size));
+        tw_page_pool_give(table->pages, self->bytes, tw_segment_memory(table, self->size));
 }
 
 static tw_status segment_split(tw_table *table, size_t index, tw_error *error)
@@ -153,7 +157,7 @@ static bool segments_close_up(tw_table *table)
     tw_segment *segment = &table->segment[i];
     if (i == table->n_segments || segment->area != NULL || segment->size > SEGMENT_MOVE_MAX)
         return false; /* frozen: what is copied stays where it is */
-    segment->bytes = tw_page_pool_move(table->pages, from, tw_segment_memory(table->stride, segment->size));
+    segment->bytes = tw_page_pool_move(table->pages, from, tw_segment_memory(table, segment->size));
     if (segment->touched != NULL)
         segment->touched += segment->bytes - (unsigned char *)from;
     return true;
@@ -187,28 +191,10 @@ static tw_status segment_grow(tw_table *table, size_t index, tw_error *error)
     return status;
 }
 
-tw_status tw_segments_create(tw_table *self, tw_error *error)
-{
-    self->stride =
-        TW_BUCKET_KEY_BYTES + (size_t)TW_BUCKET_KEYS * (self->row_size + (self->is_stamped ? sizeof(uint32_t) : 0));
-    tw_status status = tw_grow(&self->segment, sizeof(tw_segment), &self->segment_capacity, 1, error);
-    if (status < 0)
-        return status;
-    tw_segment *first = &self->segment[0];
-    *first = (tw_segment){.first_slot = self->first_slot, .last_slot = self->last_slot};
-    status = segment_init(self, first, 1, error);
-    if (status == TW_STATUS_OK) {
-        self->n_segments = 1;
-        self->bytes += first->size;
-        status = table_room(self, 0, 0, error);
-    }
-    return status;
-}
-
-/* Segments of equal slot ranges in place of the first, empty one. */
+/* Segments of equal slot ranges. */
 static tw_status segments_divide(tw_table *self, tw_segment *into, size_t n, uint64_t count, tw_error *error)
 {
-    uint64_t n_slots = self->last_slot - self->first_slot + 1, size = 0;
+    uint64_t n_slots = self->last_slot - self->first_slot + 1, size = 0, old = 0;
     tw_status status = TW_STATUS_OK;
     for (size_t i = 0; i < n && status == TW_STATUS_OK; i++) {
         uint32_t first = self->first_slot + (uint32_t)(n_slots * i / n);
@@ -217,11 +203,56 @@ static tw_status segments_divide(tw_table *self, tw_segment *into, size_t n, uin
         status = segment_init(self, &into[i], count * (into[i].last_slot - first + 1) / n_slots + 1, error);
         size += into[i].size;
     }
+    for (size_t i = 0; i < self->n_segments; i++)
+        old += self->segment[i].size;
     if (status == TW_STATUS_OK)
-        status = table_room(self, size, self->segment[0].size, error);
+        status = table_room(self, size, old, error);
     if (status == TW_STATUS_OK)
-        self->bytes += size - self->segment[0].size;
+        self->bytes += size - old;
     return status;
+}
+
+/* In place of those that there are, which are empty. */
+static tw_status segments_lay_out(tw_table *self, size_t n, uint64_t count, tw_error *error)
+{
+    tw_segment *into = tw_alloc_zero(n * sizeof *into);
+    if (into == NULL)
+        return tw_no_memory(error, n * sizeof *into);
+    tw_status status = segments_divide(self, into, n, count, error);
+    if (status < 0) {
+        for (size_t i = 0; i < n; i++)
+            segment_release(self, &into[i]);
+        tw_free(into);
+        return status;
+    }
+    tw_segments_destroy(self);
+    self->segment = into;
+    self->n_segments = self->segment_capacity = n;
+    for (size_t i = 0; i < n; i++) {
+        for (uint32_t slot = into[i].first_slot; slot <= into[i].last_slot; slot++)
+            self->segment_of[slot] = (uint16_t)i;
+    }
+    return TW_STATUS_OK;
+}
+
+static size_t segments_least(const tw_table *self)
+{
+    return (self->last_slot - self->first_slot) / TW_SEGMENT_SLOTS + 1;
+}
+
+tw_status tw_segments_create(tw_table *self, tw_error *error)
+{
+    self->stride =
+        TW_BUCKET_KEY_BYTES + (size_t)TW_BUCKET_KEYS * (self->row_size + (self->is_stamped ? sizeof(uint32_t) : 0));
+    return segments_lay_out(self, segments_least(self), 0, error);
+}
+
+bool tw_segments_are_empty(const tw_table *self)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < self->n_segments; i++)
+        count += self->segment[i].count;
+    return count == 0;
 }
 
 /* Rows of a file come in the order of their places. Put so into segments that have yet to grow they would crowd at one
@@ -230,28 +261,10 @@ tw_status tw_segments_reserve(tw_table *self, uint64_t count, tw_error *error)
 {
     uint64_t n_slots = self->last_slot - self->first_slot + 1;
     uint64_t n = buckets_for(count, self->first_slot) * self->stride / ((uint64_t)SEGMENT_MAX_SIZE / 4 * 3) + 1;
-    if (self->n_segments != 1 || self->segment[0].count > 0 || count < SEGMENT_SMALL)
+    if (!tw_segments_are_empty(self) || count < SEGMENT_SMALL)
         return TW_STATUS_OK;
     n = n < n_slots ? n : n_slots;
-    tw_segment *into = tw_alloc_zero((size_t)n * sizeof *into);
-    if (into == NULL)
-        return tw_no_memory(error, (size_t)n * sizeof *into);
-    tw_status status = segments_divide(self, into, (size_t)n, count, error);
-    if (status == TW_STATUS_OK) {
-        segment_release(self, &self->segment[0]);
-        tw_free(self->segment);
-        self->segment = into;
-        self->n_segments = self->segment_capacity = (size_t)n;
-        for (size_t i = 0; i < n; i++) {
-            for (uint32_t slot = into[i].first_slot; slot <= into[i].last_slot; slot++)
-                self->segment_of[slot] = (uint16_t)i;
-        }
-        return TW_STATUS_OK;
-    }
-    for (size_t i = 0; i < n; i++)
-        segment_release(self, &into[i]);
-    tw_free(into);
-    return status;
+    return segments_lay_out(self, n > segments_least(self) ? (size_t)n : segments_least(self), count, error);
 }
 
 void tw_segments_destroy(tw_table *self)
@@ -304,15 +317,16 @@ bool tw_segment_fill(const tw_table *table, tw_segment *self, const unsigned cha
         if (slot < self->first_slot || slot > self->last_slot)
             continue;
         unsigned char *bucket = tw_segment_bucket(self, stride, key);
-        unsigned empty = tw_bucket_find(bucket, 0), same = tw_bucket_find(bucket, key);
+        uint64_t word = tw_word_of(self, key);
+        unsigned empty = tw_bucket_find(bucket, 0), same = tw_bucket_find(bucket, word);
         while (empty == 0 && same == 0) {
             bucket = tw_segment_next(self, stride, bucket);
             empty = tw_bucket_find(bucket, 0);
-            same = tw_bucket_find(bucket, key);
+            same = tw_bucket_find(bucket, word);
         }
         if (same != 0 || self->count >= self->limit)
             return false;
-        tw_bucket_keys(bucket)[tw_first_bit(empty)] = key;
+        tw_bucket_words(bucket)[tw_first_bit(empty)] = word;
         copy_words(tw_bucket_row(bucket, tw_first_bit(empty), row_size), pair + 8, row_size);
         if (is_stamped)
             *tw_bucket_stamp(bucket, tw_first_bit(empty), row_size) =

@@ -1,7 +1,11 @@
 /* segment.h: how a key finds its place in a segment of an exact table. Private to this folder.
  *
- * A bucket is 8 keys (0: empty), 8 rows and, in a stamped table, 8 stamps of u32. Its places are filled from the first
- * on; a search goes on to the next bucket only past a full one. */
+ * A bucket is 8 words, 8 rows and, in a stamped table, 8 stamps of u32. Its places are filled from the first on; a
+ * search goes on to the next bucket only past a full one.
+ *
+ * The word of a place, 0 where it is empty: 3 bits of the interval between two snapshots in which the row was last
+ * written to (touched.c; 0: long ago, or not noted), a bit that is set, and 60 bits of what the key is above the
+ * segment's base. */
 #ifndef TW_STORE_SEGMENT_H
 #define TW_STORE_SEGMENT_H
 
@@ -12,6 +16,26 @@
 #endif
 
 #include "store/internal.h"
+
+#define TW_WORD_INTERVAL (7ull << 61)
+#define TW_WORD_TAKEN    (1ull << 60)
+
+/* The least key of a slot. */
+static inline uint64_t tw_slot_base(uint32_t slot)
+{
+    return (uint64_t)slot << (64 - TW_SLOT_BITS);
+}
+
+/* Without an interval. */
+static inline uint64_t tw_word_of(const tw_segment *self, uint64_t key)
+{
+    return TW_WORD_TAKEN | (key - self->base);
+}
+
+static inline uint64_t tw_word_key(uint64_t base, uint64_t word)
+{
+    return base + (word & (TW_WORD_TAKEN - 1));
+}
 
 static inline uint64_t tw_scaled(uint64_t hash, uint64_t n)
 {
@@ -35,20 +59,21 @@ static inline tw_segment *tw_segment_of(const tw_table *self, uint64_t key)
     return &self->segment[self->segment_of[tw_key_slot(key)]];
 }
 
-/* Bit i: place i of the bucket holds `key`. */
-static inline unsigned tw_bucket_find(const unsigned char *bucket, uint64_t key)
+/* Bit i: place i of the bucket holds `word`, whatever its interval. */
+static inline unsigned tw_bucket_find(const unsigned char *bucket, uint64_t word)
 {
     unsigned mask = 0;
 #ifdef __SSE4_1__
-    __m128i wanted = _mm_set1_epi64x((long long)key);
+    __m128i wanted = _mm_set1_epi64x((long long)word), rest = _mm_set1_epi64x((long long)~TW_WORD_INTERVAL);
     for (unsigned i = 0; i < TW_BUCKET_KEYS; i += 2) {
         __m128i pair = _mm_loadu_si128((const __m128i *)(const void *)(bucket + 8 * (size_t)i));
-        mask |= (unsigned)_mm_movemask_pd(_mm_castsi128_pd(_mm_cmpeq_epi64(pair, wanted))) << i;
+        __m128i is_equal = _mm_cmpeq_epi64(_mm_and_si128(pair, rest), wanted);
+        mask |= (unsigned)_mm_movemask_pd(_mm_castsi128_pd(is_equal)) << i;
     }
 #else
-    const uint64_t *keys = (const uint64_t *)(const void *)bucket;
+    const uint64_t *words = (const uint64_t *)(const void *)bucket;
     for (unsigned i = 0; i < TW_BUCKET_KEYS; i++)
-        mask |= (unsigned)(keys[i] == key) << i;
+        mask |= (unsigned)((words[i] & ~TW_WORD_INTERVAL) == word) << i;
 #endif
     return mask;
 }
@@ -73,8 +98,8 @@ static inline unsigned tw_first_bit(unsigned mask)
 static inline unsigned char *tw_segment_find(
     const tw_segment *self, size_t stride, uint32_t row_size, unsigned char *bucket, uint64_t key)
 {
-    for (;;) {
-        unsigned mask = tw_bucket_find(bucket, key);
+    for (uint64_t word = tw_word_of(self, key);;) {
+        unsigned mask = tw_bucket_find(bucket, word);
         if (mask != 0)
             return tw_bucket_row(bucket, tw_first_bit(mask), row_size);
         if (((const uint64_t *)(const void *)bucket)[TW_BUCKET_KEYS - 1] == 0)
@@ -83,7 +108,7 @@ static inline unsigned char *tw_segment_find(
     }
 }
 
-static inline uint64_t *tw_bucket_keys(unsigned char *bucket)
+static inline uint64_t *tw_bucket_words(unsigned char *bucket)
 {
     return (uint64_t *)(void *)bucket;
 }
@@ -109,12 +134,12 @@ static inline bool tw_segment_locate(
     const tw_segment *self, size_t stride, uint64_t key, unsigned char **bucket, unsigned *place)
 {
     for (unsigned char *at = tw_segment_bucket(self, stride, key);; at = tw_segment_next(self, stride, at)) {
-        unsigned mask = tw_bucket_find(at, key);
+        unsigned mask = tw_bucket_find(at, tw_word_of(self, key));
         *bucket = at;
         *place = mask != 0 ? tw_first_bit(mask) : 0;
         if (mask != 0)
             return true;
-        if (tw_bucket_keys(at)[TW_BUCKET_KEYS - 1] == 0)
+        if (tw_bucket_words(at)[TW_BUCKET_KEYS - 1] == 0)
             return false;
     }
 }

@@ -376,13 +376,13 @@ tw_status tw_table_scan_segment(
 {
     for (uint64_t i = 0; i < segment->n_buckets; i++) {
         unsigned char *bucket = segment->bytes + i * self->stride;
-        const uint64_t *keys = tw_bucket_keys(bucket);
-        for (unsigned j = 0; j < TW_BUCKET_KEYS && keys[j] != 0; j++) {
+        const uint64_t *words = tw_bucket_words(bucket);
+        for (unsigned j = 0; j < TW_BUCKET_KEYS && words[j] != 0; j++) {
             const void *row = tw_bucket_row(bucket, j, self->row_size);
             if (self->is_stamped &&
                 tw_keep_is_expired(self, *tw_bucket_stamp(bucket, j, self->row_size), self->keep.clock))
                 continue;
-            tw_status status = visit(context, -1, keys[j], row, error);
+            tw_status status = visit(context, -1, tw_word_key(segment->base, words[j]), row, error);
             if (status < 0)
                 return status;
         }

@@ -1,22 +1,25 @@
-/* Which rows changed since the last snapshot: a bit a place of an exact table, a bit a row of a hashed one. A segment
- * that was rebuilt has none: all of its slots are replaced by the next delta. Of a table with tw_keep also a bit a set
- * of counts, and the keys whose rows were evicted.
+/* Which rows changed since the last snapshot.
  *
- * The bits of a large table lie in no cache, and setting one would cost as much as fetching a line of its row. So a
- * write to an exact table without tw_keep is logged, as bucket x 8 + place: first beside what is read of the segment
- * anyway, then, 16 at a time, in the segment's memory. The bits are set when the log is full, many on each line, or
- * when they are asked for. Only while a snapshot has yet to copy the segment a bit is set at once: it tells whether the
- * row was noted. */
+ * An exact table without tw_keep has it in the word of each place (segment.h), which is read with the key anyway: the
+ * interval between two cuts in which the row was last written to, a number from 1 to 7 that goes round. So a write
+ * costs memory only where it is the first one to the row in its interval. The present interval and the one that the
+ * last cut ended are told from each other; what is older must be gone before its number comes again, so words are rid
+ * of it segment by segment, each after three intervals, a few at a time between batches.
+ *
+ * Of a table with tw_keep there is a bit a place, of a hashed one a bit a row. A segment that was rebuilt has none: all
+ * of its slots are replaced by the next delta. Of a table with tw_keep also a bit a set of counts, and the keys whose
+ * rows were evicted. */
 #include <string.h>
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 #include "base/alloc.h"
-#include "store/internal.h"
+#include "store/segment.h"
 
-enum { LOG_FEW = 64 }; /* writes; more of them need most lines of the bits */
+enum {
+    INTERVALS = 7,
+    SWEEP_AFTER = 3, /* intervals; at the cut that would make it INTERVALS - 1 what is left is swept at once */
+    SWEEPS = 2,      /* a batch; of a full segment each takes about a tenth of a millisecond */
+    SWEEP_LOOKS = 64 /* segments of which a batch asks whether they are due */
+};
 
 tw_status tw_touched_begin(tw_table *self, tw_error *error)
 {
@@ -40,45 +43,68 @@ void tw_touched_end(tw_table *self)
     self->touched = NULL;
 }
 
-static uint64_t set_bits(uint8_t *bits, const uint32_t *write, uint32_t n)
+static bool has_intervals(const tw_table *self)
 {
-    uint64_t n_new = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        uint8_t *bucket = &bits[write[i] / TW_BUCKET_KEYS];
-        unsigned place = write[i] % TW_BUCKET_KEYS;
-        n_new += !(*bucket >> place & 1);
-        *bucket |= (uint8_t)(1u << place);
+    return self->spec.kind == TW_TABLE_EXACT && !self->keep.is_on;
+}
+
+static uint64_t interval_bits(uint32_t interval)
+{
+    return (uint64_t)(interval % INTERVALS + 1) << 61;
+}
+
+uint64_t tw_touched_interval(const tw_table *self)
+{
+    return self->touched != NULL && self->touched->is_noted ? interval_bits(self->touched->interval) : 0;
+}
+
+/* Leaves the present interval and the one before. */
+static void segment_sweep(const tw_table *table, tw_segment *self, uint32_t interval)
+{
+    uint64_t now = interval_bits(interval), before = interval_bits(interval - 1);
+    unsigned char *end = self->bytes + self->size;
+    for (unsigned char *bucket = self->bytes; bucket < end; bucket += table->stride) {
+        uint64_t *words = tw_bucket_words(bucket);
+        for (unsigned i = 0; i < TW_BUCKET_KEYS; i++) {
+            uint64_t at = words[i] & TW_WORD_INTERVAL;
+            if (at != 0 && at != now && at != before)
+                words[i] &= ~TW_WORD_INTERVAL;
+        }
     }
-    return n_new;
+    self->swept = interval;
 }
 
-uint64_t tw_touched_apply(tw_segment *segment)
+void tw_touched_sweep(tw_table *self)
 {
-    const uint32_t *log = tw_touched_log(segment);
-    uint32_t n_recent = segment->n_log % TW_LOG_RECENT, n = segment->n_log - n_recent;
-    for (uint64_t i = 0; n > LOG_FEW && i < segment->n_buckets; i += 64)
-        __builtin_prefetch(segment->touched + i, 1);
-    for (uint32_t i = 0; i < n; i += TW_LOG_RECENT)
-        __builtin_prefetch(log + i);
-    segment->n_log = 0;
-    return set_bits(segment->touched, log, n) + set_bits(segment->touched, segment->recent, n_recent);
+    tw_touched *touched = self->touched;
+    uint32_t n_swept = 0;
+    for (uint32_t i = 0; touched != NULL && touched->sweep_left > 0 && i < SWEEP_LOOKS && n_swept < SWEEPS; i++) {
+        tw_segment *segment = &self->segment[touched->sweep_at++ % self->n_segments];
+        touched->sweep_left--;
+        if (segment->swept + SWEEP_AFTER > touched->interval)
+            continue;
+        segment_sweep(self, segment, touched->interval);
+        n_swept++;
+    }
 }
 
-/* A line of memory, past the caches where the machine can: nobody reads it soon. */
-static void line_store(uint32_t *to, const uint32_t from[TW_LOG_RECENT])
+/* Before a cut: no word may have the interval that begins. */
+static void sweep_overdue(tw_table *self)
 {
-#ifdef __SSE2__
-    for (unsigned i = 0; i < TW_LOG_RECENT; i += 4)
-        _mm_stream_si128((__m128i *)(void *)(to + i), _mm_loadu_si128((const __m128i *)(const void *)(from + i)));
-#else
-    memcpy(to, from, TW_LOG_RECENT * sizeof *to);
-#endif
+    uint32_t interval = self->touched->interval;
+    for (size_t i = 0; i < self->n_segments; i++) {
+        if (self->segment[i].swept + INTERVALS - 2 <= interval)
+            segment_sweep(self, &self->segment[i], interval);
+    }
+    self->touched->sweep_left = self->n_segments;
 }
 
-uint64_t tw_touched_log_recent(tw_segment *segment)
+static uint64_t touched_rows(const tw_table *self)
 {
-    line_store(tw_touched_log(segment) + segment->n_log - TW_LOG_RECENT, segment->recent);
-    return segment->n_log == tw_log_limit(segment->n_buckets) ? tw_touched_apply(segment) : 0;
+    uint64_t n = self->touched->n_rows;
+    for (size_t i = 0; i < self->n_segments; i++)
+        n += self->segment[i].n_new;
+    return n;
 }
 
 static void gone_drop(tw_touched *self)
@@ -107,7 +133,7 @@ void tw_touched_gone(tw_table *self, uint64_t key)
 /* Rows that a delta would hold, and rows that a base would hold. */
 static bool delta_pays(const tw_table *table)
 {
-    uint64_t touched = table->touched->n_rows + table->touched->n_gone / 2, rows = 0;
+    uint64_t touched = touched_rows(table) + table->touched->n_gone / 2, rows = 0;
     if (table->spec.kind == TW_TABLE_HASHED)
         return touched <= table->touched->last.file[0].rows / 2;
     for (size_t i = 0; i < table->n_segments; i++) {
@@ -153,6 +179,19 @@ static void replace_slots(tw_chain *chain, const tw_area *area)
         chain->replaced[slot / 8] |= (unsigned char)(1u << slot % 8);
 }
 
+/* `ended`: the interval before the cut; 0: nothing was noted in it. */
+static void take_interval(tw_frozen *frozen, tw_area *area, uint64_t ended)
+{
+    tw_segment *segment = &frozen->table->segment[area->index];
+    area->is_whole = segment->is_rebuilt || ended == 0;
+    area->interval = frozen->chain == NULL || area->is_whole ? 0 : ended;
+    area->n_wanted = segment->n_new;
+    if (frozen->chain != NULL && area->is_whole)
+        replace_slots(frozen->chain, area);
+    segment->is_rebuilt = false;
+    segment->n_new = 0;
+}
+
 static void take_segment(tw_frozen *frozen, tw_area *area)
 {
     tw_segment *segment = &frozen->table->segment[area->index];
@@ -173,17 +212,22 @@ static void take_bits(tw_frozen *frozen)
 {
     tw_table *table = frozen->table;
     uint8_t *bits = table->touched->bits;
+    uint64_t ended = tw_touched_interval(table);
     table->touched->bits = frozen->touched_rows;
     frozen->touched_rows = bits;
     for (size_t i = 0; i < frozen->n_areas; i++) {
         tw_area *area = &frozen->area[i];
-        if (area->kind == TW_AREA_EXACT)
+        if (area->kind == TW_AREA_EXACT && has_intervals(table))
+            take_interval(frozen, area, ended);
+        else if (area->kind == TW_AREA_EXACT)
             take_segment(frozen, area);
         else if (area->kind == TW_AREA_HASHED && frozen->chain != NULL)
             area->touched = bits + (area->first_row - table->first_row) / 8;
         else if (area->kind == TW_AREA_SEEN && frozen->chain != NULL)
             area->touched = bits + area->first_row / 8;
     }
+    table->touched->is_noted = has_intervals(table);
+    table->touched->interval++;
 }
 
 static void take_gone(tw_frozen *frozen)
@@ -203,8 +247,8 @@ tw_status tw_touched_take(tw_frozen *frozen, const char *directory, uint32_t max
     tw_table *table = frozen->table;
     tw_status status = TW_STATUS_OK;
     bool is_tracked = max_deltas > 0;
-    for (size_t i = 0; i < table->n_segments; i++)
-        table->touched->n_rows += tw_touched_apply(&table->segment[i]);
+    if (has_intervals(table))
+        sweep_overdue(table);
     if (is_tracked && is_delta(table, directory, max_deltas))
         status = chain_prepare(frozen, directory, error);
     else if (is_tracked)
@@ -215,9 +259,9 @@ tw_status tw_touched_take(tw_frozen *frozen, const char *directory, uint32_t max
         status = fresh_bits(frozen, error);
     if (status < 0)
         return status;
+    frozen->n_touched_rows = touched_rows(table);
     take_bits(frozen);
     take_gone(frozen);
-    frozen->n_touched_rows = table->touched->n_rows;
     frozen->has_taken = true;
     frozen->is_tracked = is_tracked;
     table->touched->n_rows = 0;
@@ -229,23 +273,24 @@ static void give_back(tw_frozen *frozen)
 {
     for (size_t i = 0; i < frozen->n_areas; i++) {
         const tw_area *area = &frozen->area[i];
-        tw_segment *segment = area->kind == TW_AREA_EXACT ? &frozen->table->segment[area->index] : NULL;
+        bool has_bits = area->kind == TW_AREA_EXACT && frozen->table->keep.is_on;
+        tw_segment *segment = has_bits ? &frozen->table->segment[area->index] : NULL;
         if (segment != NULL && segment->area == area)
             segment->is_other_clean = area->is_clean || area->taken == NULL;
     }
 }
 
-/* Where no delta follows nothing is noted until the next cut: of a large table a note costs nearly as much as the row.
- */
+/* Where no delta follows nothing is noted until the next cut. */
 static void drop_bits(tw_table *table)
 {
     for (size_t i = 0; i < table->n_segments; i++) {
         tw_segment *segment = &table->segment[i];
         segment->touched = NULL;
-        segment->n_log = 0;
+        segment->n_new = 0;
         segment->is_other_clean = false;
     }
     table->touched->n_rows = 0;
+    table->touched->is_noted = false;
 }
 
 /* After a failure nobody has what was touched before the cut, nor after a cut that is not noted: the next snapshot is a

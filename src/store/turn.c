@@ -17,7 +17,7 @@ static inline int32_t age_of(const tw_table *self, uint32_t stamp)
 
 static void row_remove(tw_table *self, tw_segment *segment, unsigned char *bucket, unsigned place)
 {
-    uint32_t slot = tw_key_slot(tw_bucket_keys(bucket)[place]);
+    uint32_t slot = tw_key_slot(tw_word_key(segment->base, tw_bucket_words(bucket)[place]));
     tw_segment_remove(self, segment, bucket, place);
     if (self->keep.slot_rows != NULL)
         self->keep.slot_rows[slot]--;
@@ -28,8 +28,8 @@ static void sweep_segment(tw_table *self, tw_segment *segment)
     int32_t after = self->keep.expires ? (int32_t)self->spec.keep.expire_after : TW_KEEP_MAX_AGE;
     unsigned char *end = segment->bytes + segment->size;
     for (unsigned char *bucket = segment->bytes; bucket < end; bucket += self->stride) {
-        const uint64_t *keys = tw_bucket_keys(bucket);
-        for (unsigned i = 0; i < TW_BUCKET_KEYS && keys[i] != 0;) {
+        const uint64_t *words = tw_bucket_words(bucket);
+        for (unsigned i = 0; i < TW_BUCKET_KEYS && words[i] != 0;) {
             uint32_t *stamp = tw_bucket_stamp(bucket, i, self->row_size);
             if (age_of(self, *stamp) <= after) {
                 i++;
@@ -126,9 +126,10 @@ static void gather(tw_table *self, const tw_segment *segment, uint32_t first, ui
     int32_t after = (int32_t)self->spec.keep.expire_after;
     unsigned char *end = segment->bytes + segment->size;
     for (unsigned char *bucket = segment->bytes; bucket < end; bucket += self->stride) {
-        const uint64_t *keys = tw_bucket_keys(bucket);
-        for (unsigned i = 0; i < TW_BUCKET_KEYS && keys[i] != 0; i++) {
-            uint32_t at = tw_key_slot(keys[i]);
+        const uint64_t *words = tw_bucket_words(bucket);
+        for (unsigned i = 0; i < TW_BUCKET_KEYS && words[i] != 0; i++) {
+            uint64_t key = tw_word_key(segment->base, words[i]);
+            uint32_t at = tw_key_slot(key);
             if (at < first || at > last || slot[at - first].first == UINT32_MAX)
                 continue;
             turn_slot *own = &slot[at - first];
@@ -136,7 +137,7 @@ static void gather(tw_table *self, const tw_segment *segment, uint32_t first, ui
             bool is_expired = self->keep.expires && age > after;
             own->n_live += !is_expired;
             if (age > 0)
-                self->keep.old[own->first + own->count++] = (tw_old_row){keys[i], age};
+                self->keep.old[own->first + own->count++] = (tw_old_row){key, age};
         }
     }
 }

@@ -124,6 +124,45 @@ static void after_a_base_that_no_delta_follows_comes_a_base_and_then_deltas(void
     test_remove(directory);
 }
 
+/* Row i is written to in every (i % 16 + 1)-th interval, if that is at least `least`. */
+static void write_in_turn(tw_table *table, uint64_t interval, uint64_t least)
+{
+    for (uint64_t i = 0; i < 640; i++) {
+        uint64_t gap = i % 16 + 1;
+        if (gap >= least && interval % gap == 0)
+            change(table, i, 1);
+    }
+}
+
+/* Quiet: in most intervals nothing is written to between two cuts. */
+static void a_row_is_noted_however_long_ago_it_was_last_written_to(void **state)
+{
+    (void)state;
+    for (int is_quiet = 0; is_quiet < 2; is_quiet++) {
+        char directory[256], name[TW_FILE_NAME_SIZE];
+        test_directory(directory);
+        tw_table_spec spec = test_spec(TW_TABLE_EXACT, 0);
+        tw_table *table = test_table(&spec, 0, TW_N_SLOTS - 1);
+        test_fill(table, N_KEYS);
+        for (uint64_t id = 1; id <= 50; id++) {
+            tw_frozen *frozen;
+            tw_row_file file;
+            tw_row_file_name(id, 0, 1, name);
+            uint64_t at_cut = test_digest(table);
+            OK(tw_table_freeze_after(table, directory, MAX_DELTAS, 1 << 20, &frozen, NULL));
+            write_in_turn(table, id, is_quiet ? 7 : 1);
+            OK(tw_frozen_write(frozen, directory, name, &file, NULL));
+            tw_frozen_destroy(&frozen);
+            tw_table *loaded = test_table(&spec, 0, TW_N_SLOTS - 1);
+            OK(tw_table_load_all(loaded, directory, &file, 1, NULL));
+            assert_int_equal(test_digest(loaded), at_cut);
+            tw_table_destroy(&loaded);
+        }
+        tw_table_destroy(&table);
+        test_remove(directory);
+    }
+}
+
 /* Keys whose slots are low, so that their segment is full before the others. */
 static void insert_low(tw_table *table, uint64_t first, uint64_t n)
 {
@@ -525,6 +564,7 @@ int main(void)
         cmocka_unit_test(a_delta_holds_what_was_touched_and_loads_as_the_whole),
         cmocka_unit_test(a_chain_has_so_many_deltas_and_then_a_base_again),
         cmocka_unit_test(after_a_base_that_no_delta_follows_comes_a_base_and_then_deltas),
+        cmocka_unit_test(a_row_is_noted_however_long_ago_it_was_last_written_to),
         cmocka_unit_test(segments_that_grow_and_split_between_deltas_are_replaced),
         cmocka_unit_test(a_delta_of_more_than_half_of_the_rows_is_a_base),
         cmocka_unit_test(after_a_snapshot_that_failed_the_next_one_is_a_base),

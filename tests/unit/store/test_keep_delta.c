@@ -1,8 +1,8 @@
 /* Deltas of tables with admission, expiry and eviction: base and deltas give back what a base of the same moment does,
  * onto any number of shards. */
 #include "keep_support.h"
-#include "store/internal.h"
 #include "store/keep_record.h"
+#include "store/segment.h"
 
 enum { MAX_DELTAS = 8, MAX_PARTS = 6, BEGIN = 40000, STEP = 2500, N_STEPS = 6 };
 
@@ -57,9 +57,9 @@ static void check_slot_rows(const tw_table *table)
     for (size_t i = 0; i < table->n_segments; i++) {
         const tw_segment *segment = &table->segment[i];
         for (uint64_t b = 0; b < segment->n_buckets; b++) {
-            const uint64_t *keys = (const uint64_t *)(const void *)(segment->bytes + b * table->stride);
-            for (unsigned j = 0; j < TW_BUCKET_KEYS && keys[j] != 0; j++)
-                n[keys[j] >> 52]++;
+            const uint64_t *words = tw_bucket_words(segment->bytes + b * table->stride);
+            for (unsigned j = 0; j < TW_BUCKET_KEYS && words[j] != 0; j++)
+                n[tw_key_slot(tw_word_key(segment->base, words[j]))]++;
         }
     }
     assert_memory_equal(n, table->keep.slot_rows, sizeof n);

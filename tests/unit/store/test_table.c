@@ -38,6 +38,45 @@ static void equal_keys_get_equal_rows_and_keep_their_values_while_the_table_grow
     tw_table_destroy(&table);
 }
 
+static tw_status note_key(void *context, int block, uint64_t key, const void *record, tw_error *error)
+{
+    (void)error;
+    if (block < 0) {
+        assert_int_equal(((const test_row *)record)->count, (uint32_t)tw_mix64(key));
+        ++*(uint64_t *)context;
+    }
+    return TW_STATUS_OK;
+}
+
+/* Segments keep of a key what it is above their first: the least and greatest keys of slots, as tables of any part of
+ * the slots have them, with others beside them that differ in one bit. */
+static void keys_at_the_ends_of_slots_are_told_apart(void **state)
+{
+    (void)state;
+    static const uint32_t range[][2] = {{0, TW_N_SLOTS - 1}, {0, 0}, {1365, 2729}, {4095, 4095}, {255, 768}};
+    for (size_t r = 0; r < sizeof range / sizeof range[0]; r++) {
+        tw_table_spec spec = test_spec(TW_TABLE_EXACT, 0);
+        tw_table *table = test_table(&spec, range[r][0], range[r][1]);
+        uint64_t n = 0, n_seen = 0;
+        for (uint64_t slot = range[r][0]; slot <= range[r][1]; slot++) {
+            for (int i = 0; i < 106; i++) {
+                uint64_t end = slot << 52 | (i < 53 ? 0 : UINT64_MAX >> 12);
+                uint64_t key = i % 53 < 52 ? end ^ 1ull << i % 53 : end;
+                void *row;
+                if (key == 0)
+                    continue;
+                OK(tw_table_rows(table, &key, 1, TW_ACCESS_WRITE, &row, NULL));
+                assert_int_equal(((test_row *)row)->count, 0);
+                ((test_row *)row)->count = (uint32_t)tw_mix64(key);
+                n++;
+            }
+        }
+        OK(tw_table_scan(table, note_key, &n_seen, NULL));
+        assert_int_equal(n_seen, n);
+        tw_table_destroy(&table);
+    }
+}
+
 static void reading_an_absent_key_gives_the_initial_record_and_inserts_nothing(void **state)
 {
     (void)state;
@@ -231,6 +270,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_keys_get_equal_rows_and_keep_their_values_while_the_table_grows),
+        cmocka_unit_test(keys_at_the_ends_of_slots_are_told_apart),
         cmocka_unit_test(reading_an_absent_key_gives_the_initial_record_and_inserts_nothing),
         cmocka_unit_test(key_0_is_refused_for_writing_and_absent_for_reading),
         cmocka_unit_test(a_shard_holds_the_rows_of_the_hashed_table_in_its_slots_only),
