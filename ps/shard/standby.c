@@ -28,6 +28,7 @@ struct tw_standby {
     int64_t now_us, heard_us, asked_us, completed_us;
     int64_t resume_us; /* it begins anew then; 0: no pause */
     uint64_t failed_stream;
+    uint64_t cap; /* of the shard that it stands by */
     tw_table *table;
     tw_block_place *place;
     uint32_t n_places, first_slot, last_slot;
@@ -160,6 +161,18 @@ static void standby_restart(tw_standby *self, const char *why)
 
 /* --- entries ------------------------------------------------------------------------------------------------------ */
 
+/* The shard's cap. Its rows are laid out in another way here: where the shard's segments are as full as they may be,
+ * its copy's may be half as full, so that twice as much is let through. */
+static void take_cap(tw_standby *self, tw_table_spec *spec)
+{
+    uint64_t own = spec->keep.evicts ? 0 : self->options.max_bytes; /* it decides what is evicted */
+    if (own != 0 && (spec->max_bytes == 0 || spec->max_bytes > own))
+        spec->max_bytes = own;
+    self->cap = spec->max_bytes;
+    if (!spec->keep.evicts && spec->max_bytes <= UINT64_MAX / 2)
+        spec->max_bytes *= 2;
+}
+
 static tw_status take_model(tw_standby *self, const tw_frame *frame, tw_error *error)
 {
     tw_hello *hello = tw_alloc(sizeof *hello);
@@ -169,9 +182,7 @@ static tw_status take_model(tw_standby *self, const tw_frame *frame, tw_error *e
     if (status == TW_STATUS_OK && (hello->index != self->options.index || hello->count != self->options.count))
         status = tw_error_set(error, TW_STATUS_CONFLICT, "the stream is of another shard");
     if (status == TW_STATUS_OK) {
-        uint64_t cap = hello->spec.keep.evicts ? 0 : self->options.max_bytes; /* it decides what is evicted */
-        if (cap != 0 && (hello->spec.max_bytes == 0 || hello->spec.max_bytes > cap))
-            hello->spec.max_bytes = cap;
+        take_cap(self, &hello->spec);
         memcpy(self->name, hello->name, sizeof self->name);
         status = tw_table_create(&hello->spec, self->first_slot, self->last_slot, &self->table, error);
     }
@@ -535,6 +546,7 @@ tw_table *tw_standby_take_table(tw_standby *self, char name[TW_MODEL_NAME_SIZE])
         return NULL;
     tw_table *table = self->table;
     memcpy(name, self->name, sizeof self->name);
+    tw_table_set_cap(table, self->cap);
     self->table = NULL;
     standby_forget(self);
     return table;

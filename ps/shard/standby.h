@@ -19,7 +19,7 @@ typedef void (*tw_standby_emit)(void *context, const void *bytes, size_t size);
 typedef struct tw_standby_options {
     uint32_t index, count;
     uint64_t sender;    /* of this process; not 0 */
-    uint64_t max_bytes; /* cap on rows; 0: as the model says, as where rows are evicted */
+    uint64_t max_bytes; /* cap on the shard's rows, see its own; the copy may take twice as much */
     uint64_t epoch;     /* a primary that is older does not have it */
     bool is_sync;       /* the primary is to wait for it */
     tw_standby_emit emit;

@@ -252,6 +252,36 @@ static void a_copy_that_cannot_succeed_is_tried_ever_less_often_and_says_why(voi
     pair_destroy(self);
 }
 
+/* Whatever the cap, the fullest table that it allows has a copy, with the same cap once it serves. */
+static void a_shard_at_its_cap_has_a_standby(void **state)
+{
+    (void)state;
+    for (uint64_t cap = 900000; cap < 2100000; cap += 100000) {
+        pair *self = pair_create(15, false);
+        char name[TW_MODEL_NAME_SIZE];
+        void *row = NULL;
+        tw_status status = TW_STATUS_OK;
+        self->max_bytes = cap;
+        say_hello(self, false, 0);
+        push(self, 10, 1);
+        for (uint64_t i = 0; status == TW_STATUS_OK; i++) {
+            uint64_t key = tw_mix64(i) | 1;
+            status = tw_table_rows(tw_shard_table(self->primary), &key, 1, TW_ACCESS_WRITE, &row, NULL);
+        }
+        assert_int_equal(status, TW_STATUS_FULL);
+        turns(self, 300);
+        tw_standby_figures figures;
+        tw_standby_figures_get(self->standby, &figures);
+        if (!figures.is_ready)
+            fail_msg("cap %llu: %s", (unsigned long long)cap, figures.why);
+        assert_equal_copies(self);
+        tw_table *table = tw_standby_take_table(self->standby, name);
+        assert_int_equal(tw_table_spec_of(table)->max_bytes, cap);
+        tw_table_destroy(&table);
+        pair_destroy(self);
+    }
+}
+
 static void a_standby_that_has_fallen_silent_counts_as_none_until_it_is_back(void **state)
 {
     (void)state;
@@ -440,6 +470,7 @@ int main(void)
         cmocka_unit_test(a_copy_that_differs_is_found_and_made_anew),
         cmocka_unit_test(an_entry_that_does_not_begin_at_the_mark_makes_the_standby_begin_anew),
         cmocka_unit_test(a_copy_that_cannot_succeed_is_tried_ever_less_often_and_says_why),
+        cmocka_unit_test(a_shard_at_its_cap_has_a_standby),
         cmocka_unit_test(a_standby_that_has_fallen_silent_counts_as_none_until_it_is_back),
         cmocka_unit_test(a_stream_that_was_given_up_is_kept_no_longer_even_where_the_word_of_it_is_lost),
         cmocka_unit_test(a_promoted_standby_serves_and_its_predecessor_refuses),
