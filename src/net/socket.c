@@ -215,6 +215,8 @@ static tw_status bind_error(tw_error *error, int errnum, const char *address)
         remedy = "choose a port above 1023 or a directory that you may write to";
     else if (errnum == ENOENT)
         remedy = "the directory does not exist: create it";
+    else if (errnum == ENODEV || errnum == EADDRNOTAVAIL)
+        remedy = "this machine has no such address: give one of its own in numbers, as 127.0.0.1, or * for all";
     bool is_taken = errnum == EADDRINUSE;
     tw_status status = tw_error_set(error, is_taken ? TW_STATUS_UNAVAILABLE : TW_STATUS_IO,
         "cannot listen on %s: %s; %s", address, zmq_strerror(errnum), remedy);

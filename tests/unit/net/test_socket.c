@@ -89,6 +89,23 @@ static void an_address_in_use_is_named_with_the_remedy(void **state)
     tw_net_destroy(&net);
 }
 
+/* ZeroMQ takes a name to listen on for that of a network interface. */
+static void a_name_to_listen_on_that_this_machine_has_not_is_named_with_the_remedy(void **state)
+{
+    (void)state;
+    tw_net *net = NULL;
+    tw_socket *socket = NULL;
+    tw_socket_options options = {.kind = TW_SOCKET_ROUTER};
+    tw_error error = {0};
+    assert_int_equal(tw_net_create(1, &net, NULL), TW_STATUS_OK);
+    assert_int_equal(tw_socket_create(net, &options, &socket, NULL), TW_STATUS_OK);
+    assert_int_equal(tw_socket_bind(socket, "tcp://localhost:*", &error), TW_STATUS_IO);
+    assert_non_null(strstr(error.message, "tcp://localhost:*"));
+    assert_non_null(strstr(error.message, "as 127.0.0.1"));
+    tw_socket_destroy(&socket);
+    tw_net_destroy(&net);
+}
+
 static void a_message_goes_there_and_its_answer_back(void **state)
 {
     (void)state;
@@ -242,6 +259,7 @@ int main(void)
         cmocka_unit_test(only_addresses_of_this_machine_are_allowed),
         cmocka_unit_test(every_socket_has_the_safe_defaults),
         cmocka_unit_test(an_address_in_use_is_named_with_the_remedy),
+        cmocka_unit_test(a_name_to_listen_on_that_this_machine_has_not_is_named_with_the_remedy),
         cmocka_unit_test(a_message_goes_there_and_its_answer_back),
         cmocka_unit_test(only_single_messages_that_come_soon_are_waited_for_awake),
         cmocka_unit_test(one_wait_of_many_stays_asleep_and_tells_whether_more_are_under_way),
