@@ -280,7 +280,7 @@ static void lay_over(const tw_area *self, unsigned char *image, const uint64_t *
     unsigned char *bucket = image + unit / TW_BUCKET_KEYS * self->frozen->table->stride;
     unsigned place = (unsigned)(unit % TW_BUCKET_KEYS);
     uint64_t *word = &tw_bucket_words(bucket)[place];
-    *word = note[0] & kept_absent ? 0 : (*word & ~TW_WORD_INTERVAL) | self->interval;
+    *word = (note[0] & kept_absent) != 0 ? 0 : (*word & ~TW_WORD_INTERVAL) | self->interval;
     memcpy(tw_bucket_row(bucket, place, (uint32_t)self->unit), note + 1, self->unit);
 }
 
