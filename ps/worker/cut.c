@@ -31,8 +31,14 @@ static tw_status cut_round(tw_remote *self, uint32_t *round, tw_error *error)
     return status;
 }
 
+/* A shard may have told the end of its snapshot when what it said at the cut is lost. */
 static tw_status cut_compare(const tw_remote *self, tw_error *error)
 {
+    for (uint32_t s = 0; s < self->partition.n_shards; s++) {
+        if (!self->peer[s].control.is_acked)
+            return tw_error_set(error, TW_STATUS_BUSY, "where shard %u of %u stands at the cut was lost on its way", s,
+                self->partition.n_shards);
+    }
     for (uint32_t s = 1; s < self->partition.n_shards; s++) {
         const tw_control *first = &self->peer[0].control, *control = &self->peer[s].control;
         if (first->has_digest && control->has_digest && first->digest != control->digest)
