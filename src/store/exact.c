@@ -67,7 +67,7 @@ static void segment_touch(tw_segment *self, size_t stride, unsigned char *bucket
 }
 
 /* As tw_segment_find; what it finds gets the interval. */
-static inline unsigned char *segment_find_touch(
+static unsigned char *segment_find_touch(
     tw_segment *self, size_t stride, uint32_t row_size, unsigned char *bucket, uint64_t key, uint64_t interval)
 {
     for (uint64_t word = tw_word_of(self, key);;) {
@@ -84,12 +84,15 @@ static inline unsigned char *segment_find_touch(
     }
 }
 
-/* Every key's bucket waits in row[i] while its lines come. Absent keys get `absent`; returns how many there were. */
-__attribute__((always_inline)) static inline uint32_t find_rows(
-    const tw_table *self, const uint64_t *key, uint32_t n, void *absent, void **row, uint64_t interval)
+/* Every key's bucket waits in row[i] while its lines come. Most rows were written to in this interval, and lie where
+ * they belong. Absent keys get `absent`; returns how many there were. */
+static uint32_t segments_find(
+    const tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void *absent, void **row)
 {
     uint32_t n_absent = 0, row_size = self->row_size;
     size_t stride = self->stride;
+    uint64_t interval = tw_touched_interval(self);
+    bool is_noted = access == TW_ACCESS_WRITE && interval != 0;
     for (uint32_t i = 0; i < n + ROWS_AHEAD; i++) {
         if (i < n) {
             const tw_segment *segment = tw_segment_of(self, key[i]);
@@ -101,22 +104,16 @@ __attribute__((always_inline)) static inline uint32_t find_rows(
         uint32_t j = i - ROWS_AHEAD;
         unsigned char *found = NULL;
         tw_segment *segment = tw_segment_of(self, key[j]);
-        if (key[j] != 0)
-            found = interval != 0 ? segment_find_touch(segment, stride, row_size, row[j], key[j], interval)
-                                  : tw_segment_find(segment, stride, row_size, row[j], key[j]);
+        unsigned mask = tw_bucket_match(row[j], tw_word_of(segment, key[j]) | interval, UINT64_MAX);
+        if (mask != 0 && key[j] != 0)
+            found = tw_bucket_row(row[j], tw_first_bit(mask), row_size);
+        else if (key[j] != 0)
+            found = is_noted ? segment_find_touch(segment, stride, row_size, row[j], key[j], interval)
+                             : tw_segment_find(segment, stride, row_size, row[j], key[j]);
         n_absent += found == NULL;
         row[j] = found == NULL ? absent : found;
     }
     return n_absent;
-}
-
-static uint32_t segments_find(
-    const tw_table *self, const uint64_t *key, uint32_t n, tw_access access, void *absent, void **row)
-{
-    uint64_t interval = access == TW_ACCESS_WRITE ? tw_touched_interval(self) : 0;
-    if (interval != 0)
-        return find_rows(self, key, n, absent, row, interval);
-    return find_rows(self, key, n, absent, row, 0);
 }
 
 /* Inserts the keys whose row is NULL; *has_grown: rows found before may have moved. */

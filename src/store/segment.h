@@ -59,23 +59,29 @@ static inline tw_segment *tw_segment_of(const tw_table *self, uint64_t key)
     return &self->segment[self->segment_of[tw_key_slot(key)]];
 }
 
-/* Bit i: place i of the bucket holds `word`, whatever its interval. */
-static inline unsigned tw_bucket_find(const unsigned char *bucket, uint64_t word)
+/* Bit i: place i of the bucket holds `word` where `mask` is set. */
+static inline unsigned tw_bucket_match(const unsigned char *bucket, uint64_t word, uint64_t mask)
 {
-    unsigned mask = 0;
+    unsigned bits = 0;
 #ifdef __SSE4_1__
-    __m128i wanted = _mm_set1_epi64x((long long)word), rest = _mm_set1_epi64x((long long)~TW_WORD_INTERVAL);
+    __m128i wanted = _mm_set1_epi64x((long long)word), looked = _mm_set1_epi64x((long long)mask);
     for (unsigned i = 0; i < TW_BUCKET_KEYS; i += 2) {
         __m128i pair = _mm_loadu_si128((const __m128i *)(const void *)(bucket + 8 * (size_t)i));
-        __m128i is_equal = _mm_cmpeq_epi64(_mm_and_si128(pair, rest), wanted);
-        mask |= (unsigned)_mm_movemask_pd(_mm_castsi128_pd(is_equal)) << i;
+        __m128i is_equal = _mm_cmpeq_epi64(_mm_and_si128(pair, looked), wanted);
+        bits |= (unsigned)_mm_movemask_pd(_mm_castsi128_pd(is_equal)) << i;
     }
 #else
     const uint64_t *words = (const uint64_t *)(const void *)bucket;
     for (unsigned i = 0; i < TW_BUCKET_KEYS; i++)
-        mask |= (unsigned)((words[i] & ~TW_WORD_INTERVAL) == word) << i;
+        bits |= (unsigned)((words[i] & mask) == word) << i;
 #endif
-    return mask;
+    return bits;
+}
+
+/* Bit i: place i of the bucket holds `word`, whatever its interval. */
+static inline unsigned tw_bucket_find(const unsigned char *bucket, uint64_t word)
+{
+    return tw_bucket_match(bucket, word, ~TW_WORD_INTERVAL);
 }
 
 static inline unsigned char *tw_segment_next(const tw_segment *self, size_t stride, unsigned char *bucket)
