@@ -131,8 +131,9 @@ TW_MUST_USE tw_status tw_table_scan_part(
  * `max_kept_bytes`: where they would pass it a batch waits for the copier, 8 ms in all, and then the cut is given up:
  * tw_frozen_write ends with NO_MEMORY, the table goes on.
  * tw_table_freeze cuts a base, which holds every row. tw_table_freeze_after with max_deltas > 0 cuts a delta on top of
- * the last snapshot that this table wrote to `directory`, if that one was whole, has fewer than max_deltas deltas below
- * it and at most half of the rows changed since; else a base. */
+ * the last snapshot that this table wrote to `directory` with max_deltas > 0, if that one was whole, has fewer than
+ * max_deltas deltas below it and at most half of the rows changed since; else a base. An exact table without tw_keep
+ * notes nothing behind a snapshot with max_deltas 0, so that a base comes next. */
 TW_MUST_USE tw_status tw_table_freeze(tw_table *self, uint64_t max_kept_bytes, tw_frozen **out, tw_error *error);
 TW_MUST_USE tw_status tw_table_freeze_after(tw_table *self,
     const char *directory,

@@ -124,21 +124,23 @@ static void after_a_base_that_no_delta_follows_comes_a_base_and_then_deltas(void
     test_remove(directory);
 }
 
-/* Row i is written to in every (i % 16 + 1)-th interval, if that is at least `least`. */
-static void write_in_turn(tw_table *table, uint64_t interval, uint64_t least)
+enum { BUSY, QUIET, RARE, N_MANNERS };
+
+/* Row i is written to in every (i % 16 + 1)-th interval, BUSY; QUIET only those that are in seven or more; RARE: all of
+ * them in every seventh, and nothing at all in between. */
+static void write_in_turn(tw_table *table, uint64_t interval, int manner)
 {
     for (uint64_t i = 0; i < 640; i++) {
-        uint64_t gap = i % 16 + 1;
-        if (gap >= least && interval % gap == 0)
+        uint64_t gap = manner == RARE ? 7 : i % 16 + 1;
+        if (interval % gap == 0 && (manner == BUSY || gap >= 7))
             change(table, i, 1);
     }
 }
 
-/* Quiet: in most intervals nothing is written to between two cuts. */
 static void a_row_is_noted_however_long_ago_it_was_last_written_to(void **state)
 {
     (void)state;
-    for (int is_quiet = 0; is_quiet < 2; is_quiet++) {
+    for (int manner = 0; manner < N_MANNERS; manner++) {
         char directory[256], name[TW_FILE_NAME_SIZE];
         test_directory(directory);
         tw_table_spec spec = test_spec(TW_TABLE_EXACT, 0);
@@ -150,7 +152,7 @@ static void a_row_is_noted_however_long_ago_it_was_last_written_to(void **state)
             tw_row_file_name(id, 0, 1, name);
             uint64_t at_cut = test_digest(table);
             OK(tw_table_freeze_after(table, directory, MAX_DELTAS, 1 << 20, &frozen, NULL));
-            write_in_turn(table, id, is_quiet ? 7 : 1);
+            write_in_turn(table, id, manner);
             OK(tw_frozen_write(frozen, directory, name, &file, NULL));
             tw_frozen_destroy(&frozen);
             tw_table *loaded = test_table(&spec, 0, TW_N_SLOTS - 1);
