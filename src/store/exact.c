@@ -66,22 +66,17 @@ static void segment_touch(tw_segment *self, size_t stride, unsigned char *bucket
     self->n_new++;
 }
 
-/* As tw_segment_find; what it finds gets the interval. */
+/* NULL: absent. What it finds gets the interval. */
 static unsigned char *segment_find_touch(
-    tw_segment *self, size_t stride, uint32_t row_size, unsigned char *bucket, uint64_t key, uint64_t interval)
+    tw_segment *self, size_t stride, uint32_t row_size, uint64_t key, uint64_t interval)
 {
-    for (uint64_t word = tw_word_of(self, key);;) {
-        unsigned mask = tw_bucket_find(bucket, word);
-        if (mask != 0) {
-            unsigned place = tw_first_bit(mask);
-            if ((tw_bucket_words(bucket)[place] & TW_WORD_INTERVAL) != interval)
-                segment_touch(self, stride, bucket, place, interval);
-            return tw_bucket_row(bucket, place, row_size);
-        }
-        if (tw_bucket_words(bucket)[TW_BUCKET_KEYS - 1] == 0)
-            return NULL;
-        bucket = tw_segment_next(self, stride, bucket);
-    }
+    unsigned char *bucket;
+    unsigned place;
+    if (!tw_segment_locate(self, stride, key, &bucket, &place))
+        return NULL;
+    if ((tw_bucket_words(bucket)[place] & TW_WORD_INTERVAL) != interval)
+        segment_touch(self, stride, bucket, place, interval);
+    return tw_bucket_row(bucket, place, row_size);
 }
 
 /* Every key's bucket waits in row[i] while its lines come. Most rows were written to in this interval, and lie where
@@ -108,7 +103,7 @@ static uint32_t segments_find(
         if (mask != 0 && key[j] != 0)
             found = tw_bucket_row(row[j], tw_first_bit(mask), row_size);
         else if (key[j] != 0)
-            found = is_noted ? segment_find_touch(segment, stride, row_size, row[j], key[j], interval)
+            found = is_noted ? segment_find_touch(segment, stride, row_size, key[j], interval)
                              : tw_segment_find(segment, stride, row_size, row[j], key[j]);
         n_absent += found == NULL;
         row[j] = found == NULL ? absent : found;
@@ -120,6 +115,7 @@ static uint32_t segments_find(
 static tw_status segments_insert(
     tw_table *self, const uint64_t *key, uint32_t n, void **row, bool *has_grown, tw_error *error)
 {
+    uint64_t interval = tw_touched_interval(self);
     for (uint32_t i = 0; i < n; i++) {
         if (row[i] != NULL)
             continue;
@@ -135,8 +131,8 @@ static tw_status segments_insert(
         if (status < 0)
             return status;
         row[i] = tw_bucket_row(bucket, place, self->row_size);
-        tw_bucket_words(bucket)[place] |= tw_touched_interval(self);
-        tw_segment_of(self, key[i])->n_new++;
+        tw_bucket_words(bucket)[place] |= interval;
+        tw_segment_of(self, key[i])->n_new += interval != 0;
         if (self->has_constant_rows)
             memcpy(row[i], self->initial, self->row_size);
         else

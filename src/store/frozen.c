@@ -67,15 +67,9 @@ static void list_areas(tw_frozen *self)
     }
 }
 
-/* Rows behind keys, whose words tell which were written to since the cut. */
-static bool has_tracked_rows(const tw_table *self)
-{
-    return self->spec.kind == TW_TABLE_EXACT && self->row_size > 0 && !self->keep.is_on;
-}
-
 static size_t noted_size(const tw_area *self)
 {
-    if (self->kind == TW_AREA_EXACT && !self->frozen->table->keep.is_on)
+    if (self->kind == TW_AREA_EXACT && tw_has_intervals(self->frozen->table))
         return 0;
     return (self->size + self->unit - 1) / self->unit / 8 + 1;
 }
@@ -174,7 +168,7 @@ tw_status tw_table_freeze_after(tw_table *self,
     *out = NULL;
     if (self->frozen != NULL)
         return tw_error_set(error, TW_STATUS_CONFLICT, "table: a snapshot is being written; one at a time");
-    bool is_tracked = max_deltas > 0 || has_tracked_rows(self);
+    bool is_tracked = max_deltas > 0 || (tw_has_intervals(self) && self->row_size > 0);
     tw_frozen *frozen = tw_alloc_zero(sizeof *frozen);
     if (frozen == NULL)
         return tw_no_memory(error, sizeof *frozen);

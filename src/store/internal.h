@@ -269,6 +269,12 @@ static inline size_t tw_touched_size(const tw_table *self)
     return (self->rows != NULL ? (size_t)self->n_rows : self->keep.n_sets) / 8 + 1;
 }
 
+/* Which rows change is told in the words of their keys. */
+static inline bool tw_has_intervals(const tw_table *self)
+{
+    return self->spec.kind == TW_TABLE_EXACT && !self->keep.is_on;
+}
+
 /* Bytes of a set of bits, and of a segment with `size` bytes of buckets. */
 static inline size_t tw_bits_size(uint64_t n_buckets)
 {
@@ -277,7 +283,7 @@ static inline size_t tw_bits_size(uint64_t n_buckets)
 
 static inline size_t tw_segment_memory(const tw_table *table, size_t size)
 {
-    return size + (table->keep.is_on ? 2 * tw_bits_size(size / table->stride) : 0);
+    return size + (tw_has_intervals(table) ? 0 : 2 * tw_bits_size(size / table->stride));
 }
 
 /* Sets a bit and counts it once. */

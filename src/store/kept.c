@@ -240,17 +240,23 @@ static void copy_wanted(const tw_area *self, unsigned char *image)
     }
 }
 
-/* Of a delta's area words alone, and buckets with a row that was written to in the interval. */
+/* Bit i: the row at place i was last written to in the area's interval. */
+static unsigned places_of_interval(const tw_area *self, unsigned char *bucket)
+{
+    const uint64_t *words = tw_bucket_words(bucket);
+    unsigned bits = 0;
+    for (unsigned i = 0; i < TW_BUCKET_KEYS; i++)
+        bits |= (unsigned)((words[i] & TW_WORD_INTERVAL) == self->interval) << i;
+    return bits;
+}
+
+/* Of a delta's area all words, and rows of buckets of which some are wanted. */
 static void copy_interval(const tw_area *self, unsigned char *image)
 {
     size_t stride = self->frozen->table->stride;
     for (size_t start = 0; start < self->size && self->n_wanted > 0; start += stride) {
-        const uint64_t *words = tw_bucket_words(image + start);
         copy_words(image + start, self->live + start, TW_BUCKET_KEY_BYTES);
-        unsigned i = 0;
-        while (i < TW_BUCKET_KEYS && (words[i] & TW_WORD_INTERVAL) != self->interval)
-            i++;
-        if (i < TW_BUCKET_KEYS)
+        if (places_of_interval(self, image + start) != 0)
             copy_words(image + start + TW_BUCKET_KEY_BYTES, self->live + start + TW_BUCKET_KEY_BYTES,
                 stride - TW_BUCKET_KEY_BYTES);
     }
@@ -260,13 +266,9 @@ static void copy_interval(const tw_area *self, unsigned char *image)
 static void list_interval(const tw_area *self, unsigned char *image)
 {
     size_t stride = self->frozen->table->stride, n = self->size / stride;
-    unsigned char *wanted = image + self->size;
-    memset(wanted, 0, n);
-    for (size_t b = 0; b < n && self->n_wanted > 0; b++) {
-        const uint64_t *words = tw_bucket_words(image + b * stride);
-        for (unsigned i = 0; i < TW_BUCKET_KEYS; i++)
-            wanted[b] |= (unsigned char)((unsigned)((words[i] & TW_WORD_INTERVAL) == self->interval) << i);
-    }
+    for (size_t b = 0; b < n; b++)
+        image[self->size + b] =
+            self->n_wanted > 0 ? (unsigned char)places_of_interval(self, image + b * stride) : (unsigned char)0;
 }
 
 static void lay_over(const tw_area *self, unsigned char *image, const uint64_t *note)

@@ -43,11 +43,6 @@ void tw_touched_end(tw_table *self)
     self->touched = NULL;
 }
 
-static bool has_intervals(const tw_table *self)
-{
-    return self->spec.kind == TW_TABLE_EXACT && !self->keep.is_on;
-}
-
 static uint64_t interval_bits(uint32_t interval)
 {
     return (uint64_t)(interval % INTERVALS + 1) << 61;
@@ -192,7 +187,7 @@ static void take_interval(tw_frozen *frozen, tw_area *area, uint64_t ended)
     segment->n_new = 0;
 }
 
-static void take_segment(tw_frozen *frozen, tw_area *area)
+static void take_places(tw_frozen *frozen, tw_area *area)
 {
     tw_segment *segment = &frozen->table->segment[area->index];
     uint8_t *first = segment->bytes + segment->size;
@@ -208,7 +203,7 @@ static void take_segment(tw_frozen *frozen, tw_area *area)
         replace_slots(frozen->chain, area);
 }
 
-static void take_bits(tw_frozen *frozen)
+static void take_areas(tw_frozen *frozen)
 {
     tw_table *table = frozen->table;
     uint8_t *bits = table->touched->bits;
@@ -217,16 +212,16 @@ static void take_bits(tw_frozen *frozen)
     frozen->touched_rows = bits;
     for (size_t i = 0; i < frozen->n_areas; i++) {
         tw_area *area = &frozen->area[i];
-        if (area->kind == TW_AREA_EXACT && has_intervals(table))
+        if (area->kind == TW_AREA_EXACT && tw_has_intervals(table))
             take_interval(frozen, area, ended);
         else if (area->kind == TW_AREA_EXACT)
-            take_segment(frozen, area);
+            take_places(frozen, area);
         else if (area->kind == TW_AREA_HASHED && frozen->chain != NULL)
             area->touched = bits + (area->first_row - table->first_row) / 8;
         else if (area->kind == TW_AREA_SEEN && frozen->chain != NULL)
             area->touched = bits + area->first_row / 8;
     }
-    table->touched->is_noted = has_intervals(table);
+    table->touched->is_noted = tw_has_intervals(table);
     table->touched->interval++;
 }
 
@@ -247,7 +242,7 @@ tw_status tw_touched_take(tw_frozen *frozen, const char *directory, uint32_t max
     tw_table *table = frozen->table;
     tw_status status = TW_STATUS_OK;
     bool is_tracked = max_deltas > 0;
-    if (has_intervals(table))
+    if (tw_has_intervals(table))
         sweep_overdue(table);
     if (is_tracked && is_delta(table, directory, max_deltas))
         status = chain_prepare(frozen, directory, error);
@@ -260,7 +255,7 @@ tw_status tw_touched_take(tw_frozen *frozen, const char *directory, uint32_t max
     if (status < 0)
         return status;
     frozen->n_touched_rows = touched_rows(table);
-    take_bits(frozen);
+    take_areas(frozen);
     take_gone(frozen);
     frozen->has_taken = true;
     frozen->is_tracked = is_tracked;
@@ -273,7 +268,7 @@ static void give_back(tw_frozen *frozen)
 {
     for (size_t i = 0; i < frozen->n_areas; i++) {
         const tw_area *area = &frozen->area[i];
-        bool has_bits = area->kind == TW_AREA_EXACT && frozen->table->keep.is_on;
+        bool has_bits = area->kind == TW_AREA_EXACT && !tw_has_intervals(frozen->table);
         tw_segment *segment = has_bits ? &frozen->table->segment[area->index] : NULL;
         if (segment != NULL && segment->area == area)
             segment->is_other_clean = area->is_clean || area->taken == NULL;
@@ -281,7 +276,7 @@ static void give_back(tw_frozen *frozen)
 }
 
 /* Where no delta follows nothing is noted until the next cut. */
-static void drop_bits(tw_table *table)
+static void drop_notes(tw_table *table)
 {
     for (size_t i = 0; i < table->n_segments; i++) {
         tw_segment *segment = &table->segment[i];
@@ -303,7 +298,7 @@ void tw_touched_settle(tw_frozen *frozen)
     if (frozen->is_tracked)
         give_back(frozen);
     else
-        drop_bits(frozen->table);
+        drop_notes(frozen->table);
     if (!frozen->is_tracked || !atomic_load(&frozen->is_written)) {
         touched->last.n_files = 0;
         return;
