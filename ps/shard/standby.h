@@ -19,8 +19,8 @@ typedef void (*tw_standby_emit)(void *context, const void *bytes, size_t size);
 typedef struct tw_standby_options {
     uint32_t index, count;
     uint64_t sender; /* of this process; not 0 */
-    uint64_t
-        max_bytes;  /* cap on the shard's rows; 0: the model's, as where rows are evicted. A copy takes up to twice */
+    /* Cap on the shard's rows, 0: the model's, as where rows are evicted. The copy may take twice as much. */
+    uint64_t max_bytes;
     uint64_t epoch; /* a primary that is older does not have it */
     bool is_sync;   /* the primary is to wait for it */
     tw_standby_emit emit;
